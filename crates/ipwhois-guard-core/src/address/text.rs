@@ -1,0 +1,293 @@
+//! An address as proxies write it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Reads one address, and nothing around it:
+///
+/// - IPv4 with an optional port: `192.0.2.1`, `192.0.2.1:4711`; without leading zeros, which elsewhere mean octal
+/// - IPv6: `2001:db8::1`; with a zone: `fe80::1%eth0`
+/// - IPv6 in brackets with an optional port: `[2001:db8::1]`, `[fe80::1%eth0]:4711`
+///
+/// The zone and the port (one to five digits, 0 to 65535) are dropped, and an IPv4-mapped address becomes IPv4. `None`
+/// for everything else, and for `0.0.0.0` and `::`.
+pub(crate) fn parse_address(bytes: &[u8]) -> Option<IpAddr> {
+    let ip = match bytes.strip_prefix(b"[") {
+        Some(inside) => bracketed(inside)?.into(),
+        None => match ipv4(bytes) {
+            Some(ip) => ip.into(),
+            None => ipv6(bytes)?.into(),
+        },
+    };
+    super::usable(ip)
+}
+
+/// What is left and right of the byte at a position.
+pub(super) fn split_around(bytes: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
+    let (_, after) = bytes.get(at..)?.split_first()?;
+    Some((bytes.get(..at)?, after))
+}
+
+/// What is left and right of the first such byte.
+pub(super) fn split_at_first(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    split_around(bytes, bytes.iter().position(|&byte| byte == separator)?)
+}
+
+/// Strict IPv4, with or without a port. By hand and in one pass, because every request comes here several times.
+fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
+    let (a, rest) = octet(bytes)?;
+    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
+    match rest {
+        [] => {}
+        [b':', port @ ..] if is_port(port) => {}
+        _ => return None,
+    }
+    Some(Ipv4Addr::new(a, b, c, d))
+}
+
+/// An octet and what follows it. After a leading zero that is another digit, which nothing accepts there.
+fn octet(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let value = |digit: u8| u16::from(digit - b'0');
+    let (octet, rest) = match bytes {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            (100 * value(*a) + 10 * value(*b) + value(*c), rest)
+        }
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => (10 * value(*a) + value(*b), rest),
+        [a @ b'0'..=b'9', rest @ ..] => (value(*a), rest),
+        _ => return None,
+    };
+    Some((u8::try_from(octet).ok()?, rest))
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    digits.len() <= 5 && number(digits).is_some_and(|port| u16::try_from(port).is_ok())
+}
+
+/// A decimal number of one or more digits. `None` when it does not fit.
+fn number(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u32, |number, &byte| {
+        let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// What follows a `[`.
+fn bracketed(inside: &[u8]) -> Option<Ipv6Addr> {
+    let (address, after) = split_at_first(inside, b']')?;
+    match after.strip_prefix(b":") {
+        Some(port) if !is_port(port) => None,
+        None if !after.is_empty() => None,
+        _ => ipv6(address),
+    }
+}
+
+/// IPv6, with or without a zone.
+fn ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
+    let address = match split_at_first(bytes, b'%') {
+        Some((address, zone)) if is_zone(zone) => address,
+        Some(_) => return None,
+        None => bytes,
+    };
+    str::from_utf8(address).ok()?.parse().ok()
+}
+
+/// RFC 6874, section 2: unreserved characters, and percent-encoded ones.
+fn is_zone(zone: &[u8]) -> bool {
+    let is_allowed = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+    !zone.is_empty() && zone.iter().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let expected = expected.map(|ip| ip.parse::<IpAddr>().expect("an address"));
+        assert_eq!(parse_address(text.as_bytes()), expected, "{text}");
+    }
+
+    #[test]
+    fn ipv4_may_have_a_port() {
+        for text in ["26.1.2.3", "26.1.2.3:0", "26.1.2.3:00080", "26.1.2.3:65535"] {
+            check(text, Some("26.1.2.3"));
+        }
+        check("255.255.255.255", Some("255.255.255.255"));
+        check("0.0.0.1", Some("0.0.0.1"));
+    }
+
+    #[test]
+    fn ipv4_is_strict() {
+        for text in [
+            "26.1.2.03",
+            "026.1.2.3",
+            "26.1.2.00",
+            "26.1.2",
+            "26.1.2.",
+            ".26.1.2.3",
+            "26..2.3",
+            "26.1.2.3.4",
+            "26.1.2.256",
+            "26.1.2.1000",
+            "26.1.2.+3",
+            "0x1a.1.2.3",
+            "436273667",
+            "26.1.2.3 ",
+            " 26.1.2.3",
+            "26.1.2.3/32",
+            "26.1.2.3%1",
+            "26.1.2.3:",
+            "26.1.2.3:65536",
+            "26.1.2.3:000080",
+            "26.1.2.3:+80",
+            "26.1.2.3:http",
+            "26.1.2.3:80 ",
+            "",
+            ":",
+            ".",
+            ":80",
+            "[26.1.2.3]",
+            "[26.1.2.3]:80",
+            "localhost",
+            "unknown",
+            "_hidden",
+            "\"26.1.2.3\"",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn ipv6_is_bare_or_in_brackets_with_a_port() {
+        for text in [
+            "3ffe::1",
+            "3FFE:0:0:0:0:0:0:1",
+            "[3ffe::1]",
+            "[3ffe::1]:0",
+            "[3ffe::1]:65535",
+        ] {
+            check(text, Some("3ffe::1"));
+        }
+        // Without brackets a port cannot be told from a group.
+        check("3ffe::1:80", Some("3ffe::1:80"));
+        for text in [
+            "[3ffe::1",
+            "3ffe::1]",
+            "[3ffe::1]80",
+            "[3ffe::1]:",
+            "[3ffe::1]:65536",
+            "[3ffe::1]:x",
+            "[[3ffe::1]]",
+            "[]",
+            "[3ffe::1] ",
+            "[ 3ffe::1]",
+            "3ffe:::1",
+            "3ffe::1::",
+            "3ffe::12345",
+            "3ffe::g",
+            "1:2:3:4:5:6:7:8:9",
+            "3ffe::1/64",
+            "[3ffe::1/64]",
+            "::026.1.2.3",
+            "[",
+            "]",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_zone_is_dropped() {
+        for text in [
+            "fe80::1%eth0",
+            "fe80::1%25en.1",
+            "[fe80::1%1]",
+            "[fe80::1%eth0]:80",
+        ] {
+            check(text, Some("fe80::1"));
+        }
+        for text in [
+            "fe80::1%",
+            "[fe80::1%]",
+            "fe80::1%et h0",
+            "fe80::1%a:1",
+            "%eth0",
+            "::%1",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_mapped_address_is_ipv4() {
+        for text in [
+            "::ffff:26.1.2.3",
+            "[::FFFF:1a01:203]:80",
+            "::ffff:26.1.2.3%eth0",
+        ] {
+            check(text, Some("26.1.2.3"));
+        }
+        // The older IPv4-compatible form is another address.
+        check("::26.1.2.3", Some("::26.1.2.3"));
+    }
+
+    #[test]
+    fn the_unspecified_addresses_are_none() {
+        for text in [
+            "0.0.0.0",
+            "0.0.0.0:80",
+            "::",
+            "[::]:80",
+            "::ffff:0.0.0.0",
+            "::%eth0",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_no_address() {
+        for bytes in [
+            &b"26.1.2.\xff"[..],
+            b"3ffe::\xff",
+            b"[3ffe::1]:\xff",
+            b"fe80::1%\xff",
+            b"\xff",
+        ] {
+            assert_eq!(parse_address(bytes), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_is_read_as_the_standard_library_reads_it(text in "([0-9]{0,4}\\.){2,4}[0-9]{0,3}") {
+            prop_assert_eq!(ipv4(text.as_bytes()), text.parse().ok());
+        }
+
+        #[test]
+        fn every_address_is_read_in_each_of_its_forms(bits: u128, as_ipv4: bool, port: u16) {
+            let ip: IpAddr = if as_ipv4 {
+                Ipv4Addr::from_bits(bits as u32 | 1).into()
+            } else {
+                Ipv6Addr::from_bits(bits | 1 << 127).into()
+            };
+            let with_port = std::net::SocketAddr::new(ip, port).to_string();
+            prop_assert_eq!(parse_address(with_port.as_bytes()), Some(ip));
+            prop_assert_eq!(parse_address(ip.to_string().as_bytes()), Some(ip));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), text in "[0-9a-f.:%\\[\\]]{0,24}") {
+            for bytes in [&bytes, text.as_bytes()] {
+                let ip = parse_address(bytes);
+                prop_assert!(ip.is_none_or(|ip| ip == ip.to_canonical() && !ip.is_unspecified()));
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Settings, one call each.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::BuildError;
+use crate::guard::Guard;
+use crate::rules::{Mode, OnUnverified, Rule};
+use crate::settings::{ApiKey, Settings};
+
+/// Collects the settings of a guard. Each method sets the field of [`Settings`] with its name, where unit and default are
+/// described; nothing is checked before the guard is built.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until the guard is built"]
+pub struct GuardBuilder {
+    pub(crate) settings: Settings,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl GuardBuilder {
+    /// A builder with the default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What has been set so far.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Builds the guard and starts its thread. Needs no runtime.
+    ///
+    /// # Errors
+    /// When a setting has a value that cannot be used, two contradict each other, a file cannot be read, or the thread
+    /// cannot be started.
+    pub fn build(self) -> Result<Guard, BuildError> {
+        let clock = self
+            .clock
+            .unwrap_or_else(|| Arc::new(SystemClock::default()));
+        Guard::start(&self.settings, clock)
+    }
+
+    /// The clock by which verdicts age, pauses end and the breaker waits; the machine's by default. Deadlines of calls
+    /// (`max_wait`, `api_timeout`) are real time whatever the clock says.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The service's base URL.
+    pub fn api_url(mut self, url: impl Into<String>) -> Self {
+        self.settings.api_url = url.into();
+        self
+    }
+
+    /// The key for the service.
+    pub fn api_key(mut self, key: impl Into<ApiKey>) -> Self {
+        self.settings.api_key = Some(key.into());
+        self
+    }
+
+    /// A file that holds the key, instead of [`api_key`](Self::api_key).
+    pub fn api_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.api_key_file = Some(path.into());
+        self
+    }
+
+    /// The header in which the key is sent.
+    pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
+        self.settings.api_key_header = name.into();
+        self
+    }
+
+    /// Whether calls to the service go through the proxies that the environment names.
+    pub fn api_proxy_from_env(mut self, yes: bool) -> Self {
+        self.settings.api_proxy_from_env = yes;
+        self
+    }
+
+    /// How long a call to the service may take in all.
+    pub fn api_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.api_timeout = timeout;
+        self
+    }
+
+    /// How long a request waits for a call; zero: never.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.settings.max_wait = wait;
+        self
+    }
+
+    /// The confidence, 0 to 100, from which a listed client is denied.
+    pub fn min_confidence(mut self, min_confidence: u8) -> Self {
+        self.settings.min_confidence = min_confidence;
+        self
+    }
+
+    /// What happens to a client that cannot be verified.
+    pub fn on_unverified(mut self, on_unverified: OnUnverified) -> Self {
+        self.settings.on_unverified = on_unverified;
+        self
+    }
+
+    /// Whether denials are carried out.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.settings.mode = mode;
+        self
+    }
+
+    /// Adds a rule; a path alone is one, too. Without any rule every request is guarded.
+    pub fn protect(mut self, rule: impl Into<Rule>) -> Self {
+        self.settings.protect.push(rule.into());
+        self
+    }
+
+    /// The proxies whose header is believed, in place of those set before.
+    pub fn trusted_proxies<I>(mut self, proxies: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.settings.trusted_proxies = strings(proxies);
+        self
+    }
+
+    /// How many proxies stand in front of the application.
+    pub fn trusted_hops(mut self, hops: u32) -> Self {
+        self.settings.trusted_hops = Some(hops);
+        self
+    }
+
+    /// The header in which the trusted proxies name the client.
+    pub fn client_ip_header(mut self, name: impl Into<String>) -> Self {
+        self.settings.client_ip_header = name.into();
+        self
+    }
+
+    /// Addresses and CIDRs that are always let in, in place of those set before.
+    pub fn allow<I>(mut self, addresses: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.settings.allow = strings(addresses);
+        self
+    }
+
+    /// Addresses and CIDRs that are always refused, in place of those set before.
+    pub fn deny<I>(mut self, addresses: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.settings.deny = strings(addresses);
+        self
+    }
+
+    /// A file with more addresses and CIDRs that are always let in.
+    pub fn allow_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.allow_file = Some(path.into());
+        self
+    }
+
+    /// A file with more addresses and CIDRs that are always refused.
+    pub fn deny_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.deny_file = Some(path.into());
+        self
+    }
+
+    /// How long a verdict counts as fresh.
+    pub fn cache_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.cache_ttl = ttl;
+        self
+    }
+
+    /// How long a verdict is used at all; at least `cache_ttl`.
+    pub fn stale_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.stale_ttl = ttl;
+        self
+    }
+
+    /// How long a failed call keeps the same address from being asked about again.
+    pub fn error_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.error_ttl = ttl;
+        self
+    }
+
+    /// How many verdicts are remembered.
+    pub fn cache_capacity(mut self, entries: usize) -> Self {
+        self.settings.cache_capacity = entries;
+        self
+    }
+}
+
+impl From<Settings> for GuardBuilder {
+    fn from(settings: Settings) -> Self {
+        Self {
+            settings,
+            clock: None,
+        }
+    }
+}
+
+fn strings<I>(items: I) -> Vec<String>
+where
+    I: IntoIterator,
+    I::Item: Into<String>,
+{
+    items.into_iter().map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setter_sets_its_own_field_and_no_other() {
+        let second = Duration::from_secs;
+        let builder = GuardBuilder::new()
+            .api_url("http://127.0.0.1:1/api")
+            .api_key("k1")
+            .api_key_file("/a")
+            .api_key_header("X-Key")
+            .api_proxy_from_env(true)
+            .api_timeout(second(1))
+            .max_wait(second(2))
+            .min_confidence(11)
+            .on_unverified(OnUnverified::Deny)
+            .mode(Mode::Monitor)
+            .protect("/one")
+            .protect(Rule::path("/two").min_confidence(12))
+            .trusted_proxies(["10.0.0.0/8"])
+            .trusted_hops(3)
+            .client_ip_header("forwarded")
+            .allow(["25.0.0.1".to_owned()])
+            .deny(vec!["26.0.0.1"])
+            .allow_file("/b")
+            .deny_file("/c")
+            .cache_ttl(second(4))
+            .stale_ttl(second(5))
+            .error_ttl(second(6))
+            .cache_capacity(7);
+        let toml = r#"
+            api_url = "http://127.0.0.1:1/api"
+            api_key = "k1"
+            api_key_file = "/a"
+            api_key_header = "X-Key"
+            api_proxy_from_env = true
+            api_timeout = "1s"
+            max_wait = "2s"
+            min_confidence = 11
+            on_unverified = "deny"
+            mode = "monitor"
+            protect = ["/one", { path = "/two", min_confidence = 12 }]
+            trusted_proxies = ["10.0.0.0/8"]
+            trusted_hops = 3
+            client_ip_header = "forwarded"
+            allow = ["25.0.0.1"]
+            deny = ["26.0.0.1"]
+            allow_file = "/b"
+            deny_file = "/c"
+            cache_ttl = "4s"
+            stale_ttl = "5s"
+            error_ttl = "6s"
+            cache_capacity = 7
+        "#;
+        let same = Settings::from_toml(toml).unwrap();
+        assert_eq!(format!("{:?}", builder.settings()), format!("{same:?}"));
+        let key = |settings: &Settings| settings.api_key.clone().map(|key| key.expose().to_owned());
+        assert_eq!(key(builder.settings()), key(&same));
+        let again = GuardBuilder::from(same);
+        assert_eq!(format!("{again:?}"), format!("{builder:?}"));
+    }
+
+    #[test]
+    fn a_list_replaces_the_one_before_and_a_rule_is_added() {
+        let builder = GuardBuilder::new()
+            .allow(["25.0.0.1"])
+            .allow(["25.0.0.2"])
+            .protect("/a")
+            .protect("/b".to_owned());
+        assert_eq!(builder.settings().allow, ["25.0.0.2"]);
+        let rules = [Rule::path("/a"), Rule::path("/b")];
+        assert_eq!(builder.settings().protect, rules);
+    }
+}

@@ -1,0 +1,162 @@
+//! Two kinds of errors: [`BuildError`] for who configures a guard, [`ApiError`] for who calls the service.
+
+use std::error::Error as StdError;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+/// Why a guard could not be built: what to change in the settings, by name and value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting has a value that cannot be used.
+    #[error("setting `{setting}`: `{value}` {reason}")]
+    Setting {
+        /// The setting's name as it was given: `trusted_proxies`, or `IPWHOIS_GUARD_TRUSTED_PROXIES`.
+        setting: String,
+        /// The value that was refused. A secret is shown as `(hidden)`.
+        value: String,
+        /// What is wrong with it, as the rest of the sentence: "is not a CIDR".
+        reason: String,
+    },
+    /// Two settings contradict each other.
+    #[error("settings `{first}` and `{second}` {reason}")]
+    Conflict {
+        /// One of the two.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// Why they do not go together.
+        reason: &'static str,
+    },
+    /// The text of a settings file is not what it should be.
+    #[error("settings line {line}: {reason}")]
+    Text {
+        /// The line, counted from 1.
+        line: usize,
+        /// The parser's word, which names the key.
+        reason: String,
+    },
+    /// A line of a list file is no address or CIDR.
+    #[error("setting `{setting}`: {}:{line}: `{text}` {reason}", path.display())]
+    FileLine {
+        /// The setting that names the file.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The line's text, shortened when it is long.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file that a setting names cannot be read.
+    #[error("setting `{setting}`: cannot read {}", path.display())]
+    File {
+        /// The setting that names the file.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word.
+        source: std::io::Error,
+    },
+    /// The guard's own thread, its runtime or its HTTP client could not be started.
+    #[error("cannot start the guard's {part}")]
+    Start {
+        /// The part that did not start.
+        part: &'static str,
+        /// Why.
+        source: Source,
+    },
+}
+
+impl BuildError {
+    /// A setting whose value cannot be used.
+    pub(crate) fn setting(
+        setting: impl Into<String>,
+        value: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Setting {
+            setting: setting.into(),
+            value: value.into(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn start(part: &'static str, source: impl Into<Source>) -> Self {
+        Self::Start {
+            part,
+            source: source.into(),
+        }
+    }
+}
+
+/// Why a call to the service brought no answer that can be believed. Never contains the key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// No connection, or it broke: DNS, TCP, TLS, HTTP framing.
+    #[error("the service cannot be reached")]
+    Transport {
+        /// The HTTP client's word, without the URL.
+        source: Source,
+    },
+    /// The deadline for the whole call (`api_timeout`) passed.
+    #[error("no complete reply within {limit:?}")]
+    Timeout {
+        /// The deadline.
+        limit: Duration,
+    },
+    /// The day's limit is used up: status 429.
+    #[error("the service answers 429: too many requests")]
+    RateLimited {
+        /// `Retry-After`, when the reply had a usable one.
+        retry_after: Option<Duration>,
+    },
+    /// The key was refused: status 401 or 403.
+    #[error("the service refuses the key: status {status}")]
+    KeyRefused {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// Any other status but 200.
+    #[error("the service answers status {status}")]
+    Status {
+        /// The status.
+        status: u16,
+    },
+    /// A reply with status 200 that is no verdict.
+    #[error("the reply is not a verdict: {reason}")]
+    Malformed {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The reply's body passes the size limit of 64 KiB.
+    #[error("the reply is longer than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// Why a report was not delivered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The address is one of those that are never reported: non-public, allowlisted, or a trusted proxy.
+    #[error("{ip} is never reported: it is non-public, allowlisted or a trusted proxy")]
+    NeverReported {
+        /// The address.
+        ip: IpAddr,
+    },
+    /// The service did not accept it.
+    #[error("the service did not accept the report")]
+    Call(#[from] ApiError),
+    /// The guard ended first.
+    #[error("the guard ended before the report was delivered")]
+    ShuttingDown,
+}

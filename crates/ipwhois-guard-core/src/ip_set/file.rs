@@ -1,0 +1,82 @@
+//! List files: one address or CIDR a line.
+
+use std::path::Path;
+
+use super::network::{Invalid, Network};
+use super::{Collector, IpSet};
+use crate::error::BuildError;
+
+/// How much of a bad text an error shows, in characters.
+const SHOWN: usize = 80;
+
+impl IpSet {
+    /// The set of what a file names: one address or CIDR a line, `#` comments on a line of their own or after an
+    /// entry, blank lines, LF or CRLF, with or without a UTF-8 byte order mark.
+    ///
+    /// Blocks on the disk, so it belongs to building a guard and not to a request.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::File`] when the file cannot be read, [`BuildError::FileLine`] for its first bad line.
+    pub(crate) fn read_file(setting: &'static str, path: &Path) -> Result<Self, BuildError> {
+        let bytes = std::fs::read(path).map_err(|source| BuildError::File {
+            setting,
+            path: path.to_owned(),
+            source,
+        })?;
+        parse_lines(&bytes).map_err(|bad| BuildError::FileLine {
+            setting,
+            path: path.to_owned(),
+            line: bad.line,
+            text: printable(bad.text),
+            reason: bad.reason.to_string(),
+        })
+    }
+}
+
+/// The first line that is neither an address nor a CIDR.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadLine<'a> {
+    pub(super) line: usize,
+    pub(super) text: &'a [u8],
+    pub(super) reason: Invalid,
+}
+
+pub(super) fn parse_lines(bytes: &[u8]) -> Result<IpSet, BadLine<'_>> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut collected = Collector::default();
+    for (line, content) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        let entry = content.split(|&byte| byte == b'#').next();
+        let text = entry.unwrap_or_default().trim_ascii();
+        if text.is_empty() {
+            continue;
+        }
+        let network = str::from_utf8(text)
+            .map_err(|_| Invalid::Text)
+            .and_then(Network::parse)
+            .map_err(|reason| BadLine { line, text, reason })?;
+        collected.add(network);
+    }
+    Ok(collected.finish())
+}
+
+/// The text as an error shows it: at most [`SHOWN`] characters, and none that could confuse a terminal or a log.
+pub(super) fn printable(text: &[u8]) -> String {
+    // No character has more than four bytes, so what is cut off here would not be shown anyway.
+    let start = text.get(..4 * (SHOWN + 1)).unwrap_or(text);
+    let lossy = String::from_utf8_lossy(start);
+    let mut shown: String = lossy
+        .chars()
+        .take(SHOWN)
+        .map(|char| match char {
+            ' '..='~' => char,
+            _ if char.is_alphanumeric() => char,
+            _ => char::REPLACEMENT_CHARACTER,
+        })
+        .collect();
+    if lossy.chars().nth(SHOWN).is_some() {
+        shown.pop();
+        shown.push('…');
+    }
+    shown
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod api;
+mod builder;
+mod cache;
+mod clock;
+mod decision;
+mod denial;
+mod error;
+mod extract;
+mod guard;
+mod ip_set;
+mod lookup;
+mod request;
+mod rules;
+mod settings;
+mod verdict;
+mod worker;
+
+pub use address::Peer;
+pub use builder::GuardBuilder;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use decision::Decision;
+pub use denial::{Denial, DenialKind};
+pub use error::{ApiError, BuildError, ReportError};
+pub use extract::{AllowedClient, Guarded, SetupMistake};
+pub use guard::{Asking, Guard, Step};
+pub use request::RequestHead;
+pub use rules::{Mode, OnUnverified, Rule, UnknownChoice};
+pub use settings::{ApiKey, Settings};
+pub use verdict::{Reputation, Source, ThreatType, UnknownThreatType, Unverified, Verdict};

@@ -1,0 +1,321 @@
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use tokio::sync::watch;
+
+use super::*;
+use crate::cache::Ages;
+use crate::clock::ManualClock;
+
+const LISTED: Reputation = Reputation {
+    listed: true,
+    confidence: 95,
+    threat_type: None,
+};
+
+/// A service that answers when it is told to, and counts.
+#[derive(Clone, Debug)]
+struct Service(Arc<ServiceState>);
+
+#[derive(Debug)]
+struct ServiceState {
+    calls: Mutex<HashMap<IpAddr, usize>>,
+    begun: watch::Sender<usize>,
+    under_way: watch::Sender<usize>,
+    most_under_way: AtomicUsize,
+    hold: watch::Sender<bool>,
+    fail: watch::Sender<bool>,
+}
+
+impl Service {
+    fn new() -> Self {
+        Self(Arc::new(ServiceState {
+            calls: Mutex::default(),
+            begun: watch::Sender::new(0),
+            under_way: watch::Sender::new(0),
+            most_under_way: AtomicUsize::new(0),
+            hold: watch::Sender::new(false),
+            fail: watch::Sender::new(false),
+        }))
+    }
+
+    fn calls(&self) -> usize {
+        *self.0.begun.borrow()
+    }
+
+    fn hold(&self, hold: bool) {
+        self.0.hold.send_replace(hold);
+    }
+
+    fn fail(&self, fail: bool) {
+        self.0.fail.send_replace(fail);
+    }
+
+    async fn calls_reach(&self, n: usize) {
+        let mut begun = self.0.begun.subscribe();
+        begun.wait_for(|begun| *begun >= n).await.unwrap();
+    }
+}
+
+impl Upstream for Service {
+    fn check(&self, ip: IpAddr) -> CheckFuture<'_> {
+        Box::pin(async move {
+            let state = &self.0;
+            *state.calls.lock().unwrap().entry(ip).or_default() += 1;
+            state.under_way.send_modify(|n| *n += 1);
+            state
+                .most_under_way
+                .fetch_max(*state.under_way.borrow(), Ordering::SeqCst);
+            state.begun.send_modify(|n| *n += 1);
+            state.hold.subscribe().wait_for(|hold| !hold).await.unwrap();
+            state.under_way.send_modify(|n| *n -= 1);
+            if *state.fail.borrow() {
+                Err(ApiError::Status { status: 500 })
+            } else {
+                Ok(LISTED)
+            }
+        })
+    }
+}
+
+struct Bench {
+    lookup: Arc<Lookup>,
+    service: Service,
+    clock: ManualClock,
+}
+
+fn bench(max_wait: Duration) -> Bench {
+    let clock = ManualClock::new();
+    let service = Service::new();
+    let ages = Ages::new(
+        Duration::from_secs(3_600),
+        Duration::from_secs(86_400),
+        Duration::from_secs(30),
+    );
+    let lookup = Lookup::new(
+        VerdictCache::new(10_000, ages),
+        Box::new(service.clone()),
+        Arc::new(clock.clone()),
+        max_wait,
+        Handle::current(),
+    );
+    Bench {
+        lookup: Arc::new(lookup),
+        service,
+        clock,
+    }
+}
+
+impl Bench {
+    async fn ask(&self, ip: IpAddr) -> Answer {
+        wait(self.lookup.ask(ip)).await
+    }
+
+    /// Until no flight is in the air.
+    async fn landed(&self) {
+        while self.lookup.in_the_air.load(Ordering::Relaxed) > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn wait(asked: Asked) -> Answer {
+    match asked {
+        Asked::Settled(answer) => answer,
+        Asked::Waiting(waiting) => waiting.await.unwrap_or(Err(Unverified::ShuttingDown)),
+    }
+}
+
+fn client(n: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(0x1900_0000 + n))
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_thousand_who_ask_at_once_make_one_call() {
+    let bench = bench(LONG);
+    bench.service.hold(true);
+    let waiting: Vec<Asked> = (0..1_000).map(|_| bench.lookup.ask(client(1))).collect();
+    bench.service.calls_reach(1).await;
+    bench.service.hold(false);
+    for asked in waiting {
+        assert_eq!(wait(asked).await, Ok(LISTED));
+    }
+    assert_eq!(bench.service.calls(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_order_of_asking_and_landing_makes_a_second_call() {
+    let bench = Arc::new(bench(LONG));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..5_000 {
+        let bench = Arc::clone(&bench);
+        tasks.spawn(async move { bench.ask(client(n % 50)).await });
+    }
+    while let Some(answer) = tasks.join_next().await {
+        assert_eq!(answer.unwrap(), Ok(LISTED));
+    }
+    assert_eq!(bench.service.calls(), 50);
+}
+
+#[tokio::test]
+async fn who_hangs_up_neither_cancels_nor_repeats_the_call() {
+    let bench = bench(LONG);
+    bench.service.hold(true);
+    let impatient = bench.lookup.ask(client(1));
+    bench.service.calls_reach(1).await;
+    drop(impatient);
+    let patient = bench.lookup.ask(client(1));
+    bench.service.hold(false);
+    assert_eq!(wait(patient).await, Ok(LISTED));
+    bench.landed().await;
+    assert_eq!(bench.ask(client(1)).await, Ok(LISTED));
+    assert_eq!(bench.service.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_in_time_and_the_call_goes_on_for_the_next_request() {
+    let bench = bench(Duration::from_millis(500));
+    bench.service.hold(true);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(bench.ask(client(1)).await, Err(Unverified::TimedOut));
+    assert_eq!(begun.elapsed().as_millis(), 500);
+    // The same client does not wait again, and makes no second call.
+    assert_eq!(
+        bench.lookup.recall(client(1)),
+        Memory::Failed(Unverified::TimedOut)
+    );
+    assert!(matches!(
+        bench.lookup.ask(client(1)),
+        Asked::Settled(Err(Unverified::TimedOut))
+    ));
+    bench.service.hold(false);
+    bench.landed().await;
+    assert_eq!(bench.lookup.recall(client(1)), Memory::Fresh(LISTED));
+    assert_eq!(bench.service.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_waits_only_for_the_rest() {
+    let bench = bench(Duration::from_millis(500));
+    bench.service.hold(true);
+    let first = bench.lookup.ask(client(1));
+    let begun = tokio::time::Instant::now();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    bench.service.calls_reach(1).await;
+    tokio::time::advance(Duration::from_millis(399)).await;
+    let late = bench.lookup.ask(client(1));
+    assert_eq!(wait(first).await, Err(Unverified::TimedOut));
+    assert_eq!(wait(late).await, Err(Unverified::TimedOut));
+    assert!(begun.elapsed() <= Duration::from_millis(502));
+}
+
+#[tokio::test]
+async fn a_failure_is_remembered_and_asked_about_again_later() {
+    let bench = bench(LONG);
+    bench.service.fail(true);
+    assert_eq!(bench.ask(client(1)).await, Err(Unverified::CallFailed));
+    assert_eq!(bench.ask(client(1)).await, Err(Unverified::CallFailed));
+    assert_eq!(bench.service.calls(), 1);
+    bench.service.fail(false);
+    bench.clock.advance(Duration::from_secs(30));
+    assert_eq!(bench.ask(client(1)).await, Ok(LISTED));
+    assert_eq!(bench.service.calls(), 2);
+}
+
+#[tokio::test]
+async fn at_most_sixteen_calls_are_under_way() {
+    let bench = bench(LONG);
+    bench.service.hold(true);
+    let waiting: Vec<Asked> = (0..200).map(|n| bench.lookup.ask(client(n))).collect();
+    bench.service.calls_reach(16).await;
+    bench.service.hold(false);
+    for asked in waiting {
+        assert_eq!(wait(asked).await, Ok(LISTED));
+    }
+    let most = bench.service.0.most_under_way.load(Ordering::SeqCst);
+    assert_eq!(most, 16);
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_is_cut_off_and_leaves_nothing_behind() {
+    let bench = bench(LONG);
+    bench.service.hold(true);
+    let waiting: Vec<Asked> = (0..5_000).map(|n| bench.lookup.ask(client(n))).collect();
+    let turned_away = waiting
+        .iter()
+        .filter(|asked| matches!(asked, Asked::Settled(Err(Unverified::Overloaded))));
+    assert_eq!(turned_away.count(), 5_000 - MAX_FLIGHTS);
+    drop(waiting);
+    bench.service.hold(false);
+    bench.landed().await;
+    assert!(bench.lookup.flights.is_empty());
+}
+
+#[tokio::test]
+async fn a_service_that_fails_is_left_alone_and_found_again() {
+    let bench = bench(LONG);
+    bench.service.fail(true);
+    for n in 0..5 {
+        assert_eq!(bench.ask(client(n)).await, Err(Unverified::CallFailed));
+    }
+    for n in 5..100 {
+        assert_eq!(bench.ask(client(n)).await, Err(Unverified::BreakerOpen));
+    }
+    assert_eq!(bench.service.calls(), 5);
+    bench.service.fail(false);
+    bench.clock.advance(Duration::from_secs(10));
+    assert_eq!(bench.ask(client(200)).await, Ok(LISTED));
+    assert_eq!(bench.ask(client(5)).await, Ok(LISTED));
+}
+
+#[tokio::test]
+async fn who_queues_behind_a_failing_service_is_answered_without_a_call() {
+    let bench = bench(LONG);
+    bench.service.hold(true);
+    bench.service.fail(true);
+    let waiting: Vec<Asked> = (0..500).map(|n| bench.lookup.ask(client(n))).collect();
+    bench.service.calls_reach(16).await;
+    bench.service.hold(false);
+    for asked in waiting {
+        assert!(wait(asked).await.is_err());
+    }
+    // The breaker opened at the fifth failure; the calls that were under way by then end as they end.
+    assert!(bench.service.calls() <= 16 + 5, "{}", bench.service.calls());
+}
+
+#[tokio::test]
+async fn a_stale_verdict_is_refreshed_once_however_often_it_is_used() {
+    let bench = bench(LONG);
+    bench.ask(client(1)).await.unwrap();
+    bench.clock.advance(Duration::from_secs(3_600));
+    bench.service.hold(true);
+    for _ in 0..100 {
+        bench.lookup.refresh(client(1));
+    }
+    bench.service.calls_reach(2).await;
+    bench.service.hold(false);
+    bench.landed().await;
+    assert_eq!(bench.lookup.recall(client(1)), Memory::Fresh(LISTED));
+    assert_eq!(bench.service.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_flight_that_is_thrown_away_strands_nobody() {
+    let bench = bench(LONG);
+    let landing = bench.lookup.prepare(client(1)).unwrap();
+    let (flight, waiting) = Flight::with_passenger();
+    bench.lookup.flights.insert(client(1), flight);
+    drop(landing);
+    assert!(waiting.await.is_err());
+    assert!(bench.lookup.flights.is_empty());
+    assert_eq!(bench.lookup.in_the_air.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn the_day_turns_at_midnight_utc() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    assert_eq!(until_next_day(at(86_399)), Duration::from_secs(1));
+    assert_eq!(until_next_day(at(86_400)), Duration::from_secs(86_400));
+}

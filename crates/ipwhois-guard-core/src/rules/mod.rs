@@ -1,0 +1,210 @@
+//! Which requests are guarded, and how strictly.
+//!
+//! 1. Without rules every request is guarded with the settings' defaults. With rules, those that a rule covers are.
+//! 2. A rule covers its path and what is below it, by whole segments, with the methods that it names.
+//! 3. Of several rules the longest path wins, then one that names methods, then the first.
+//! 4. **No path that reaches a protected handler may slip past its rule.** A path that can be read in several ways (percent
+//!    escapes, `//`, dot segments) is held against the rules in each of them. When that picks different rules, the
+//!    strictest of what they say holds.
+//! 5. A path in which dot segments and escapes or empty segments come together has more readings than anyone can list. It
+//!    is covered by every rule whose segments occur in it in their order. No honest client sends such a path.
+
+mod choice;
+mod path;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use self::path::{Dots, Prefix, RequestPath, Spelling};
+use crate::error::BuildError;
+use crate::settings::is_token;
+
+pub use self::choice::{Mode, OnUnverified, UnknownChoice};
+pub use self::rule::Rule;
+
+/// What holds for one request: the settings' defaults, with what its rule says instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// The confidence, 0 to 100, from which a listed client is denied.
+    pub(crate) min_confidence: u8,
+    /// Whether a denial is carried out.
+    pub(crate) mode: Mode,
+    /// What happens to a client that cannot be verified.
+    pub(crate) on_unverified: OnUnverified,
+}
+
+impl Policy {
+    pub(crate) const fn new(min_confidence: u8, mode: Mode, on_unverified: OnUnverified) -> Self {
+        Self {
+            min_confidence,
+            mode,
+            on_unverified,
+        }
+    }
+
+    /// What refuses at least as much as either of the two.
+    fn stricter(self, other: Self) -> Self {
+        Self {
+            min_confidence: self.min_confidence.min(other.min_confidence),
+            mode: self.mode.stricter(other.mode),
+            on_unverified: self.on_unverified.stricter(other.on_unverified),
+        }
+    }
+}
+
+/// Whether the text can be a rule's path, or what is wrong with it as the rest of the sentence.
+pub(crate) fn check_path(path: &str) -> Result<(), &'static str> {
+    Prefix::parse(path).map(drop)
+}
+
+/// All rules of a guard, checked and in the order in which they win.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleSet {
+    rules: Vec<Compiled>,
+    defaults: Policy,
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    prefix: Prefix,
+    /// Empty: any.
+    methods: Vec<String>,
+    policy: Policy,
+}
+
+const SETTING: &str = "protect";
+
+impl RuleSet {
+    /// Checks the rules. `defaults` fills in what they leave open, and holds for every request when there are none.
+    pub(crate) fn new(rules: &[Rule], defaults: Policy) -> Result<Self, BuildError> {
+        let mut rules = rules
+            .iter()
+            .map(|rule| Compiled::new(rule, defaults))
+            .collect::<Result<Vec<_>, _>>()?;
+        // The sort is stable: among equals the first stays the first.
+        rules.sort_by_key(|rule| {
+            let any_method = rule.methods.is_empty();
+            (std::cmp::Reverse(rule.prefix.len()), any_method)
+        });
+        Ok(Self { rules, defaults })
+    }
+
+    /// What holds where no rule says otherwise.
+    pub(crate) const fn defaults(&self) -> Policy {
+        self.defaults
+    }
+
+    /// What holds for a request with this method and raw path; `None` when it is not in scope. Does not allocate.
+    pub(crate) fn policy(&self, method: &str, path: &str) -> Option<Policy> {
+        if self.rules.is_empty() {
+            return Some(self.defaults);
+        }
+        let path = RequestPath::new(path);
+        if path.has_one_reading() {
+            let segments = path.segments(Spelling::Raw);
+            return self
+                .covering(method, |prefix| prefix.starts(segments))
+                .next();
+        }
+        let picked = self.as_it_stands(method, path);
+        let resolved = self.with_dots_resolved(method, path);
+        picked.into_iter().chain(resolved).reduce(Policy::stricter)
+    }
+
+    /// What the path's spellings pick, dot segments being segments like others.
+    fn as_it_stands(&self, method: &str, path: RequestPath<'_>) -> Option<Policy> {
+        // `/admin//health` is `/admin/health` for who collapses slashes, and something else below `/admin` for who does
+        // not. So the longest rule does not settle it.
+        let how_many = if path.has_empty_segment() {
+            usize::MAX
+        } else {
+            1
+        };
+        path.spellings()
+            .iter()
+            .map(|&spelling| path.segments(spelling))
+            .flat_map(|segments| {
+                self.covering(method, move |prefix| prefix.starts(segments))
+                    .take(how_many)
+            })
+            .reduce(Policy::stricter)
+    }
+
+    /// What the path picks once `.` and `..` have done their work.
+    fn with_dots_resolved(&self, method: &str, path: RequestPath<'_>) -> Option<Policy> {
+        match path.dots() {
+            Dots::None => None,
+            Dots::Plain => {
+                let segments = path.segments(Spelling::Raw);
+                self.covering(method, |prefix| prefix.starts_resolved(segments))
+                    .next()
+            }
+            Dots::Tangled => path
+                .spellings()
+                .iter()
+                .map(|&spelling| path.segments(spelling))
+                .flat_map(|segments| {
+                    self.covering(method, move |prefix| prefix.occurs_in_order(segments))
+                })
+                .reduce(Policy::stricter),
+        }
+    }
+
+    /// The policies of the rules for this method whose prefix passes, the one that wins first.
+    fn covering(
+        &self,
+        method: &str,
+        covers: impl Fn(&Prefix) -> bool,
+    ) -> impl Iterator<Item = Policy> {
+        self.rules
+            .iter()
+            .filter(move |rule| rule.names(method) && covers(&rule.prefix))
+            .map(|rule| rule.policy)
+    }
+}
+
+impl Compiled {
+    fn new(rule: &Rule, defaults: Policy) -> Result<Self, BuildError> {
+        let refuse = |value: &str, reason: String| Err(BuildError::setting(SETTING, value, reason));
+        let path = rule.path.as_str();
+        let prefix = match Prefix::parse(path) {
+            Ok(prefix) => prefix,
+            Err(reason) => return refuse(path, reason.to_owned()),
+        };
+        let methods = match &rule.methods {
+            None => Vec::new(),
+            Some(methods) if methods.is_empty() => {
+                let reason = "has an empty list of methods: leave it out to cover all of them";
+                return refuse(path, reason.to_owned());
+            }
+            Some(methods) => methods.clone(),
+        };
+        if let Some(method) = methods.iter().find(|method| !is_token(method)) {
+            return refuse(
+                method,
+                format!("is no HTTP method, in the rule for `{path}`"),
+            );
+        }
+        if let Some(confidence) = rule.min_confidence.filter(|&confidence| confidence > 100) {
+            let reason = format!("is no confidence from 0 to 100, in the rule for `{path}`");
+            return refuse(&confidence.to_string(), reason);
+        }
+        Ok(Self {
+            prefix,
+            methods,
+            policy: Policy {
+                min_confidence: rule.min_confidence.unwrap_or(defaults.min_confidence),
+                mode: rule.mode.unwrap_or(defaults.mode),
+                on_unverified: rule.on_unverified.unwrap_or(defaults.on_unverified),
+            },
+        })
+    }
+
+    fn names(&self, method: &str) -> bool {
+        self.methods.is_empty()
+            || self.methods.iter().any(|named| {
+                named.eq_ignore_ascii_case(method)
+                    || named.eq_ignore_ascii_case("GET") && method.eq_ignore_ascii_case("HEAD")
+            })
+    }
+}

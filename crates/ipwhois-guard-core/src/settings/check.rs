@@ -1,0 +1,162 @@
+//! The checks of values that belong to no other module, and the two settings that have to be worked out.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{ApiKey, Settings, text};
+use crate::error::BuildError;
+
+/// Longer ones are mistakes, and short enough not to overflow any clock.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const MOST_CACHED: usize = 16_777_216;
+const LONGEST_KEY: usize = 512;
+const HIDDEN: &str = "(hidden)";
+
+impl Settings {
+    /// Checks what can be checked without reading a file.
+    pub(crate) fn validate(&self) -> Result<(), BuildError> {
+        if self.min_confidence > 100 {
+            let value = self.min_confidence.to_string();
+            let reason = "is no confidence from 0 to 100";
+            return Err(BuildError::setting("min_confidence", value, reason));
+        }
+        self.check_durations()?;
+        if !(1..=MOST_CACHED).contains(&self.cache_capacity) {
+            let value = self.cache_capacity.to_string();
+            let reason = format!("is not within 1 and {MOST_CACHED}");
+            return Err(BuildError::setting("cache_capacity", value, reason));
+        }
+        self.api_base()?;
+        self.check_key()?;
+        if !text::is_token(&self.api_key_header) {
+            let reason = "is no name of a header";
+            return Err(BuildError::setting(
+                "api_key_header",
+                &self.api_key_header,
+                reason,
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_durations(&self) -> Result<(), BuildError> {
+        let durations = [
+            ("api_timeout", self.api_timeout),
+            ("max_wait", self.max_wait),
+            ("cache_ttl", self.cache_ttl),
+            ("stale_ttl", self.stale_ttl),
+            ("error_ttl", self.error_ttl),
+        ];
+        for (name, duration) in durations {
+            let may_be_zero = name == "max_wait";
+            let reason = match duration {
+                Duration::ZERO if !may_be_zero => "is not longer than nothing",
+                longer if longer > LONGEST => "is longer than 30 days",
+                _ => continue,
+            };
+            let value = humantime::format_duration(duration).to_string();
+            return Err(BuildError::setting(name, value, reason));
+        }
+        if self.stale_ttl < self.cache_ttl {
+            return Err(BuildError::Conflict {
+                first: "stale_ttl",
+                second: "cache_ttl",
+                reason: "contradict each other: a verdict cannot expire before it is stale",
+            });
+        }
+        Ok(())
+    }
+
+    /// The service's base URL. Its path may or may not end with a slash.
+    pub(crate) fn api_base(&self) -> Result<reqwest::Url, BuildError> {
+        let refuse = |reason: &str| {
+            let value = without_secrets(&self.api_url);
+            Err(BuildError::setting("api_url", value, reason))
+        };
+        let url = match reqwest::Url::parse(&self.api_url) {
+            Ok(url) => url,
+            Err(error) => return refuse(&format!("is no URL: {error}")),
+        };
+        if !matches!(url.scheme(), "http" | "https") {
+            return refuse("is neither an http nor an https URL");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return refuse("names a user; a key belongs into `api_key`");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return refuse("has a query or a fragment; a key belongs into `api_key`");
+        }
+        Ok(url)
+    }
+
+    /// The key, from `api_key` or from `api_key_file`.
+    pub(crate) fn load_key(&self) -> Result<Option<ApiKey>, BuildError> {
+        self.check_key()?;
+        match (&self.api_key, &self.api_key_file) {
+            (Some(key), _) => Ok(Some(key.clone())),
+            (None, Some(path)) => read_key(path).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn check_key(&self) -> Result<(), BuildError> {
+        if self.api_key.is_some() && self.api_key_file.is_some() {
+            return Err(BuildError::Conflict {
+                first: "api_key",
+                second: "api_key_file",
+                reason: "are both given: one of them is enough",
+            });
+        }
+        match &self.api_key {
+            Some(key) if !is_key(key.expose()) => {
+                let reason = format!("is not 1 to {LONGEST_KEY} visible ASCII characters");
+                Err(BuildError::setting("api_key", HIDDEN, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read_key(path: &Path) -> Result<ApiKey, BuildError> {
+    const SETTING: &str = "api_key_file";
+    // A file that cannot be a key is not read to its end, which `/dev/zero` does not have.
+    let at_most = LONGEST_KEY.saturating_add(16) as u64;
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(at_most).read_to_end(&mut text))
+        .map_err(|source| BuildError::File {
+            setting: SETTING,
+            path: path.to_owned(),
+            source,
+        })?;
+    let key = std::str::from_utf8(&text)
+        .unwrap_or_default()
+        .trim_end_matches(['\r', '\n']);
+    if is_key(key) {
+        return Ok(ApiKey::new(key));
+    }
+    let reason = format!("does not hold a key of 1 to {LONGEST_KEY} visible ASCII characters");
+    Err(BuildError::setting(
+        SETTING,
+        path.display().to_string(),
+        reason,
+    ))
+}
+
+fn is_key(text: &str) -> bool {
+    (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A refused URL, for its error. A key in the wrong place is still a key: what may be one is left out.
+fn without_secrets(url: &str) -> String {
+    let (hidden, rest) = match url.rsplit_once('@') {
+        Some((_, rest)) => ("(hidden)@", rest),
+        None => ("", url),
+    };
+    match rest.split_once(['?', '#']) {
+        Some((before, _)) => format!("{hidden}{before}?(hidden)"),
+        None => format!("{hidden}{rest}"),
+    }
+}

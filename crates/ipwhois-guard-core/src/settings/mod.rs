@@ -1,0 +1,126 @@
+//! The settings: one set of names for the builder, TOML, Rocket's figment and the environment.
+
+mod check;
+mod env;
+mod file;
+mod key;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::rules::{Mode, OnUnverified, Policy, Rule};
+
+pub use self::key::ApiKey;
+pub(crate) use self::text::is_token;
+
+/// Everything that can be configured. What is not said keeps its default.
+///
+/// In TOML and figment the names are those of the fields, durations are text (`"1h"`, `"500ms"`, `"1h 30m"`), lists are
+/// arrays, and an unknown name is an error. In the environment the names are in capitals after `IPWHOIS_GUARD_`, and lists
+/// are separated by commas. Values are checked when the guard is built.
+///
+/// ```toml
+/// trusted_proxies = ["10.0.0.0/8"]
+/// max_wait = "250ms"
+/// protect = ["/admin", { path = "/login", methods = ["POST"], on_unverified = "deny" }]
+/// ```
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The service's base URL, `http` or `https`, without user, query and fragment. Default:
+    /// `https://bl.ipwhois.net/api`.
+    pub api_url: String,
+    /// The key for the service: 1 to 512 visible ASCII characters. Default: none, which is 500 checks a day instead of
+    /// 1,000. Never shown in errors, logs and `Debug`.
+    pub api_key: Option<ApiKey>,
+    /// A file that holds the key, instead of `api_key`; a line end after the key is ignored. Default: none.
+    pub api_key_file: Option<PathBuf>,
+    /// The header in which the key is sent. Default: `X-API-Key`. The service's documentation does not name it.
+    pub api_key_header: String,
+    /// Whether calls to the service go through the proxies that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name.
+    /// Default: `false`, so that a variable meant for something else does not redirect the checks.
+    pub api_proxy_from_env: bool,
+    /// How long a call to the service may take in all: DNS, connection, TLS, headers and body. Default: 3 s.
+    #[serde(deserialize_with = "text::deserialize_duration")]
+    pub api_timeout: Duration,
+    /// How long a request waits for a call. The call goes on without it, for the next request. Zero: requests never wait.
+    /// Default: 500 ms.
+    #[serde(deserialize_with = "text::deserialize_duration")]
+    pub max_wait: Duration,
+    /// The confidence, 0 to 100, from which a listed client is denied. Rules may say otherwise. Default: 90.
+    pub min_confidence: u8,
+    /// What happens to a client that cannot be verified. Rules may say otherwise. Default: `allow`.
+    pub on_unverified: OnUnverified,
+    /// Whether denials are carried out. Rules may say otherwise. Default: `enforce`.
+    pub mode: Mode,
+    /// The rules that pick which requests are guarded. Default: none, which guards all of them.
+    pub protect: Vec<Rule>,
+    /// The proxies whose header is believed: addresses, CIDRs, and `unix:` for peers on a Unix socket. Default: none, so the
+    /// peer of the connection is the client. Not together with `trusted_hops`.
+    pub trusted_proxies: Vec<String>,
+    /// How many proxies stand in front of the application, whatever their addresses. Default: none. Not together with
+    /// `trusted_proxies`.
+    pub trusted_hops: Option<u32>,
+    /// The header in which the trusted proxies name the client; no other one is read. Default: `x-forwarded-for`.
+    pub client_ip_header: String,
+    /// Addresses and CIDRs that are always let in. Default: none.
+    pub allow: Vec<String>,
+    /// Addresses and CIDRs that are always refused, unless `allow` has them. Default: none.
+    pub deny: Vec<String>,
+    /// A file with more of `allow`, one a line. Default: none.
+    pub allow_file: Option<PathBuf>,
+    /// A file with more of `deny`, one a line. Default: none.
+    pub deny_file: Option<PathBuf>,
+    /// How long a verdict counts as fresh. Default: 1 h.
+    #[serde(deserialize_with = "text::deserialize_duration")]
+    pub cache_ttl: Duration,
+    /// How long a verdict is used at all: once it is older than `cache_ttl` it is still used, and refreshed in the
+    /// background. At least `cache_ttl`. Default: 24 h.
+    #[serde(deserialize_with = "text::deserialize_duration")]
+    pub stale_ttl: Duration,
+    /// How long a failed call keeps the same address from being asked about again. Default: 30 s.
+    #[serde(deserialize_with = "text::deserialize_duration")]
+    pub error_ttl: Duration,
+    /// How many verdicts are remembered: 1 to 16,777,216. Default: 100,000.
+    pub cache_capacity: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            api_url: "https://bl.ipwhois.net/api".to_owned(),
+            api_key: None,
+            api_key_file: None,
+            api_key_header: "X-API-Key".to_owned(),
+            api_proxy_from_env: false,
+            api_timeout: Duration::from_secs(3),
+            max_wait: Duration::from_millis(500),
+            min_confidence: 90,
+            on_unverified: OnUnverified::Allow,
+            mode: Mode::Enforce,
+            protect: Vec::new(),
+            trusted_proxies: Vec::new(),
+            trusted_hops: None,
+            client_ip_header: "x-forwarded-for".to_owned(),
+            allow: Vec::new(),
+            deny: Vec::new(),
+            allow_file: None,
+            deny_file: None,
+            cache_ttl: Duration::from_secs(60 * 60),
+            stale_ttl: Duration::from_secs(24 * 60 * 60),
+            error_ttl: Duration::from_secs(30),
+            cache_capacity: 100_000,
+        }
+    }
+}
+
+impl Settings {
+    /// What holds for a request unless its rule says otherwise.
+    pub(crate) const fn default_policy(&self) -> Policy {
+        Policy::new(self.min_confidence, self.mode, self.on_unverified)
+    }
+}
