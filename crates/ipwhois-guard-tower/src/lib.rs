@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+mod context;
+mod future;
+mod head;
+mod layer;
+mod respond;
+mod service;
+
+pub use context::{ExtensionContext, PeerAddr, RequestContext};
+pub use future::ResponseFuture;
+pub use head::HttpHead;
+pub use ipwhois_guard_core::{
+    AllowedClient, BuildError, Decision, Denial, DenialKind, Guard, GuardBuilder, Guarded, Mode,
+    OnUnverified, Peer, Reputation, Rule, Settings, SetupMistake, Source, ThreatType, Unverified,
+    Verdict,
+};
+pub use layer::{GuardLayer, IpGuardLayer};
+pub use respond::{PlainDenial, Respond, denial_response};
+pub use service::GuardService;
