@@ -1,0 +1,88 @@
+//! The table of cases, by what they are about.
+
+pub mod address;
+pub mod calls;
+pub mod denial;
+pub mod install;
+pub mod outage;
+pub mod paths;
+
+/// Expands `$with!` with the name of every case, as `group: case, case;`.
+///
+/// A case is a `fn<D: Driver>()` in the group's module that panics when the framework does not keep the promise in its
+/// name.
+#[macro_export]
+macro_rules! for_each_case {
+    ($with:ident, $driver:ty) => {
+        $with! { $driver;
+            denial:
+                denies_a_listed_client,
+                lets_a_clean_client_in,
+                lets_everybody_use_what_no_rule_covers,
+                denies_as_json_by_default,
+                denies_as_html_for_browsers,
+                denies_head_without_a_body,
+                denies_options_like_any_method,
+                names_a_new_reference_each_time,
+                monitor_mode_refuses_nobody_and_shows_the_verdict,
+                off_mode_asks_nobody,
+                denylist_denies_without_a_check,
+                allowlist_comes_before_denylist_and_service,
+                rules_of_different_minimums_share_one_verdict,
+                a_rule_for_one_method_leaves_the_others_alone;
+            address:
+                reads_no_header_by_default,
+                believes_the_trusted_proxy_alone,
+                cannot_be_fooled_by_what_the_client_wrote,
+                reads_repeated_lines_in_order,
+                does_not_look_left_of_a_bad_element,
+                one_bad_byte_spoils_only_its_element,
+                a_proxy_without_a_header_is_not_determinable,
+                a_proxy_with_an_empty_header_is_not_determinable,
+                reads_ipv6_bracketed_and_with_a_port,
+                takes_a_mapped_address_for_its_ipv4,
+                listens_on_ipv6,
+                a_unix_peer_is_not_determinable_unless_trusted,
+                reads_forwarded_by_quotes,
+                reads_a_single_address_header,
+                two_lines_of_a_single_address_header_are_none,
+                counts_hops_from_the_right,
+                asks_about_the_ipv4_inside_an_ipv6_address,
+                never_asks_about_private_clients;
+            paths:
+                no_spelling_of_a_path_slips_past_its_rule,
+                a_rule_covers_whole_segments_only,
+                the_query_is_no_part_of_the_path,
+                absolute_form_is_read_by_its_path;
+            calls:
+                asks_once_and_remembers,
+                a_thousand_requests_of_one_stranger_make_one_check,
+                a_client_that_hangs_up_neither_cancels_nor_repeats_the_check,
+                a_stale_verdict_serves_while_it_is_refreshed,
+                an_expired_verdict_is_asked_for_again,
+                a_changed_verdict_counts_after_the_refresh;
+            outage:
+                a_failing_service_lets_clients_in_by_default,
+                a_failing_service_keeps_clients_out_where_the_rule_says_so,
+                a_hanging_service_costs_each_client_one_wait,
+                a_late_answer_counts_for_the_next_request,
+                a_dead_service_is_left_alone_and_found_again,
+                an_exhausted_limit_pauses_the_checks,
+                no_rubbish_is_taken_for_a_verdict,
+                a_listed_verdict_outlives_the_service;
+            install:
+                the_extractor_alone_guards_its_handler,
+                the_extractor_is_a_rule_of_its_own_behind_the_middleware,
+                two_extractors_take_one_decision,
+                middleware_and_extractor_take_one_decision,
+                a_nested_middleware_sees_the_original_path,
+                the_application_may_word_the_denial_itself,
+                a_missing_peer_is_not_guessed,
+                a_missing_peer_is_explained_by_the_extractor,
+                a_missing_guard_is_explained_by_the_extractor,
+                a_websocket_passes_for_allowed_clients_only,
+                a_body_streams_before_it_is_complete,
+                a_body_streams_through_untouched;
+        }
+    };
+}

@@ -1,0 +1,157 @@
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::FromRef;
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{any, get, post};
+use ipwhois_guard_axum::{AllowedIp, ConnectedPeer, Denial, GuardState, IpGuardLayer, IpVerdict};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::oneshot;
+
+use crate::driver::{Address, App, Driver, Install};
+
+/// axum, by the layer and the extractors of `ipwhois-guard-axum`.
+#[derive(Debug)]
+pub struct Axum;
+
+#[derive(Clone, FromRef)]
+struct State {
+    app: App,
+    guard: GuardState,
+}
+
+type AppState = axum::extract::State<App>;
+
+impl Driver for Axum {
+    fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            tokio::select! {
+                served = serve(app, ready) => served.expect("the server runs"),
+                _ = stop => {}
+            }
+        });
+    }
+}
+
+async fn serve(app: App, ready: impl FnOnce(Address)) -> io::Result<()> {
+    let install = app.install;
+    let listen = app.listen.clone();
+    let router = router(app);
+    match listen {
+        Address::Unix(path) => {
+            let listener = UnixListener::bind(&path)?;
+            ready(Address::Unix(path));
+            let service = router.into_make_service_with_connect_info::<ConnectedPeer>();
+            axum::serve(listener, service).await
+        }
+        Address::Tcp(address) => {
+            let listener = TcpListener::bind(address).await?;
+            ready(Address::Tcp(listener.local_addr()?));
+            if matches!(install, Install::NoPeer | Install::ExtractorsNoPeer) {
+                axum::serve(listener, router).await
+            } else {
+                let service = router.into_make_service_with_connect_info::<SocketAddr>();
+                axum::serve(listener, service).await
+            }
+        }
+    }
+}
+
+fn router(app: App) -> Router {
+    let install = app.install;
+    let guard = app.guard.clone();
+    let in_state = matches!(install, Install::ExtractorsOnly | Install::ExtractorsNoPeer);
+    let state = State {
+        guard: if in_state {
+            guard.clone().into()
+        } else {
+            GuardState::from_layer()
+        },
+        app,
+    };
+    let layer = IpGuardLayer::new(guard);
+    let mut admin = Router::new()
+        .route("/", any(admin))
+        .route("/{*rest}", any(self::admin));
+    if install == Install::Nested {
+        admin = admin.layer(layer.clone());
+    }
+    let routes = Router::new()
+        .route("/", get(open))
+        .nest("/admin", admin)
+        .route("/whoami", get(whoami))
+        .route("/data", get(data))
+        .route("/data/twice", get(data_twice))
+        .route("/echo", post(echo))
+        .route("/ws", get(websocket));
+    let routes = match install {
+        Install::Whole | Install::NoPeer => routes.layer(layer),
+        Install::CustomResponse => routes.layer(layer.respond_with(teapot)),
+        Install::Nested
+        | Install::ExtractorsOnly
+        | Install::ExtractorsNoPeer
+        | Install::ExtractorsNoGuard => routes,
+    };
+    routes.with_state(state)
+}
+
+fn teapot(denial: &Denial) -> axum::response::Response {
+    let body = format!("custom {}", denial.reference());
+    (StatusCode::IM_A_TEAPOT, body).into_response()
+}
+
+async fn open(app: AppState) -> &'static str {
+    app.count();
+    "open"
+}
+
+async fn admin(app: AppState) -> &'static str {
+    app.count();
+    "admin"
+}
+
+async fn whoami(app: AppState, IpVerdict(verdict): IpVerdict) -> String {
+    app.count();
+    serde_json::json!({
+        "client_ip": verdict.client_ip(),
+        "allowed": verdict.is_allowed(),
+        "source": verdict.source().as_str(),
+        "confidence": verdict.confidence(),
+    })
+    .to_string()
+}
+
+async fn data(app: AppState, _client: AllowedIp) -> &'static str {
+    app.count();
+    "data"
+}
+
+async fn data_twice(app: AppState, _verdict: IpVerdict, _client: AllowedIp) -> &'static str {
+    app.count();
+    "data"
+}
+
+async fn echo(app: AppState, body: Body) -> Body {
+    app.count();
+    body
+}
+
+async fn websocket(app: AppState, upgrade: WebSocketUpgrade) -> axum::response::Response {
+    app.count();
+    upgrade.on_upgrade(async |mut socket| {
+        while let Some(Ok(Message::Text(text))) = socket.recv().await {
+            if socket.send(Message::Text(text)).await.is_err() {
+                return;
+            }
+        }
+    })
+}

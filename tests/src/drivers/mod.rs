@@ -1,0 +1,5 @@
+//! One file a framework.
+
+mod axum;
+
+pub use self::axum::Axum;
