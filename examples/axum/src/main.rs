@@ -1,0 +1,81 @@
+//! The example app on axum: `cargo run -p example-axum`.
+
+use std::error::Error;
+use std::net::SocketAddr;
+
+use axum::extract::{Form, Path};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use example_demo::Demo;
+use ipwhois_guard_axum::{AllowedIp, Guard, IpGuardLayer, IpVerdict};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let demo = Demo::from_env()?;
+    let listener = tokio::net::TcpListener::bind(demo.address)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", demo.address))?;
+    demo.announce(listener.local_addr()?);
+    axum::serve(
+        listener,
+        app(demo.guard.clone()).into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(async {
+        // Without a handler for the signal there is nothing to wait for but the end.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+fn app(guard: Guard) -> Router {
+    Router::new()
+        .route("/", get(async || "Hello from a guarded application.\n"))
+        .route("/whoami", get(whoami))
+        .route("/login", post(login))
+        .route("/admin", get(async || "The admin area.\n"))
+        .route("/admin/users/{id}", get(user))
+        .route("/api/data", get(data))
+        .layer(IpGuardLayer::new(guard))
+}
+
+/// Guarded by nothing; tells what the guard knows.
+async fn whoami(IpVerdict(verdict): IpVerdict) -> Json<Value> {
+    Json(json!({
+        "client_ip": verdict.client_ip(),
+        "allowed": verdict.is_allowed(),
+        "source": verdict.source().as_str(),
+        "confidence": verdict.confidence(),
+    }))
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    username: String,
+    password: String,
+}
+
+/// Guarded by `AllowedIp`: a refused client does not reach the password check.
+async fn login(_client: AllowedIp, Form(form): Form<Credentials>) -> (StatusCode, Json<Value>) {
+    if form.username == "demo" && form.password == "demo" {
+        (StatusCode::OK, Json(json!({ "status": "ok" })))
+    } else {
+        let error = json!({ "error": "Invalid credentials" });
+        (StatusCode::UNAUTHORIZED, Json(error))
+    }
+}
+
+/// Guarded by the rule `/admin`.
+async fn user(Path(id): Path<String>) -> String {
+    format!("User {id}.\n")
+}
+
+/// Guarded by `AllowedIp`.
+async fn data(_client: AllowedIp) -> Json<Value> {
+    Json(json!({ "data": "example" }))
+}
