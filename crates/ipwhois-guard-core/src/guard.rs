@@ -245,12 +245,7 @@ impl Guard {
 
     fn client(&self, request: &impl RequestHead) -> Result<IpAddr, Unverified> {
         let resolver = &self.0.resolver;
-        let header = resolver.header();
-        resolver.resolve(request.peer(), || {
-            header
-                .into_iter()
-                .flat_map(|name| request.header_lines(name))
-        })
+        resolver.resolve(request.peer(), || request.header_lines(resolver.header()))
     }
 
     /// The steps after the client's address is known, cheapest and most certain first.
@@ -291,7 +286,7 @@ impl Guard {
             Some(Source::Denylist)
         } else if self.0.resolver.is_trusted_proxy(client) {
             Some(Source::TrustedProxy)
-        } else if !is_public(client) || !is_public(lookup_address(client)) {
+        } else if !is_public(client) {
             Some(Source::NonPublic)
         } else {
             None

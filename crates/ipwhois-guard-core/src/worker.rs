@@ -59,3 +59,37 @@ impl Drop for Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_dropped_worker_leaves_no_thread_and_no_task_behind() {
+        let worker = Worker::start().unwrap();
+        let held = Arc::new(());
+        let task = Arc::clone(&held);
+        worker.runtime().spawn(async move {
+            std::future::pending::<()>().await;
+            drop(task);
+        });
+        let thread = worker.thread.as_ref().map(|thread| thread.thread().clone());
+        drop(worker);
+        assert_eq!(Arc::strong_count(&held), 1, "the task is gone");
+        assert!(thread.is_some_and(|thread| thread.name() == Some("ipwhois-guard")));
+    }
+
+    #[test]
+    fn a_worker_may_be_dropped_by_its_own_task() {
+        let worker = Worker::start().unwrap();
+        let runtime = worker.runtime().clone();
+        let (done, told) = std::sync::mpsc::channel();
+        runtime.spawn(async move {
+            drop(worker);
+            let _ = done.send(());
+        });
+        assert!(told.recv().is_ok());
+    }
+}

@@ -124,12 +124,9 @@ impl ClientResolver {
         })
     }
 
-    /// The name of the header whose lines [`resolve`](Self::resolve) needs, in lower case. `None` when it never reads one.
-    pub(crate) fn header(&self) -> Option<&str> {
-        match self.trust {
-            Trust::Nobody => None,
-            Trust::Proxies { .. } | Trust::Hops(_) => Some(&self.header),
-        }
+    /// The name of the header whose lines [`resolve`](Self::resolve) may ask for, in lower case.
+    pub(crate) fn header(&self) -> &str {
+        &self.header
     }
 
     /// The client's address, never an IPv4-mapped one. `lines` gives the values of the header's lines in their order,

@@ -22,6 +22,25 @@ const NON_PUBLIC_IPV4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, RFC 1112, and broadcast, RFC 919
 ];
 
+/// Whether any of [`NON_PUBLIC_IPV4`] begins with this octet: most addresses need no further look.
+const NON_PUBLIC_BY_FIRST_OCTET: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < NON_PUBLIC_IPV4.len() {
+        let (first, prefix) = NON_PUBLIC_IPV4[at];
+        let octet = first.octets()[0] as usize;
+        // A prefix shorter than an octet covers several.
+        let octets = if prefix < 8 { 1 << (8 - prefix) } else { 1 };
+        let mut offset = 0;
+        while offset < octets {
+            table[octet + offset] = true;
+            offset += 1;
+        }
+        at += 1;
+    }
+    table
+};
+
 /// The only IPv6 that clients have: global unicast, RFC 4291. Loopback, unique local, link-local, site-local, multicast,
 /// discard-only (`100::/64`), local NAT64 (`64:ff9b:1::/48`) and segment routing (`5f00::/16`) addresses are all outside
 /// of it.
@@ -45,7 +64,11 @@ const SIX_TO_FOUR: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0)
 /// an IPv4 address (IPv4-mapped, NAT64, 6to4) is as public as that.
 pub(crate) fn is_public(ip: IpAddr) -> bool {
     match lookup_address(ip) {
-        IpAddr::V4(ip) => !NON_PUBLIC_IPV4.iter().any(|&range| within4(ip, range)),
+        IpAddr::V4(ip) => {
+            let [first, ..] = ip.octets();
+            !NON_PUBLIC_BY_FIRST_OCTET[first as usize]
+                || !NON_PUBLIC_IPV4.iter().any(|&range| within4(ip, range))
+        }
         IpAddr::V6(ip) => {
             within6(ip, PUBLIC_IPV6) && !NON_PUBLIC_IPV6.iter().any(|&range| within6(ip, range))
         }

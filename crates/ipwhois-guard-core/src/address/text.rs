@@ -46,6 +46,52 @@ fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::new(a, b, c, d))
 }
 
+/// The IPv4 address that a list ends with, and what stands before its comma; `None` when that element is written in
+/// any other way.
+#[inline]
+pub(super) fn last_ipv4(list: &[u8]) -> Option<(Ipv4Addr, Option<&[u8]>)> {
+    let mut rest = list;
+    let mut bits = 0;
+    for shift in [0, 8, 16, 24] {
+        if shift > 0 {
+            rest = rest.strip_suffix(b".")?;
+        }
+        let (octet, before) = last_octet(rest)?;
+        bits |= octet << shift;
+        rest = before;
+    }
+    let before = match rest {
+        [] => None,
+        [before @ .., b',', b' '] | [before @ .., b','] => Some(before),
+        _ => return None,
+    };
+    Some((Ipv4Addr::from_bits(bits), before))
+}
+
+/// The octet at the end and what stands before it, without leading zeros.
+#[inline]
+fn last_octet(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let digit = |byte: u8| u32::from(byte).wrapping_sub(u32::from(b'0'));
+    let (&ones, mut rest) = bytes.split_last()?;
+    let mut octet = digit(ones);
+    if octet > 9 {
+        return None;
+    }
+    // The least that so many digits can mean without a zero in front.
+    let mut least = 0;
+    for scale in [10, 100] {
+        match rest {
+            [before @ .., byte] if digit(*byte) <= 9 => {
+                octet += scale * digit(*byte);
+                least = scale;
+                rest = before;
+            }
+            _ => break,
+        }
+    }
+    (least..=255).contains(&octet).then_some((octet, rest))
+}
+
 /// An octet and what follows it. After a leading zero that is another digit, which nothing accepts there.
 fn octet(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let value = |digit: u8| u16::from(digit - b'0');

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::elements::{Elements, Syntax};
+use super::elements::{Addresses, Elements, Syntax};
 use super::parse_address;
 use crate::ip_set::IpSet;
 
@@ -39,8 +39,8 @@ pub(super) fn first_untrusted<'h>(
 /// `None` for a line without elements.
 fn walk_line(line: &[u8], syntax: Syntax, trusted: &IpSet) -> Option<Walked> {
     let mut walked = None;
-    for element in Elements::new(line, syntax) {
-        walked = match syntax.address(element) {
+    for address in Addresses::new(line, syntax) {
+        walked = match address {
             Some(ip) if trusted.contains(ip) => Some(Walked::AllTrusted(ip)),
             other => return Some(Walked::Ended(other)),
         };

@@ -1,1 +1,148 @@
+use std::net::Ipv4Addr;
 
+use ipwhois_guard_testkit::{Behaviour, StandIn};
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::settings::Settings;
+
+const LISTED: IpAddr = IpAddr::V4(Ipv4Addr::new(25, 0, 0, 7));
+const KEY: &str = "secret-marker-5f1c";
+
+fn service() -> StandIn {
+    let service = StandIn::start().unwrap();
+    service.list_as(LISTED, 95, "scan");
+    service
+}
+
+fn client(service: &StandIn, timeout: Duration) -> ApiClient {
+    let settings = Settings {
+        api_url: service.url(),
+        api_key: Some(KEY.into()),
+        api_timeout: timeout,
+        ..Settings::default()
+    };
+    ApiClient::new(&settings, Arc::new(ManualClock::new())).unwrap()
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_check_names_the_address_the_key_and_itself() {
+    let service = service();
+    let reputation = client(&service, LONG).check(LISTED).await.unwrap();
+    assert!(reputation.listed);
+    assert_eq!(reputation.confidence, 95);
+    assert_eq!(reputation.threat_type, Some(ThreatType::Scan));
+    let checks = service.checks();
+    assert_eq!(checks[0].ip, "25.0.0.7");
+    assert_eq!(checks[0].key.as_deref(), Some(KEY));
+    assert!(
+        checks[0]
+            .user_agent
+            .as_deref()
+            .is_some_and(|agent| agent.starts_with("ipwhois-guard/"))
+    );
+}
+
+#[tokio::test]
+async fn a_base_url_may_end_in_a_slash() {
+    let service = service();
+    let settings = Settings {
+        api_url: format!("{}/", service.url()),
+        ..Settings::default()
+    };
+    let client = ApiClient::new(&settings, Arc::new(ManualClock::new())).unwrap();
+    assert!(client.check(LISTED).await.unwrap().listed);
+    assert_eq!(service.checks()[0].key, None);
+}
+
+#[tokio::test]
+async fn a_report_arrives_with_its_form_fields() {
+    let service = service();
+    let report = Report {
+        ip: LISTED,
+        threat_type: ThreatType::BruteForce,
+        message: "5 failed logins & more".to_owned(),
+    };
+    client(&service, LONG).report(&report).await.unwrap();
+    let reports = service.reports();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].ip, "25.0.0.7");
+    assert_eq!(reports[0].threat_type, "brute-force");
+    assert_eq!(reports[0].message, "5 failed logins & more");
+    assert_eq!(reports[0].source, "waf");
+    assert_eq!(reports[0].key.as_deref(), Some(KEY));
+}
+
+#[tokio::test]
+async fn one_deadline_covers_every_way_to_be_slow() {
+    for slow in [
+        Behaviour::Hang,
+        Behaviour::SlowBody {
+            pause: Duration::from_millis(20),
+        },
+    ] {
+        let service = service();
+        service.behave(slow);
+        let error = client(&service, Duration::from_millis(100))
+            .check(LISTED)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ApiError::Timeout { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_trouble_has_its_name() {
+    let service = service();
+    let client = client(&service, LONG);
+    let name = async |behaviour| {
+        service.behave(behaviour);
+        let error = client.check(LISTED).await.unwrap_err();
+        match error {
+            ApiError::Transport { .. } => "transport",
+            ApiError::RateLimited { retry_after } => {
+                assert_eq!(retry_after, Some(Duration::from_secs(7)));
+                "rate limited"
+            }
+            ApiError::KeyRefused { .. } => "key refused",
+            ApiError::Status { .. } => "status",
+            ApiError::Malformed { .. } => "malformed",
+            ApiError::TooLarge { .. } => "too large",
+            ApiError::Timeout { .. } => "timeout",
+        }
+    };
+    assert_eq!(name(Behaviour::Reset).await, "transport");
+    assert_eq!(name(Behaviour::CloseEarly).await, "transport");
+    assert_eq!(name(Behaviour::Truncated).await, "transport");
+    assert_eq!(name(Behaviour::ResetMidBody).await, "transport");
+    assert_eq!(name(Behaviour::rate_limited(7)).await, "rate limited");
+    assert_eq!(name(Behaviour::status(401)).await, "key refused");
+    assert_eq!(name(Behaviour::status(403)).await, "key refused");
+    assert_eq!(name(Behaviour::status(500)).await, "status");
+    assert_eq!(name(Behaviour::status(204)).await, "status");
+    assert_eq!(
+        name(Behaviour::Redirect("/api/check".into())).await,
+        "status"
+    );
+    assert_eq!(name(Behaviour::html()).await, "malformed");
+    assert_eq!(name(Behaviour::Endless).await, "too large");
+}
+
+#[tokio::test]
+async fn no_error_shows_the_key_or_the_url() {
+    let service = service();
+    let client = client(&service, LONG);
+    assert!(!format!("{client:?}").contains(KEY));
+    service.refuse_connections();
+    let error = client.check(LISTED).await.unwrap_err();
+    let mut text = format!("{error:?}");
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = cause {
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    assert!(!text.contains(KEY), "{text}");
+    assert!(!text.contains("check?ip="), "{text}");
+}

@@ -1,5 +1,6 @@
 //! A handful of entries that are kept or evicted together.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,9 +8,17 @@ use super::{Ages, Memory};
 use crate::clock::Tick;
 use crate::verdict::{Reputation, Unverified};
 
-/// An address in 16 bytes. IPv4 takes its mapped form, which no canonical IPv6 address has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// An address in 16 bytes, aligned to 4. IPv4 takes its mapped form, which no canonical IPv6 address has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key([u32; 4]);
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d] = self.0.map(u64::from);
+        state.write_u64(a << 32 | b);
+        state.write_u64(c << 32 | d);
+    }
+}
 
 impl From<IpAddr> for Key {
     fn from(ip: IpAddr) -> Self {

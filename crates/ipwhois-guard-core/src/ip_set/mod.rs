@@ -52,9 +52,11 @@ impl IpSet {
         }
     }
 
-    /// Whether the address is in one of the networks. An IPv4-mapped address is looked up as IPv4.
+    /// Whether the address, which must not be an IPv4-mapped one, is in one of the networks.
+    #[inline]
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
-        match ip.to_canonical() {
+        debug_assert_eq!(ip, ip.to_canonical());
+        match ip {
             IpAddr::V4(ip) => self.ipv4.contains(ip.to_bits()),
             IpAddr::V6(ip) => self.ipv6.contains(ip.to_bits()),
         }

@@ -101,9 +101,8 @@ impl RuleSet {
         }
         let path = RequestPath::new(path);
         if path.has_one_reading() {
-            let segments = path.segments(Spelling::Raw);
             return self
-                .covering(method, |prefix| prefix.starts(segments))
+                .covering(method, |prefix| prefix.starts_plain(path))
                 .next();
         }
         let picked = self.as_it_stands(method, path);

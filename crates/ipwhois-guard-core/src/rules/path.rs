@@ -4,9 +4,13 @@
 //! some collapse `//`; proxies resolve `.` and `..`. A rule has to hold for all of them, so a request's path has several
 //! readings. All of them are walked in place, without building the path they stand for.
 
-/// A rule's path: its segments, decoded.
+/// A rule's path, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Prefix(Vec<Vec<u8>>);
+pub(super) struct Prefix {
+    segments: Vec<Vec<u8>>,
+    /// The segments with slashes between them.
+    joined: Vec<u8>,
+}
 
 impl Prefix {
     /// Reads a rule's path, or says what is wrong with it as the rest of the sentence "`…`".
@@ -37,17 +41,29 @@ impl Prefix {
         {
             return Err("contains a `.` or `..` segment");
         }
-        Ok(Self(segments))
+        Ok(Self {
+            joined: segments.join(&b'/'),
+            segments,
+        })
     }
 
     /// How many segments: the more, the more specific.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.segments.len()
+    }
+
+    /// Whether a path of one reading is the prefix or below it.
+    pub(super) fn starts_plain(&self, path: RequestPath<'_>) -> bool {
+        match path.bytes.strip_prefix(self.joined.as_slice()) {
+            Some([] | [b'/', ..]) => true,
+            Some(_) => self.joined.is_empty(),
+            None => false,
+        }
     }
 
     /// Whether a path with these segments is the prefix or below it.
     pub(super) fn starts(&self, mut segments: Segments<'_>) -> bool {
-        self.0
+        self.segments
             .iter()
             .all(|wanted| segments.next().is_some_and(|segment| segment.is(wanted)))
     }
@@ -66,12 +82,17 @@ impl Prefix {
                 matched = matched.min(depth);
                 continue;
             }
-            if matched == depth && self.0.get(depth).is_some_and(|wanted| segment.is(wanted)) {
+            if matched == depth
+                && self
+                    .segments
+                    .get(depth)
+                    .is_some_and(|wanted| segment.is(wanted))
+            {
                 matched = matched.saturating_add(1);
             }
             depth = depth.saturating_add(1);
         }
-        matched == self.0.len()
+        matched == self.segments.len()
     }
 
     /// Whether the prefix's segments occur in this order, with anything before, between and after them.
@@ -79,7 +100,7 @@ impl Prefix {
     /// However dot segments are resolved, what is left of a path is some of its segments in their order. So this holds
     /// whenever any way to resolve them leads below the prefix.
     pub(super) fn occurs_in_order(&self, mut segments: Segments<'_>) -> bool {
-        self.0
+        self.segments
             .iter()
             .all(|wanted| segments.any(|segment| segment.is(wanted)))
     }
@@ -108,19 +129,24 @@ impl<'a> RequestPath<'a> {
             has_double_slash: false,
             has_leading_dot: false,
         };
-        let mut before = b'/';
+        let mut after_slash = true;
         for (at, &byte) in path.iter().enumerate() {
+            // Most of a path are letters: one comparison is enough for them.
+            if byte > b'?' {
+                after_slash = false;
+                continue;
+            }
             match byte {
                 b'?' | b'#' => {
                     this.bytes = path.get(..at).unwrap_or_default();
                     break;
                 }
                 b'%' => this.has_escape = true,
-                b'/' if before == b'/' => this.has_double_slash = true,
-                b'.' if before == b'/' => this.has_leading_dot = true,
+                b'/' => this.has_double_slash |= after_slash,
+                b'.' => this.has_leading_dot |= after_slash,
                 _ => {}
             }
-            before = byte;
+            after_slash = byte == b'/';
         }
         this
     }
