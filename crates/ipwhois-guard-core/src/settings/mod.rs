@@ -1,4 +1,4 @@
-//! The settings: one set of names for the builder, TOML, Rocket's figment and the environment.
+//! The settings: one set of names for the builder, TOML, figment and the environment.
 
 mod check;
 mod env;

@@ -13,7 +13,7 @@ const CLEAN: IpAddr = IpAddr::V4(Ipv4Addr::new(26, 0, 0, 1));
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn service() -> StandIn {
-    let service = StandIn::start().unwrap();
+    let service = StandIn::start().expect("a free port");
     service.list(LISTED, 95);
     service
 }
