@@ -362,7 +362,7 @@ impl Complaints {
                 target: "ipwhois_guard",
                 %reason,
                 requests = self.since.swap(0, Ordering::Relaxed),
-                hint = if reason == Unverified::NoPeer { hint } else { "" },
+                hint = (reason == Unverified::NoPeer).then_some(hint),
                 "the client's address cannot be determined"
             );
         }

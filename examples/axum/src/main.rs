@@ -1,19 +1,18 @@
 //! The example app on axum: `cargo run -p example-axum`.
 
-use std::error::Error;
 use std::net::SocketAddr;
 
 use axum::extract::{Form, Path};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use example_demo::Demo;
+use example_demo::{Demo, Failure, Whoami};
 use ipwhois_guard_axum::{AllowedIp, Guard, IpGuardLayer, IpVerdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Failure> {
     let demo = Demo::from_env()?;
     let listener = tokio::net::TcpListener::bind(demo.address)
         .await
@@ -45,13 +44,8 @@ fn app(guard: Guard) -> Router {
 }
 
 /// Guarded by nothing; tells what the guard knows.
-async fn whoami(IpVerdict(verdict): IpVerdict) -> Json<Value> {
-    Json(json!({
-        "client_ip": verdict.client_ip(),
-        "allowed": verdict.is_allowed(),
-        "source": verdict.source().as_str(),
-        "confidence": verdict.confidence(),
-    }))
+async fn whoami(IpVerdict(verdict): IpVerdict) -> Json<Whoami> {
+    Json(verdict.into())
 }
 
 #[derive(Deserialize)]

@@ -2,10 +2,13 @@
 
 use std::env;
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fmt;
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use ipwhois_guard_core::{Guard, Rule, Settings};
+use ipwhois_guard_core::{Guard, Rule, Settings, Verdict};
 use ipwhois_guard_testkit::StandIn;
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 /// A made-up attacker and a made-up visitor, from networks that nobody announces: documentation addresses would not do,
@@ -31,7 +34,10 @@ impl Demo {
     /// When a variable has a value that cannot be used.
     pub fn from_env() -> Result<Self, Box<dyn Error>> {
         let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("info"))?;
-        tracing_subscriber::fmt().with_env_filter(filter).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(std::io::stdout().is_terminal())
+            .init();
 
         let mut settings = Settings::from_env()?;
         if settings.protect.is_empty() {
@@ -63,6 +69,47 @@ impl Demo {
              \x20 curl -i -H 'X-Forwarded-For: {LISTED}' http://{address}/admin            # a listed client: 403\n\
              \x20 curl -i -H 'X-Forwarded-For: {CLEAN}, {LISTED}' http://{address}/admin  # it claims to be the clean one: 403\n"
         );
+    }
+}
+
+/// The answer of `GET /whoami`.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Whoami {
+    client_ip: Option<IpAddr>,
+    allowed: bool,
+    source: &'static str,
+    confidence: Option<u8>,
+}
+
+impl From<Verdict> for Whoami {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            client_ip: verdict.client_ip(),
+            allowed: verdict.is_allowed(),
+            source: verdict.source().as_str(),
+            confidence: verdict.confidence(),
+        }
+    }
+}
+
+/// Why an example ended, for `main` to return: shown as sentences, with the causes.
+pub struct Failure(Box<dyn Error>);
+
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 

@@ -199,3 +199,18 @@ fn the_capacity_holds_when_many_threads_write() {
     });
     assert_eq!(cache.len(), 1_000);
 }
+
+#[test]
+fn a_cached_verdict_takes_at_most_64_bytes() {
+    for capacity in [1_000, 20_000, 100_000] {
+        let counted = allocation_counter::measure(|| {
+            let cache = cache(capacity);
+            for n in 0..u32::try_from(capacity).unwrap() + 10_000 {
+                cache.learn(rotated(n), CLEAN, at(0));
+            }
+            assert_eq!(cache.len(), capacity);
+        });
+        let each = counted.bytes_max / u64::try_from(capacity).unwrap();
+        assert!(each <= 64, "{each} bytes at a capacity of {capacity}");
+    }
+}
