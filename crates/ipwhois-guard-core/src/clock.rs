@@ -104,7 +104,12 @@ pub(crate) fn ticks(duration: Duration) -> u32 {
 }
 
 fn tenths(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis() / 100).unwrap_or(u32::MAX - 1)
+    // Not by `as_millis`, which divides 128 bits: every decision comes here.
+    let tenths = duration
+        .as_secs()
+        .saturating_mul(10)
+        .saturating_add(u64::from(duration.subsec_millis() / 100));
+    u32::try_from(tenths).unwrap_or(u32::MAX - 1)
 }
 
 #[cfg(test)]

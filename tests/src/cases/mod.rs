@@ -51,6 +51,7 @@ macro_rules! for_each_case {
                 never_asks_about_private_clients;
             paths:
                 no_spelling_of_a_path_slips_past_its_rule,
+                no_generated_request_reaches_the_handler_for_a_listed_client,
                 a_rule_covers_whole_segments_only,
                 the_query_is_no_part_of_the_path,
                 absolute_form_is_read_by_its_path;

@@ -1,6 +1,9 @@
 //! Rules and the ways to write a path.
 
-use crate::bench::{LISTED, Setup};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::bench::{Bench, CLEAN, LISTED, Setup};
 use crate::client::Request;
 use crate::driver::Driver;
 
@@ -74,4 +77,109 @@ pub fn absolute_form_is_read_by_its_path<D: Driver>() {
     let status = bench.send(&absolute).status;
     assert!(matches!(status, 403 | 400), "{status}");
     assert_eq!(bench.handled(), 0);
+}
+
+/// One way to write a path that may lead below `/admin`.
+#[derive(Clone, Debug)]
+struct Spelling {
+    method: &'static str,
+    target: String,
+}
+
+impl Spelling {
+    /// Whether the protected handler ran for this client.
+    fn reaches_the_handler(&self, bench: &Bench, client: &str) -> bool {
+        let before = bench.handled();
+        let request = Request::new(self.method, &self.target).from_client(client);
+        let response = bench.send(&request);
+        // An answer to HEAD has no body, but no other handler takes these paths.
+        bench.handled() > before && (self.method == "HEAD" || response.text() == "admin")
+    }
+}
+
+/// A segment, plain or with some of its characters percent-encoded, in either case of the hexadecimal digits.
+fn segment(text: &'static str) -> impl Strategy<Value = String> {
+    let encoded = prop::collection::vec(prop::sample::select(vec![0, 0, 0, 1, 2]), text.len());
+    let encoded = encoded.prop_map(move |how| {
+        let write = |(byte, how): (u8, i32)| match how {
+            0 => char::from(byte).to_string(),
+            1 => format!("%{byte:02X}"),
+            _ => format!("%{byte:02x}"),
+        };
+        text.bytes().zip(how).map(write).collect()
+    });
+    prop_oneof![2 => Just(text.to_owned()), 1 => encoded]
+}
+
+/// What stands between segments: mostly one slash.
+fn separator() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        6 => Just("/"),
+        1 => prop::sample::select(vec![
+            "//", "///", "/./", "/x/../", "/%2e/", "/x/%2E%2e/", "%2f", "%2F", "/;/", "/x%2f../", "/.//",
+        ]),
+    ]
+}
+
+fn ending() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        4 => Just(""),
+        1 => prop::sample::select(vec![
+            "/", "//", "?", "?x=/..", "/.", "/..", "/../..", ";x=1", "/%2e%2e", "/%00", "/%ff", "/%", "%20", ".html",
+        ]),
+    ]
+}
+
+fn spelling() -> impl Strategy<Value = Spelling> {
+    let methods = vec![
+        "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "get",
+    ];
+    let admin = prop_oneof![5 => segment("admin"), 1 => Just("ADMIN".to_owned())];
+    let below = prop::collection::vec((separator(), segment("users")), 0..3);
+    let prefix = prop_oneof![8 => Just(""), 1 => Just("http://elsewhere.example")];
+    (
+        prop::sample::select(methods),
+        prefix,
+        separator(),
+        admin,
+        below,
+        ending(),
+    )
+        .prop_map(|(method, prefix, first, admin, below, ending)| {
+            // Without a slash in front a target has no path.
+            let first = if first.starts_with('/') { first } else { "/" };
+            let below: String = below
+                .iter()
+                .flat_map(|(separator, segment)| [separator, segment.as_str()])
+                .collect();
+            Spelling {
+                method,
+                target: format!("{prefix}{first}{admin}{below}{ending}"),
+            }
+        })
+}
+
+pub fn no_generated_request_reaches_the_handler_for_a_listed_client<D: Driver>() {
+    const REQUESTS: u32 = 600;
+    let bench = Setup::new().serve::<D>();
+    let reached = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(Config {
+        cases: REQUESTS,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let outcome = runner.run(&spelling(), |spelling| {
+        let bypass = spelling.reaches_the_handler(&bench, LISTED);
+        prop_assert!(!bypass, "{spelling:?} reached the handler");
+        if spelling.reaches_the_handler(&bench, CLEAN) {
+            reached.set(reached.get() + 1);
+        }
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+    // What nobody can reach proves nothing.
+    let reached = reached.get();
+    assert!(reached > REQUESTS / 10, "only {reached} led to the handler");
 }
