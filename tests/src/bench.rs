@@ -57,6 +57,15 @@ impl Setup {
     /// When the stand-in service cannot be started.
     #[must_use]
     pub fn new() -> Self {
+        Self::without_rules().guard(|guard| guard.protect(Rule::path("/admin")))
+    }
+
+    /// The same guard without a rule: every request is guarded.
+    ///
+    /// # Panics
+    /// When the stand-in service cannot be started.
+    #[must_use]
+    pub fn without_rules() -> Self {
         let service = StandIn::start().expect("a free port");
         service.list(address(LISTED), 95);
         service.list(address(SUSPECT), 60);
@@ -71,7 +80,7 @@ impl Setup {
         Self {
             service,
             clock,
-            builder: builder.protect(Rule::path("/admin")),
+            builder,
             install: Install::Whole,
             listen: Address::Tcp((Ipv4Addr::LOCALHOST, 0).into()),
         }
