@@ -25,6 +25,12 @@ impl Guarded {
         Self { guard, decision }
     }
 
+    /// Who decided.
+    #[must_use]
+    pub const fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// What was decided.
     #[must_use]
     pub const fn decision(&self) -> &Decision {
