@@ -29,3 +29,9 @@ mod axum {
 
     for_each_case!(tests, drivers::Axum);
 }
+
+mod warp {
+    use super::*;
+
+    for_each_case!(tests, drivers::Warp);
+}

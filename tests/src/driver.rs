@@ -27,6 +27,9 @@ pub trait Driver {
     /// The cases that this framework cannot meet, each with the reason. They never end in a bypass.
     const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[];
 
+    /// What the answer to [`Install::ExtractorsNoPeer`] names, so that the reader can mend it.
+    const NO_PEER_ADVICE: &'static str = "connect info";
+
     /// Serves the app on a runtime of its own until `stop` resolves. Calls `ready` with the address once it listens.
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>);
 }

@@ -93,7 +93,7 @@ pub fn a_missing_peer_is_explained_by_the_extractor<D: Driver>() {
     let bench = Setup::new().install(Install::ExtractorsNoPeer).serve::<D>();
     let response = bench.send(&data(CLEAN));
     assert_eq!(response.status, 500);
-    assert!(response.text().contains("connect info"), "{response:?}");
+    assert!(response.text().contains(D::NO_PEER_ADVICE), "{response:?}");
     assert_eq!(bench.handled(), 0);
 }
 
