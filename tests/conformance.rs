@@ -24,6 +24,12 @@ fn run(case: &str, check: fn(), exceptions: &[(&str, &str)]) {
     }
 }
 
+mod actix {
+    use super::*;
+
+    for_each_case!(tests, drivers::Actix);
+}
+
 mod axum {
     use super::*;
 

@@ -28,7 +28,7 @@ pub trait Driver {
     const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[];
 
     /// What the answer to [`Install::ExtractorsNoPeer`] names, so that the reader can mend it.
-    const NO_PEER_ADVICE: &'static str = "connect info";
+    const NO_PEER_ADVICE: &'static str;
 
     /// Serves the app on a runtime of its own until `stop` resolves. Calls `ready` with the address once it listens.
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>);

@@ -27,6 +27,8 @@ struct State {
 type AppState = axum::extract::State<App>;
 
 impl Driver for Axum {
+    const NO_PEER_ADVICE: &'static str = "connect info";
+
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

@@ -1,0 +1,147 @@
+use std::io;
+
+use actix_web::dev::{Server, Service};
+use actix_web::middleware::Condition;
+use actix_web::{HttpRequest, HttpResponse, HttpServer, rt, web};
+use actix_ws::Message;
+use ipwhois_guard_actix::{AllowedIp, Denial, IpGuard, IpVerdict};
+use tokio::sync::oneshot;
+
+use crate::driver::{Address, App, Driver, Install};
+
+/// actix-web, by the middleware and the extractors of `ipwhois-guard-actix`.
+#[derive(Debug)]
+pub struct Actix;
+
+type AppState = web::Data<App>;
+
+impl Driver for Actix {
+    const NO_PEER_ADVICE: &'static str = "no peer address";
+
+    fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
+        rt::System::new().block_on(async {
+            let (server, address) = listen(app).expect("the server listens");
+            let handle = server.handle();
+            let running = rt::spawn(server);
+            ready(address);
+            let _ = stop.await;
+            handle.stop(false).await;
+            let ended = running.await.expect("the server does not panic");
+            ended.expect("the server runs");
+        });
+    }
+}
+
+fn listen(app: App) -> io::Result<(Server, Address)> {
+    let listen = app.listen.clone();
+    let server = HttpServer::new(move || {
+        let install = app.install;
+        let middleware = IpGuard::new(app.guard.clone());
+        let whole = matches!(install, Install::Whole | Install::NoPeer);
+        let custom = install == Install::CustomResponse;
+        let no_peer = matches!(install, Install::NoPeer | Install::ExtractorsNoPeer);
+        actix_web::App::new()
+            .configure(|config| routes(config, &app))
+            .wrap(Condition::new(whole, middleware.clone()))
+            .wrap(Condition::new(custom, middleware.respond_with(teapot)))
+            .wrap_fn(move |mut request, service| {
+                if no_peer {
+                    // As for a connection that was reset before it was accepted.
+                    request.head_mut().peer_addr = None;
+                }
+                service.call(request)
+            })
+    })
+    .workers(2)
+    .disable_signals();
+    match listen {
+        Address::Unix(path) => Ok((server.bind_uds(&path)?.run(), Address::Unix(path))),
+        Address::Tcp(address) => {
+            let server = server.bind(address)?;
+            let address = Address::Tcp(server.addrs()[0]);
+            Ok((server.run(), address))
+        }
+    }
+}
+
+fn routes(config: &mut web::ServiceConfig, app: &App) {
+    let nested = app.install == Install::Nested;
+    let in_data = matches!(
+        app.install,
+        Install::ExtractorsOnly | Install::ExtractorsNoPeer
+    );
+    if in_data {
+        config.app_data(web::Data::new(app.guard.clone()));
+    }
+    let middleware = IpGuard::new(app.guard.clone());
+    config
+        .app_data(web::Data::new(app.clone()))
+        .service(
+            web::scope("/admin")
+                .wrap(Condition::new(nested, middleware))
+                .service(web::resource(["", "/{rest:.*}"]).to(admin)),
+        )
+        .route("/", web::get().to(open))
+        .route("/whoami", web::get().to(whoami))
+        .route("/data", web::get().to(data))
+        .route("/data/twice", web::get().to(data_twice))
+        .route("/echo", web::post().to(echo))
+        .route("/ws", web::get().to(websocket));
+}
+
+fn teapot(denial: &Denial) -> HttpResponse {
+    HttpResponse::ImATeapot().body(format!("custom {}", denial.reference()))
+}
+
+async fn open(app: AppState) -> &'static str {
+    app.count();
+    "open"
+}
+
+async fn admin(app: AppState) -> &'static str {
+    app.count();
+    "admin"
+}
+
+async fn whoami(app: AppState, IpVerdict(verdict): IpVerdict) -> String {
+    app.count();
+    serde_json::json!({
+        "client_ip": verdict.client_ip(),
+        "allowed": verdict.is_allowed(),
+        "source": verdict.source().as_str(),
+        "confidence": verdict.confidence(),
+    })
+    .to_string()
+}
+
+async fn data(app: AppState, _client: AllowedIp) -> &'static str {
+    app.count();
+    "data"
+}
+
+async fn data_twice(app: AppState, _verdict: IpVerdict, _client: AllowedIp) -> &'static str {
+    app.count();
+    "data"
+}
+
+async fn echo(app: AppState, body: web::Payload) -> HttpResponse {
+    app.count();
+    HttpResponse::Ok().streaming(body)
+}
+
+async fn websocket(
+    app: AppState,
+    request: HttpRequest,
+    body: web::Payload,
+) -> actix_web::Result<HttpResponse> {
+    app.count();
+    let (response, mut session, mut messages) = actix_ws::handle(&request, body)?;
+    rt::spawn(async move {
+        while let Some(Ok(Message::Text(text))) = messages.recv().await {
+            if session.text(text).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(response)
+}
