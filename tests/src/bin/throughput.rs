@@ -24,7 +24,9 @@ fn main() {
         .nth(1)
         .map_or(21, |text| text.parse().expect("a number of rounds"));
     println!("framework   guarded/unguarded   (lowest to highest of {rounds} pairs)");
+    compare::<drivers::Actix>("actix", rounds);
     compare::<drivers::Axum>("axum", rounds);
+    compare::<drivers::Warp>("warp", rounds);
 }
 
 fn compare<D: Driver>(name: &str, rounds: usize) {
