@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod fairing;
+mod head;
+mod memory;
+mod rejection;
+mod request_guards;
+mod settings;
+mod wiring;
+
+pub use answer::denial_response;
+pub use fairing::IpGuard;
+pub use ipwhois_guard_core::{
+    AllowedClient, BuildError, Decision, Denial, DenialKind, Guard, GuardBuilder, Mode,
+    OnUnverified, Reputation, Rule, Settings, Source, ThreatType, Unverified, Verdict,
+};
+pub use memory::{denial, original_uri};
+pub use rejection::GuardRejection;
+pub use request_guards::{AllowedIp, IpVerdict};
+pub use settings::{ConfigError, settings};
