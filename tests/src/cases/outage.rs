@@ -114,7 +114,10 @@ pub fn no_rubbish_is_taken_for_a_verdict<D: Driver>() {
         Behaviour::reply(404, "application/json", r#"{"listed":false}"#),
         Behaviour::Redirect("/api/check?ip=26.0.0.1".to_owned()),
         Behaviour::Raw(b"\x00\x01rubbish\r\n\r\n".to_vec()),
-        Behaviour::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"listed\":false".to_vec()),
+        Behaviour::Raw(
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{\"listed\":false"
+                .to_vec(),
+        ),
         Behaviour::Truncated,
         Behaviour::CloseEarly,
         Behaviour::Reset,
