@@ -36,6 +36,12 @@ mod axum {
     for_each_case!(tests, drivers::Axum);
 }
 
+mod rocket {
+    use super::*;
+
+    for_each_case!(tests, drivers::Rocket);
+}
+
 mod warp {
     use super::*;
 

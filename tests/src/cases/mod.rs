@@ -23,6 +23,7 @@ macro_rules! for_each_case {
                 denies_as_html_for_browsers,
                 denies_head_without_a_body,
                 denies_options_like_any_method,
+                denies_methods_that_frameworks_need_not_know,
                 names_a_new_reference_each_time,
                 monitor_mode_refuses_nobody_and_shows_the_verdict,
                 off_mode_asks_nobody,

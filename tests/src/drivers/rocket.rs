@@ -1,0 +1,235 @@
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use ipwhois_guard_rocket::{AllowedIp, Denial, IpGuard, IpVerdict};
+use rocket::config::{LogLevel, Shutdown};
+use rocket::data::{Data, ToByteUnit};
+use rocket::fairing::AdHoc;
+use rocket::http::{Method, Status};
+use rocket::request::Request;
+use rocket::route::{BoxFuture, Outcome, Route};
+use rocket::shield::Shield;
+use rocket::{Build, Config, Response, Rocket as Server, State, get, routes};
+use rocket_ws::{Message, Stream, WebSocket};
+use tokio::sync::oneshot;
+
+use crate::driver::{Address, App, Driver, Install};
+
+/// Rocket, by the fairing and the request guards of `ipwhois-guard-rocket`.
+#[derive(Debug)]
+pub struct Rocket;
+
+impl Driver for Rocket {
+    const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[
+        (
+            "a_unix_peer_is_not_determinable_unless_trusted",
+            "Rocket 0.5 listens on TCP sockets only",
+        ),
+        (
+            "a_missing_peer_is_not_guessed",
+            "Rocket knows the peer of every socket; the adapter's own tests take the local client, which has none",
+        ),
+        (
+            "a_missing_peer_is_explained_by_the_extractor",
+            "Rocket knows the peer of every socket; the adapter's own tests take the local client, which has none",
+        ),
+        (
+            "denies_methods_that_frameworks_need_not_know",
+            "Rocket answers methods that it does not know with 400 before any fairing or handler runs",
+        ),
+    ];
+
+    fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(serve(app, ready, stop));
+    }
+}
+
+async fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
+    let (launched, mut address) = oneshot::channel();
+    let launched = Mutex::new(Some(launched));
+    let rocket = rocket(app)
+        .attach(AdHoc::on_liftoff("address", move |rocket| {
+            Box::pin(async move {
+                let config = rocket.config();
+                let address = Address::Tcp((config.address, config.port).into());
+                let launched = launched.lock().expect("nobody panicked").take();
+                let _ = launched.expect("one launch").send(address);
+            })
+        }))
+        .ignite()
+        .await
+        .expect("the rocket ignites");
+    let shutdown = rocket.shutdown();
+    let mut ready = Some(ready);
+    let mut stop = stop;
+    let mut launch = Box::pin(rocket.launch());
+    loop {
+        tokio::select! {
+            Ok(address) = &mut address, if ready.is_some() => {
+                if let Some(ready) = ready.take() {
+                    ready(address);
+                }
+            }
+            _ = &mut stop => break,
+            ended = &mut launch => panic!("the server ended: {ended:?}"),
+        }
+    }
+    shutdown.notify();
+    // Requests that a case left hanging are cut off, which Rocket calls an error.
+    if let Err(error) = launch.await {
+        let _ = error.kind();
+    }
+}
+
+fn rocket(app: App) -> Server<Build> {
+    let Address::Tcp(listen) = &app.listen else {
+        unreachable!("an exception says that Rocket does not listen there");
+    };
+    let mut shutdown = Shutdown {
+        ctrlc: false,
+        grace: 0,
+        mercy: 0,
+        force: false,
+        ..Shutdown::default()
+    };
+    shutdown.signals = HashSet::new();
+    let config = Config {
+        address: listen.ip(),
+        port: listen.port(),
+        log_level: LogLevel::Off,
+        shutdown,
+        ..Config::debug_default()
+    };
+    let install = app.install;
+    let fairing = IpGuard::new(app.guard.clone());
+    let rocket = Server::custom(config)
+        // The cases look for headers that do not belong to a denial; these do not, and are Rocket's default.
+        .attach(Shield::new())
+        .mount("/", routes![open, websocket])
+        .mount("/", [Route::new(Method::Post, "/echo", echo)])
+        .mount("/admin", any_method(admin))
+        .manage(Arc::new(app));
+    let rocket = match install {
+        // Rocket does not launch such an application, unless the handler asks by hand.
+        Install::ExtractorsNoGuard => {
+            rocket.mount("/", [Route::new(Method::Get, "/data", data_by_hand)])
+        }
+        _ => rocket.mount("/", routes![whoami, data, data_twice]),
+    };
+    match install {
+        // There is one fairing for all routes. What is nested are the routes, mounted below a base.
+        Install::Whole | Install::Nested => rocket.attach(fairing),
+        Install::CustomResponse => rocket.attach(fairing.respond_with(teapot)),
+        Install::ExtractorsOnly => rocket.attach(fairing.request_guards_only()),
+        Install::ExtractorsNoGuard => rocket,
+        Install::NoPeer | Install::ExtractorsNoPeer => {
+            unreachable!("an exception says that there always is a peer")
+        }
+    }
+}
+
+type AppState = State<Arc<App>>;
+type Handler = for<'r> fn(&'r Request<'_>, Data<'r>) -> BoxFuture<'r>;
+
+fn any_method(handler: Handler) -> Vec<Route> {
+    let methods = [
+        Method::Get,
+        Method::Post,
+        Method::Put,
+        Method::Patch,
+        Method::Delete,
+        Method::Options,
+        Method::Head,
+        Method::Trace,
+        Method::Connect,
+    ];
+    methods
+        .into_iter()
+        .map(|method| Route::new(method, "/<_..>", handler))
+        .collect()
+}
+
+fn app<'r>(request: &'r Request<'_>) -> &'r App {
+    request
+        .rocket()
+        .state::<Arc<App>>()
+        .expect("the driver manages it")
+}
+
+fn teapot(denial: &Denial) -> (Status, String) {
+    let body = format!("custom {}", denial.reference());
+    (Status::ImATeapot, body)
+}
+
+#[get("/")]
+fn open(app: &AppState) -> &'static str {
+    app.count();
+    "open"
+}
+
+fn admin<'r>(request: &'r Request<'_>, _: Data<'r>) -> BoxFuture<'r> {
+    app(request).count();
+    Box::pin(async move { Outcome::from(request, "admin") })
+}
+
+#[get("/whoami")]
+fn whoami(app: &AppState, verdict: IpVerdict) -> String {
+    app.count();
+    let IpVerdict(verdict) = verdict;
+    serde_json::json!({
+        "client_ip": verdict.client_ip(),
+        "allowed": verdict.is_allowed(),
+        "source": verdict.source().as_str(),
+        "confidence": verdict.confidence(),
+    })
+    .to_string()
+}
+
+#[get("/data")]
+fn data(app: &AppState, _client: AllowedIp) -> &'static str {
+    app.count();
+    "data"
+}
+
+#[get("/data/twice")]
+fn data_twice(app: &AppState, _verdict: IpVerdict, _client: AllowedIp) -> &'static str {
+    app.count();
+    "data"
+}
+
+fn data_by_hand<'r>(request: &'r Request<'_>, data: Data<'r>) -> BoxFuture<'r> {
+    Box::pin(async move {
+        match request.guard::<AllowedIp>().await {
+            rocket::outcome::Outcome::Success(_) => {
+                app(request).count();
+                Outcome::from(request, "data")
+            }
+            rocket::outcome::Outcome::Error((_, rejection)) => Outcome::from(request, rejection),
+            rocket::outcome::Outcome::Forward(status) => Outcome::forward(data, status),
+        }
+    })
+}
+
+/// Written by hand: a body that is read while it is sent borrows the request's.
+fn echo<'r>(request: &'r Request<'_>, data: Data<'r>) -> BoxFuture<'r> {
+    app(request).count();
+    let body = data.open(1.gibibytes());
+    Box::pin(async move { Outcome::Success(Response::build().streamed_body(body).finalize()) })
+}
+
+#[get("/ws")]
+fn websocket(app: &AppState, socket: WebSocket) -> Stream!['static] {
+    app.count();
+    Stream! { socket =>
+        for await message in socket {
+            if let Message::Text(text) = message? {
+                yield Message::Text(text);
+            }
+        }
+    }
+}
