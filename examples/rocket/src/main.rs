@@ -1,0 +1,90 @@
+//! The example app on Rocket: `cargo run -p example-rocket`.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use example_demo::Demo;
+use ipwhois_guard_rocket::{AllowedIp, Guard, IpGuard, IpVerdict};
+use rocket::fairing::AdHoc;
+use rocket::form::{Form, FromForm};
+use rocket::http::Status;
+use rocket::serde::json::{Json, Value, json};
+use rocket::{Build, Config, Rocket, get, post, routes};
+
+#[rocket::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let demo = Arc::new(Demo::from_env()?);
+    let config = Config::figment()
+        .merge(("address", demo.address.ip()))
+        .merge(("port", demo.address.port()));
+    let announced = Arc::clone(&demo);
+    app(rocket::custom(config), demo.guard.clone())
+        .attach(AdHoc::on_liftoff("announcement", move |rocket| {
+            let config = rocket.config();
+            announced.announce(SocketAddr::new(config.address, config.port));
+            Box::pin(async {})
+        }))
+        .launch()
+        .await
+        .map_err(|error| format!("cannot serve on {}: {error}", demo.address))?;
+    Ok(())
+}
+
+fn app(rocket: Rocket<Build>, guard: Guard) -> Rocket<Build> {
+    rocket
+        .mount("/", routes![index, whoami, login, admin, user, data])
+        .attach(IpGuard::new(guard))
+}
+
+#[get("/")]
+fn index() -> &'static str {
+    "Hello from a guarded application.\n"
+}
+
+/// Guarded by nothing; tells what the guard knows.
+#[get("/whoami")]
+fn whoami(verdict: IpVerdict) -> Json<Value> {
+    let IpVerdict(verdict) = verdict;
+    Json(json!({
+        "client_ip": verdict.client_ip(),
+        "allowed": verdict.is_allowed(),
+        "source": verdict.source().as_str(),
+        "confidence": verdict.confidence(),
+    }))
+}
+
+#[derive(FromForm)]
+struct Credentials {
+    username: String,
+    password: String,
+}
+
+/// Guarded by `AllowedIp`: a refused client does not reach the password check.
+#[post("/login", data = "<form>")]
+fn login(_client: AllowedIp, form: Form<Credentials>) -> (Status, Json<Value>) {
+    if form.username == "demo" && form.password == "demo" {
+        (Status::Ok, Json(json!({ "status": "ok" })))
+    } else {
+        let error = json!({ "error": "Invalid credentials" });
+        (Status::Unauthorized, Json(error))
+    }
+}
+
+/// Guarded by the rule `/admin`.
+#[get("/admin")]
+fn admin() -> &'static str {
+    "The admin area.\n"
+}
+
+/// Guarded by the rule `/admin`.
+#[get("/admin/users/<id>")]
+fn user(id: &str) -> String {
+    format!("User {id}.\n")
+}
+
+/// Guarded by `AllowedIp`.
+#[get("/api/data")]
+fn data(_client: AllowedIp) -> Json<Value> {
+    Json(json!({ "data": "example" }))
+}
