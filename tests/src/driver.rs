@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use ipwhois_guard_core::Guard;
+use ipwhois_guard_core::{Guard, Verdict};
 use tokio::sync::oneshot;
 
 /// Serves the test app with one framework.
@@ -80,6 +80,18 @@ pub enum Install {
     ExtractorsNoPeer,
     /// Extractors without any guard to be found.
     ExtractorsNoGuard,
+}
+
+/// The answer of `GET /whoami`.
+#[must_use]
+pub fn whoami_json(verdict: Verdict) -> String {
+    let value = serde_json::json!({
+        "client_ip": verdict.client_ip(),
+        "allowed": verdict.is_allowed(),
+        "source": verdict.source().as_str(),
+        "confidence": verdict.confidence(),
+    });
+    value.to_string()
 }
 
 /// A served app. Dropping it ends the server.

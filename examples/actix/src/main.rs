@@ -1,16 +1,14 @@
 //! The example app on actix-web: `cargo run -p example-actix`.
 
-use std::error::Error;
-
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpServer, rt, web};
-use example_demo::Demo;
+use example_demo::{Demo, Failure, Whoami};
 use ipwhois_guard_actix::{AllowedIp, IpGuard, IpVerdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Failure> {
     let demo = Demo::from_env()?;
     // Built once: the closure runs for each worker.
     let guard = demo.guard.clone();
@@ -47,13 +45,8 @@ fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// Guarded by nothing; tells what the guard knows.
-async fn whoami(IpVerdict(verdict): IpVerdict) -> web::Json<Value> {
-    web::Json(json!({
-        "client_ip": verdict.client_ip(),
-        "allowed": verdict.is_allowed(),
-        "source": verdict.source().as_str(),
-        "confidence": verdict.confidence(),
-    }))
+async fn whoami(IpVerdict(verdict): IpVerdict) -> web::Json<Whoami> {
+    web::Json(verdict.into())
 }
 
 #[derive(Deserialize)]

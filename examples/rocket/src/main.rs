@@ -1,10 +1,9 @@
 //! The example app on Rocket: `cargo run -p example-rocket`.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use example_demo::Demo;
+use example_demo::{Demo, Failure, Whoami};
 use ipwhois_guard_rocket::{AllowedIp, Guard, IpGuard, IpVerdict};
 use rocket::fairing::AdHoc;
 use rocket::form::{Form, FromForm};
@@ -13,7 +12,7 @@ use rocket::serde::json::{Json, Value, json};
 use rocket::{Build, Config, Rocket, get, post, routes};
 
 #[rocket::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Failure> {
     let demo = Arc::new(Demo::from_env()?);
     let config = Config::figment()
         .merge(("address", demo.address.ip()))
@@ -44,14 +43,9 @@ fn index() -> &'static str {
 
 /// Guarded by nothing; tells what the guard knows.
 #[get("/whoami")]
-fn whoami(verdict: IpVerdict) -> Json<Value> {
+fn whoami(verdict: IpVerdict) -> Json<Whoami> {
     let IpVerdict(verdict) = verdict;
-    Json(json!({
-        "client_ip": verdict.client_ip(),
-        "allowed": verdict.is_allowed(),
-        "source": verdict.source().as_str(),
-        "confidence": verdict.confidence(),
-    }))
+    Json(verdict.into())
 }
 
 #[derive(FromForm)]

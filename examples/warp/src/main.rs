@@ -1,8 +1,6 @@
 //! The example app on warp: `cargo run -p example-warp`.
 
-use std::error::Error;
-
-use example_demo::Demo;
+use example_demo::{Demo, Failure, Whoami};
 use ipwhois_guard_warp::{AllowedIp, Guard, IpGuard, IpVerdict, allowed_ip, ip_verdict};
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +8,7 @@ use warp::http::StatusCode;
 use warp::{Filter, Rejection, Reply};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Failure> {
     let demo = Demo::from_env()?;
     let listener = tokio::net::TcpListener::bind(demo.address)
         .await
@@ -62,12 +60,7 @@ fn app(guard: Guard) -> impl Filter<Extract = (impl Reply,), Error = Rejection> 
 
 /// Guarded by nothing; tells what the guard knows.
 fn whoami(IpVerdict(verdict): IpVerdict) -> impl Reply {
-    warp::reply::json(&json!({
-        "client_ip": verdict.client_ip(),
-        "allowed": verdict.is_allowed(),
-        "source": verdict.source().as_str(),
-        "confidence": verdict.confidence(),
-    }))
+    warp::reply::json(&Whoami::from(verdict))
 }
 
 #[derive(Deserialize)]

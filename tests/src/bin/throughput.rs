@@ -26,6 +26,7 @@ fn main() {
     println!("framework   guarded/unguarded   (lowest to highest of {rounds} pairs)");
     compare::<drivers::Actix>("actix", rounds);
     compare::<drivers::Axum>("axum", rounds);
+    compare::<drivers::Rocket>("rocket", rounds);
     compare::<drivers::Warp>("warp", rounds);
 }
 

@@ -7,7 +7,7 @@ use actix_ws::Message;
 use ipwhois_guard_actix::{AllowedIp, Denial, IpGuard, IpVerdict};
 use tokio::sync::oneshot;
 
-use crate::driver::{Address, App, Driver, Install};
+use crate::driver::{Address, App, Driver, Install, whoami_json};
 
 /// actix-web, by the middleware and the extractors of `ipwhois-guard-actix`.
 #[derive(Debug)]
@@ -105,13 +105,7 @@ async fn admin(app: AppState) -> &'static str {
 
 async fn whoami(app: AppState, IpVerdict(verdict): IpVerdict) -> String {
     app.count();
-    serde_json::json!({
-        "client_ip": verdict.client_ip(),
-        "allowed": verdict.is_allowed(),
-        "source": verdict.source().as_str(),
-        "confidence": verdict.confidence(),
-    })
-    .to_string()
+    whoami_json(verdict)
 }
 
 async fn data(app: AppState, _client: AllowedIp) -> &'static str {

@@ -12,7 +12,7 @@ use ipwhois_guard_axum::{AllowedIp, ConnectedPeer, Denial, GuardState, IpGuardLa
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 
-use crate::driver::{Address, App, Driver, Install};
+use crate::driver::{Address, App, Driver, Install, whoami_json};
 
 /// axum, by the layer and the extractors of `ipwhois-guard-axum`.
 #[derive(Debug)]
@@ -123,13 +123,7 @@ async fn admin(app: AppState) -> &'static str {
 
 async fn whoami(app: AppState, IpVerdict(verdict): IpVerdict) -> String {
     app.count();
-    serde_json::json!({
-        "client_ip": verdict.client_ip(),
-        "allowed": verdict.is_allowed(),
-        "source": verdict.source().as_str(),
-        "confidence": verdict.confidence(),
-    })
-    .to_string()
+    whoami_json(verdict)
 }
 
 async fn data(app: AppState, _client: AllowedIp) -> &'static str {

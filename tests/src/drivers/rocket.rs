@@ -13,13 +13,15 @@ use rocket::{Build, Config, Response, Rocket as Server, State, get, routes};
 use rocket_ws::{Message, Stream, WebSocket};
 use tokio::sync::oneshot;
 
-use crate::driver::{Address, App, Driver, Install};
+use crate::driver::{Address, App, Driver, Install, whoami_json};
 
 /// Rocket, by the fairing and the request guards of `ipwhois-guard-rocket`.
 #[derive(Debug)]
 pub struct Rocket;
 
 impl Driver for Rocket {
+    const NO_PEER_ADVICE: &'static str = "peer";
+
     const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[
         (
             "a_unix_peer_is_not_determinable_unless_trusted",
@@ -181,13 +183,7 @@ fn admin<'r>(request: &'r Request<'_>, _: Data<'r>) -> BoxFuture<'r> {
 fn whoami(app: &AppState, verdict: IpVerdict) -> String {
     app.count();
     let IpVerdict(verdict) = verdict;
-    serde_json::json!({
-        "client_ip": verdict.client_ip(),
-        "allowed": verdict.is_allowed(),
-        "source": verdict.source().as_str(),
-        "confidence": verdict.confidence(),
-    })
-    .to_string()
+    whoami_json(verdict)
 }
 
 #[get("/data")]

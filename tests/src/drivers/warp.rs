@@ -13,7 +13,7 @@ use warp::reply::Response;
 use warp::ws::{WebSocket, Ws};
 use warp::{Buf, Filter, Reply};
 
-use crate::driver::{Address, App, Driver, Install};
+use crate::driver::{Address, App, Driver, Install, whoami_json};
 
 /// warp, by the wrapper and the extractors of `ipwhois-guard-warp`.
 #[derive(Debug)]
@@ -146,13 +146,7 @@ fn teapot(denial: &Denial) -> impl Reply + use<> {
 }
 
 fn whoami(IpVerdict(verdict): IpVerdict) -> String {
-    serde_json::json!({
-        "client_ip": verdict.client_ip(),
-        "allowed": verdict.is_allowed(),
-        "source": verdict.source().as_str(),
-        "confidence": verdict.confidence(),
-    })
-    .to_string()
+    whoami_json(verdict)
 }
 
 fn echo<B: Buf>(
