@@ -90,7 +90,9 @@ fn adapters_hold_no_status_literal_and_parse_no_header() {
                 for word in words {
                     let is_status = word.len() == 3
                         && word.parse::<u16>().is_ok_and(|n| (100..600).contains(&n));
-                    assert!(!is_status, "{}: {line}", path.display());
+                    // No answer has it: by this number Rocket's request guards call the adapter's own catcher.
+                    let is_private = adapter == "rocket" && word == "597";
+                    assert!(!is_status || is_private, "{}: {line}", path.display());
                 }
                 for parsing in [
                     "parse::<Ip",

@@ -105,17 +105,16 @@ impl Terms {
             Source::Unverified(_) => Denial::unverified(self.retry_after, format),
             _ => Denial::blocked(format),
         };
-        let enforced = self.policy.mode == Mode::Enforce;
         tracing::info!(
             target: "ipwhois_guard",
             reference = denial.reference(),
             client = verdict.client_ip.map(tracing::field::display),
             source = %verdict.source,
             confidence = verdict.confidence(),
-            enforced,
-            "request refused"
+            mode = self.policy.mode.as_str(),
+            "client not allowed"
         );
-        enforced.then_some(denial)
+        (self.policy.mode == Mode::Enforce).then_some(denial)
     }
 }
 

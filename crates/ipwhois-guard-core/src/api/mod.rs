@@ -19,6 +19,9 @@ use crate::verdict::{Reputation, ThreatType};
 /// The longest reply that is read, in bytes after decoding.
 const MAX_REPLY: usize = 64 * 1_024;
 
+/// How long an unused connection is kept for the next call.
+const POOL_IDLE: Duration = Duration::from_secs(2);
+
 const AGENT: &str = concat!(
     "ipwhois-guard/",
     env!("CARGO_PKG_VERSION"),
@@ -50,7 +53,10 @@ impl ApiClient {
     pub(crate) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let mut http = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
-            .referer(false);
+            .referer(false)
+            // Calls are few and far between. A connection that the service closes just when it is used again costs an
+            // answer, so it is not kept until servers usually close it (after 5 s and more).
+            .pool_idle_timeout(POOL_IDLE);
         if !settings.api_proxy_from_env {
             http = http.no_proxy();
         }
