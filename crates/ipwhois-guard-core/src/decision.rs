@@ -12,6 +12,16 @@ use crate::verdict::{Reputation, Source, Unverified, Verdict};
 pub struct Decision {
     verdict: Verdict,
     denial: Option<Denial>,
+    basis: Basis,
+}
+
+/// What a request is decided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// The rules: what a middleware asks for.
+    Rules,
+    /// The guard's defaults, whatever the rules cover: what an extractor asks for.
+    Defaults,
 }
 
 impl Decision {
@@ -34,8 +44,13 @@ impl Decision {
         self.verdict.source == Source::NotInScope
     }
 
+    /// Whether the rules have spoken: they were asked, and one covers the request.
+    pub(crate) fn is_by_rules(&self) -> bool {
+        self.basis == Basis::Rules && !self.is_out_of_scope()
+    }
+
     /// A request that goes on without a look at its client.
-    pub(crate) const fn unguarded(source: Source) -> Self {
+    pub(crate) const fn unguarded(source: Source, basis: Basis) -> Self {
         Self {
             verdict: Verdict {
                 client_ip: None,
@@ -44,6 +59,7 @@ impl Decision {
                 allowed: true,
             },
             denial: None,
+            basis,
         }
     }
 }
@@ -52,6 +68,7 @@ impl Decision {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) policy: Policy,
+    pub(crate) basis: Basis,
     pub(crate) retry_after: Duration,
 }
 
@@ -96,7 +113,11 @@ impl Terms {
         let denial = (!verdict.allowed)
             .then(|| self.refuse(&verdict, format()))
             .flatten();
-        Decision { verdict, denial }
+        Decision {
+            verdict,
+            denial,
+            basis: self.basis,
+        }
     }
 
     #[cold]
@@ -131,6 +152,7 @@ mod tests {
                 mode,
                 on_unverified,
             },
+            basis: Basis::Rules,
             retry_after: Duration::from_secs(30),
         }
     }

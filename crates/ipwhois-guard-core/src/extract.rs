@@ -38,10 +38,10 @@ impl Guarded {
     }
 
     /// What a middleware does with a request: the decision by the rules, unless the same guard took it already, further
-    /// out.
+    /// out. What an extractor decided there, by the defaults, does not count.
     pub fn by_rules(earlier: Option<&Self>, guard: &Guard, request: &impl RequestHead) -> Step {
         match earlier {
-            Some(earlier) if earlier.guard.is_same(guard) && earlier.is_in_scope() => {
+            Some(earlier) if earlier.guard.is_same(guard) && earlier.decision.is_by_rules() => {
                 Step::Decided(earlier.decision)
             }
             _ => guard.decide(request),
@@ -60,7 +60,7 @@ impl Guarded {
         request: &impl RequestHead,
     ) -> Result<(Guard, Step), SetupMistake> {
         let guard = match earlier {
-            Some(earlier) if earlier.is_in_scope() => {
+            Some(earlier) if !earlier.decision.is_out_of_scope() => {
                 return Ok((earlier.guard.clone(), Step::Decided(earlier.decision)));
             }
             Some(earlier) => earlier.guard.clone(),
@@ -84,10 +84,6 @@ impl Guarded {
                 verdict: *self.decision.verdict(),
             }),
         }
-    }
-
-    fn is_in_scope(&self) -> bool {
-        !self.decision.is_out_of_scope()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::api::{ApiClient, Report};
 use crate::builder::GuardBuilder;
 use crate::cache::{Ages, Memory, VerdictCache};
 use crate::clock::{Clock, Tick, ticks};
-use crate::decision::{Decision, Terms};
+use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
 use crate::error::{BuildError, ReportError};
 use crate::ip_set::IpSet;
@@ -157,20 +157,20 @@ impl Guard {
     #[inline]
     pub fn decide(&self, request: &impl RequestHead) -> Step {
         match self.0.rules.policy(request.method(), request.path()) {
-            Some(policy) => self.decide_under(policy, request),
-            None => Step::Decided(Decision::unguarded(Source::NotInScope)),
+            Some(policy) => self.decide_under(self.terms(policy, Basis::Rules), request),
+            None => Step::Decided(Decision::unguarded(Source::NotInScope, Basis::Rules)),
         }
     }
 
     /// Decides a request by the guard's defaults, whatever the rules cover: what an extractor on a handler asks for.
     pub fn decide_by_defaults(&self, request: &impl RequestHead) -> Step {
-        self.decide_under(self.0.rules.defaults(), request)
+        self.decide_under(self.defaults(), request)
     }
 
     /// What is known of an address, under the guard's defaults. Waits for the service `max_wait` at most, and makes no
     /// call when the verdict is in memory.
     pub async fn check(&self, ip: IpAddr) -> Verdict {
-        let terms = self.terms(self.0.rules.defaults());
+        let terms = self.defaults();
         let client = ip.to_canonical();
         match self.know(&terms, client) {
             Known::Verdict(verdict) => verdict,
@@ -219,11 +219,10 @@ impl Guard {
     }
 
     #[inline]
-    fn decide_under(&self, policy: Policy, request: &impl RequestHead) -> Step {
-        if policy.mode == Mode::Off {
-            return Step::Decided(Decision::unguarded(Source::Off));
+    fn decide_under(&self, terms: Terms, request: &impl RequestHead) -> Step {
+        if terms.policy.mode == Mode::Off {
+            return Step::Decided(Decision::unguarded(Source::Off, terms.basis));
         }
-        let terms = self.terms(policy);
         let format = || Format::preferred(request.header_lines("accept"));
         let client = match self.client(request) {
             Ok(client) => client,
@@ -293,9 +292,14 @@ impl Guard {
         }
     }
 
-    fn terms(&self, policy: Policy) -> Terms {
+    fn defaults(&self) -> Terms {
+        self.terms(self.0.rules.defaults(), Basis::Defaults)
+    }
+
+    fn terms(&self, policy: Policy, basis: Basis) -> Terms {
         Terms {
             policy,
+            basis,
             retry_after: self.0.retry_after,
         }
     }

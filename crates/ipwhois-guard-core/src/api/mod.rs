@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{CONTENT_ENCODING, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{RequestBuilder, Response, Url, redirect};
 
 use crate::clock::Clock;
@@ -61,9 +61,9 @@ impl ApiClient {
             http = http.no_proxy();
         }
         Ok(Self {
-            http: http
-                .build()
-                .map_err(|error| BuildError::start("HTTP client", error))?,
+            http: http.build().map_err(|error| {
+                BuildError::start("HTTP client (it needs the system's CA certificates)", error)
+            })?,
             base: settings.api_base()?,
             key: key_header(settings, settings.load_key()?)?,
             timeout: settings.api_timeout,
@@ -168,6 +168,14 @@ fn key_header(
 }
 
 async fn body(mut response: Response) -> Result<Vec<u8>, ApiError> {
+    // None was offered, so whoever encodes the body all the same does not speak to us.
+    if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return Err(ApiError::Malformed {
+            reason: "its body is encoded".to_owned(),
+        });
+    }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
         if body.len() + chunk.len() > MAX_REPLY {

@@ -214,3 +214,21 @@ fn a_cached_verdict_takes_at_most_64_bytes() {
         assert!(each <= 64, "{each} bytes at a capacity of {capacity}");
     }
 }
+
+#[test]
+fn a_full_cache_makes_room_in_an_empty_bucket() {
+    let cache = cache(32);
+    let of_bucket = |wanted| {
+        let cache = &cache;
+        (0..)
+            .map(client)
+            .filter(move |ip| cache.bucket_of(Key::from(*ip)) == wanted)
+    };
+    for ip in of_bucket(0).take(32) {
+        cache.learn(ip, CLEAN, at(0));
+    }
+    let newcomer = of_bucket(1).next().unwrap();
+    cache.learn(newcomer, LISTED, at(1));
+    assert_eq!(cache.recall(newcomer, at(1)), Memory::Fresh(LISTED));
+    assert_eq!(cache.len(), 32);
+}

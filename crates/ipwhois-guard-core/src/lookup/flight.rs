@@ -69,17 +69,28 @@ impl Landing {
     }
 
     pub(super) async fn fly(mut self) {
+        let lookup = &self.lookup;
+        let mut patience = pin!(tokio::time::sleep(lookup.max_wait));
+        let turn = tokio::select! {
+            biased;
+            turn = lookup.calls.acquire() => turn,
+            () = &mut patience => {
+                lookup.give_up_waiting(self.ip);
+                return;
+            }
+        };
         let answer = {
-            let mut call = pin!(self.lookup.call(self.ip));
+            let mut call = pin!(lookup.call(self.ip));
             tokio::select! {
                 biased;
                 answer = &mut call => answer,
-                () = tokio::time::sleep(self.lookup.max_wait) => {
-                    self.lookup.give_up_waiting(self.ip);
+                () = &mut patience => {
+                    lookup.give_up_waiting(self.ip);
                     call.await
                 }
             }
         };
+        drop(turn);
         self.answer = Some(answer);
     }
 }

@@ -31,6 +31,8 @@ pub(super) enum Permit {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome {
     Answered,
+    /// The service refused this address, which says nothing of the next one.
+    Refused,
     Failed,
     RateLimited {
         retry_after: Option<Duration>,
@@ -100,6 +102,7 @@ impl Gate {
                 self.blind_pauses = 0;
                 self.close()
             }
+            Outcome::Refused => Change::None,
             Outcome::Failed => self.fail(permit, now),
             Outcome::RateLimited {
                 retry_after,
@@ -294,6 +297,33 @@ mod tests {
             call(&mut gate, limited(None), now),
             Change::Paused { pause }
         );
+    }
+
+    #[test]
+    fn a_429_is_a_sign_of_life() {
+        let mut gate = opened();
+        let permit = gate.admit(seconds(10)).unwrap();
+        let _ = gate.record(permit, limited(Some(seconds(5))), seconds(10));
+        assert_eq!(gate.admit(seconds(15)), Ok(Permit::Ordinary));
+    }
+
+    #[test]
+    fn a_shorter_pause_does_not_end_a_longer_one() {
+        let mut gate = Gate::new();
+        let first = gate.admit(seconds(0)).unwrap();
+        let second = gate.admit(seconds(0)).unwrap();
+        let _ = gate.record(first, limited(Some(seconds(600))), seconds(0));
+        let _ = gate.record(second, limited(Some(seconds(5))), seconds(1));
+        assert_eq!(gate.look(seconds(599)), Err(Unverified::RateLimited));
+    }
+
+    #[test]
+    fn refused_addresses_open_no_breaker() {
+        let mut gate = Gate::new();
+        for _ in 0..20 {
+            assert_eq!(call(&mut gate, Outcome::Refused, seconds(0)), Change::None);
+        }
+        assert_eq!(gate.look(seconds(0)), Ok(()));
     }
 
     #[test]

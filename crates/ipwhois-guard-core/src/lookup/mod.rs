@@ -5,7 +5,8 @@
 //!    so a request that is cancelled neither cancels nor repeats it.
 //! 3. Who waits is answered at the latest `max_wait` after the flight began. The flight goes on and fills the cache;
 //!    until it lands, or `error_ttl` has passed, nobody waits for that address again.
-//! 4. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the [`Gate`](gate::Gate)
+//! 4. A flight whose turn does not come within `max_wait` is given up, so that a burst of strangers is over as soon as it ends.
+//! 5. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the [`Gate`](gate::Gate)
 //!    keeps calls from a service that is down or wants peace.
 
 mod flight;
@@ -34,6 +35,9 @@ const MAX_CALLS: usize = 16;
 
 /// So many addresses are being asked about or queue for it. Beyond, a new one is unverified at once.
 const MAX_FLIGHTS: usize = 1_024;
+
+/// When so many are in the air, stale verdicts are not refreshed: strangers come first.
+const MAX_REFRESHES: usize = 64;
 
 /// What is known of an address in the end.
 pub(crate) type Answer = Result<Reputation, Unverified>;
@@ -110,7 +114,7 @@ impl Lookup {
                     Memory::Failed(reason) => return Asked::Settled(Err(reason)),
                     Memory::Nothing => {}
                 }
-                let landing = match self.prepare(ip) {
+                let landing = match self.prepare(ip, MAX_FLIGHTS) {
                     Ok(landing) => landing,
                     Err(reason) => return Asked::Settled(Err(reason)),
                 };
@@ -122,30 +126,31 @@ impl Lookup {
         }
     }
 
-    /// Asks about an address for whom nobody waits, unless that is being done or is no use now.
+    /// Asks about an address for whom nobody waits, unless that is being done, was done just now, or is no use now.
     pub(crate) fn refresh(self: &Arc<Self>, ip: IpAddr) {
+        let is_due = || matches!(self.recall(ip), Memory::Stale { refresh: true, .. });
         if let Entry::Vacant(place) = self.flights.entry(ip)
-            && let Ok(landing) = self.prepare(ip)
+            && is_due()
+            && let Ok(landing) = self.prepare(ip, MAX_REFRESHES)
         {
             drop(place.insert(Flight::empty()));
             self.runtime.spawn(landing.fly());
         }
     }
 
-    /// A place in the air, if the service may be called now.
-    fn prepare(self: &Arc<Self>, ip: IpAddr) -> Result<Landing, Unverified> {
+    /// A place in the air, if the service may be called now and fewer than `limit` are taken.
+    fn prepare(self: &Arc<Self>, ip: IpAddr, limit: usize) -> Result<Landing, Unverified> {
         self.gate().look(self.clock.elapsed())?;
         self.in_the_air
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |flights| {
-                (flights < MAX_FLIGHTS).then_some(flights + 1)
+                (flights < limit).then_some(flights + 1)
             })
             .map_err(|_| Unverified::Overloaded)?;
         Ok(Landing::new(Arc::clone(self), ip))
     }
 
-    /// One call, when its turn has come and the gate still admits it. Its result is in the cache when this returns.
+    /// One call, if the gate still admits it. Its result is in the cache when this returns.
     async fn call(&self, ip: IpAddr) -> Answer {
-        let _turn = self.calls.acquire().await;
         let permit = self.gate().admit(self.clock.elapsed())?;
         let result = self.upstream.check(ip).await;
         self.record(permit, &result);
@@ -179,6 +184,7 @@ impl Lookup {
                 retry_after: *retry_after,
                 until_next_day: until_next_day(self.clock.wall()),
             },
+            Err(ApiError::Status { status: 400 | 422 }) => Outcome::Refused,
             Err(_) => Outcome::Failed,
         };
         let change = self.gate().record(permit, outcome, self.clock.elapsed());

@@ -113,9 +113,13 @@ impl Bench {
 
     /// Until no flight is in the air.
     async fn landed(&self) {
-        while self.lookup.in_the_air.load(Ordering::Relaxed) > 0 {
+        for _ in 0..1_000_000 {
+            if self.lookup.in_the_air.load(Ordering::Relaxed) == 0 {
+                return;
+            }
             tokio::task::yield_now().await;
         }
+        panic!("a flight never lands");
     }
 }
 
@@ -301,10 +305,65 @@ async fn a_stale_verdict_is_refreshed_once_however_often_it_is_used() {
     assert_eq!(bench.service.calls(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_order_of_using_and_landing_refreshes_twice() {
+    let bench = Arc::new(bench(LONG));
+    for round in 1..=100 {
+        bench.ask(client(1)).await.unwrap();
+        bench.clock.advance(Duration::from_secs(3_600));
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let bench = Arc::clone(&bench);
+            tasks.spawn(async move {
+                if let Memory::Stale { refresh: true, .. } = bench.lookup.recall(client(1)) {
+                    bench.lookup.refresh(client(1));
+                }
+            });
+        }
+        tasks.join_all().await;
+        bench.landed().await;
+        assert_eq!(bench.service.calls(), 1 + round);
+    }
+}
+
+#[tokio::test]
+async fn refreshes_leave_room_for_strangers() {
+    let bench = bench(LONG);
+    for n in 0..200 {
+        bench.ask(client(n)).await.unwrap();
+    }
+    bench.clock.advance(Duration::from_secs(3_600));
+    bench.service.hold(true);
+    for n in 0..200 {
+        bench.lookup.refresh(client(n));
+    }
+    assert_eq!(bench.lookup.in_the_air.load(Ordering::Relaxed), 64);
+    assert!(matches!(bench.lookup.ask(client(1_000)), Asked::Waiting(_)));
+    bench.service.hold(false);
+    bench.landed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_strangers_is_over_when_it_ends() {
+    let bench = bench(Duration::from_millis(500));
+    bench.service.hold(true);
+    let burst: Vec<Asked> = (0..2_000).map(|n| bench.lookup.ask(client(n))).collect();
+    for asked in burst {
+        assert!(wait(asked).await.is_err());
+    }
+    // Those whose turn did not come in time are gone; only the calls themselves go on.
+    while bench.lookup.in_the_air.load(Ordering::Relaxed) > MAX_CALLS {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.service.calls(), MAX_CALLS);
+    bench.service.hold(false);
+    assert_eq!(bench.ask(client(9_999)).await, Ok(LISTED));
+}
+
 #[tokio::test]
 async fn a_flight_that_is_thrown_away_strands_nobody() {
     let bench = bench(LONG);
-    let landing = bench.lookup.prepare(client(1)).unwrap();
+    let landing = bench.lookup.prepare(client(1), MAX_FLIGHTS).unwrap();
     let (flight, waiting) = Flight::with_passenger();
     bench.lookup.flights.insert(client(1), flight);
     drop(landing);
