@@ -31,6 +31,8 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             found.extend(sources(&path));
+        } else if path.file_name().is_some_and(|name| name == "tests.rs") {
+            // A module's tests.
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).expect("a text file");
             found.push((path, text));
@@ -41,8 +43,9 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
 
 /// A file's lines of code, without comments and without its tests.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines()
-        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    text[..end]
+        .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
 }
 

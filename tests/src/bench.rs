@@ -75,8 +75,8 @@ impl Setup {
             .api_url(service.url())
             .clock(clock.clone())
             .trusted_proxies(["127.0.0.0/8", "::1"])
-            .max_wait(Duration::from_secs(30))
-            .api_timeout(Duration::from_secs(30));
+            .max_wait(Duration::from_secs(20))
+            .api_timeout(Duration::from_secs(25));
         Self {
             service,
             clock,

@@ -7,7 +7,7 @@ use http::{Extensions, Uri};
 use ipwhois_guard_tower::{ExtensionContext, Peer, RequestContext};
 
 /// Where axum keeps the peer and the original path: [`ConnectInfo`] of [`SocketAddr`] or of [`ConnectedPeer`], and
-/// [`OriginalUri`], which a nested router leaves alone.
+/// [`OriginalUri`], which a nested router leaves alone. A path that was rewritten on the way counts as it is now.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionContext;
 
@@ -30,10 +30,14 @@ impl RequestContext for ConnectionContext {
     }
 
     fn path<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r str {
-        extensions
-            .get::<OriginalUri>()
-            .map_or(uri, |OriginalUri(original)| original)
-            .path()
+        let here = uri.path();
+        match extensions.get::<OriginalUri>() {
+            // A nested router takes a prefix off. Anything else was rewritten on the way, and is routed by what it is now.
+            Some(OriginalUri(original)) if here == "/" || original.path().ends_with(here) => {
+                original.path()
+            }
+            _ => here,
+        }
     }
 }
 
@@ -52,5 +56,57 @@ impl Connected<IncomingStream<'_, tokio::net::TcpListener>> for ConnectedPeer {
 impl Connected<IncomingStream<'_, tokio::net::UnixListener>> for ConnectedPeer {
     fn connect_info(_: IncomingStream<'_, tokio::net::UnixListener>) -> Self {
         Self(Peer::Unix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(original: Option<&'static str>, here: &'static str, expected: &str) {
+        let mut extensions = Extensions::new();
+        if let Some(original) = original {
+            extensions.insert(OriginalUri(Uri::from_static(original)));
+        }
+        let uri = Uri::from_static(here);
+        assert_eq!(ConnectionContext::path(&uri, &extensions), expected);
+    }
+
+    #[test]
+    fn a_nested_path_is_the_original_one_and_a_rewritten_path_is_itself() {
+        check(None, "/admin", "/admin");
+        check(Some("/admin/users"), "/users", "/admin/users");
+        check(Some("/admin"), "/", "/admin");
+        check(Some("/admin?x=1"), "/admin?x=1", "/admin");
+        check(Some("/alias"), "/admin", "/admin");
+    }
+
+    #[test]
+    fn the_peer_is_known_from_each_form_of_connect_info() {
+        let address = SocketAddr::from(([25, 0, 0, 7], 80));
+        let peer = |insert: &dyn Fn(&mut Extensions)| {
+            let mut extensions = Extensions::new();
+            insert(&mut extensions);
+            ConnectionContext::peer(&extensions)
+        };
+        let known = Peer::from(address);
+        assert_eq!(peer(&|_| ()), Peer::Unknown);
+        let real = peer(&|extensions| {
+            extensions.insert(ConnectInfo(address));
+        });
+        assert_eq!(real, known);
+        let mocked = peer(&|extensions| {
+            extensions.insert(MockConnectInfo(address));
+        });
+        assert_eq!(mocked, known);
+        let unix = peer(&|extensions| {
+            extensions.insert(ConnectInfo(ConnectedPeer(Peer::Unix)));
+        });
+        assert_eq!(unix, Peer::Unix);
+        let told = peer(&|extensions| {
+            extensions.insert(ipwhois_guard_tower::PeerAddr(known));
+        });
+        assert_eq!(told, known);
     }
 }

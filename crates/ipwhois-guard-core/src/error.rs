@@ -14,7 +14,7 @@ pub enum BuildError {
     /// A setting has a value that cannot be used.
     #[error("setting `{setting}`: `{value}` {reason}")]
     Setting {
-        /// The setting's name as it was given: `trusted_proxies`, or `IPWHOIS_GUARD_TRUSTED_PROXIES`.
+        /// The setting's name, `trusted_proxies`; the variable's, `IPWHOIS_GUARD_MAX_WAIT`, when its text cannot be read.
         setting: String,
         /// The value that was refused. A secret is shown as `(hidden)`.
         value: String,

@@ -43,7 +43,7 @@ impl Demo {
         if settings.protect.is_empty() {
             settings.protect = vec![Rule::path("/admin")];
         }
-        let configured = env::var_os("IPWHOIS_GUARD_API_URL").is_some_and(|url| !url.is_empty());
+        let configured = env::var("IPWHOIS_GUARD_API_URL").is_ok_and(|url| !url.trim().is_empty());
         let stand_in = if configured {
             None
         } else {

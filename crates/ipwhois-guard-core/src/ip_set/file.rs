@@ -1,5 +1,7 @@
 //! List files: one address or CIDR a line.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::network::{Invalid, Network};
@@ -9,6 +11,15 @@ use crate::error::BuildError;
 /// How much of a bad text an error shows, in characters.
 const SHOWN: usize = 80;
 
+/// The longest file that is read, in bytes: some four million addresses.
+const LIMIT: u64 = 64 * 1_024 * 1_024;
+
+fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl IpSet {
     /// The set of what a file names: one address or CIDR a line, `#` comments on a line of their own or after an
     /// entry, blank lines, LF or CRLF, with or without a UTF-8 byte order mark.
@@ -17,13 +28,21 @@ impl IpSet {
     ///
     /// # Errors
     ///
-    /// [`BuildError::File`] when the file cannot be read, [`BuildError::FileLine`] for its first bad line.
+    /// [`BuildError::File`] when the file cannot be read, [`BuildError::Setting`] when it is longer than 64 MiB, [`BuildError::FileLine`] for its first bad line.
     pub(crate) fn read_file(setting: &'static str, path: &Path) -> Result<Self, BuildError> {
-        let bytes = std::fs::read(path).map_err(|source| BuildError::File {
+        let bytes = read_at_most(path, LIMIT + 1).map_err(|source| BuildError::File {
             setting,
             path: path.to_owned(),
             source,
         })?;
+        if bytes.len() as u64 > LIMIT {
+            let reason = "is longer than 64 MiB, which no list of addresses is";
+            return Err(BuildError::setting(
+                setting,
+                path.display().to_string(),
+                reason,
+            ));
+        }
         parse_lines(&bytes).map_err(|bad| BuildError::FileLine {
             setting,
             path: path.to_owned(),

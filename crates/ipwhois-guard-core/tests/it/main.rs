@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipwhois_guard_core::{
-    Guard, GuardBuilder, Peer, ReportError, RequestHead, Source, Step, ThreatType, Unverified,
+    Denial, Guard, GuardBuilder, Guarded, ManualClock, Peer, ReportError, RequestHead, Rule,
+    Source, Step, ThreatType, Unverified,
 };
 use ipwhois_guard_testkit::{Behaviour, StandIn};
 
@@ -185,6 +186,105 @@ fn a_report_reaches_the_service() {
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].ip, "25.0.0.7");
     assert_eq!(reports[0].threat_type, "brute-force");
+    // What the service knows of a NAT64 client is its IPv4 address.
+    let nat64 = "64:ff9b::1900:8".parse().unwrap();
+    block_on(guard.report(nat64, ThreatType::Scan)).unwrap();
+    assert_eq!(service.reports()[1].ip, "25.0.0.8");
+}
+
+#[test]
+fn lists_come_from_settings_and_from_files() {
+    let service = service();
+    let file = |name: &str, text: &str| {
+        let path =
+            std::env::temp_dir().join(format!("ipwhois-guard-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let allow = file("allow", "\u{feff}# ours\r\n25.0.0.7 # the office\r\n");
+    let deny = file("deny", "26.9.0.1/16\n\n3ffe:9::/32");
+    let guard = builder(&service)
+        .allow(["25.1.0.0/16"])
+        .allow_file(&allow)
+        .deny(["26.8.0.0/16"])
+        .deny_file(&deny)
+        .build()
+        .unwrap();
+    let source = |ip: &str| block_on(guard.check(ip.parse().unwrap())).source();
+    for ip in ["25.0.0.7", "25.1.2.3"] {
+        assert_eq!(source(ip), Source::Allowlist, "{ip}");
+    }
+    for ip in ["26.8.1.1", "26.9.255.255", "3ffe:9::1"] {
+        assert_eq!(source(ip), Source::Denylist, "{ip}");
+    }
+    assert_eq!(service.check_count(), 0);
+
+    let bad = file("bad", "26.0.0.1\nexample.org\n");
+    let error = builder(&service).deny_file(&bad).build().unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("deny_file") && text.contains(":2:"), "{text}");
+    assert!(text.contains("example.org"), "{text}");
+    for path in [allow, deny, bad] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_refresh_that_failed_is_not_repeated_at_once() {
+    let service = service();
+    let clock = ManualClock::new();
+    let guard = builder(&service).clock(clock.clone()).build().unwrap();
+    block_on(guard.check(LISTED));
+    clock.advance(Duration::from_secs(3_600));
+    service.behave(Behaviour::status(500));
+    assert_eq!(block_on(guard.check(LISTED)).source(), Source::Stale);
+    assert!(service.wait_for_checks(2, PATIENCE));
+    // Whether the failure has been noted by now or not, nobody asks again.
+    for _ in 0..1_000 {
+        assert_eq!(block_on(guard.check(LISTED)).source(), Source::Stale);
+    }
+    assert_eq!(service.check_count(), 2);
+}
+
+#[test]
+fn what_an_extractor_decided_further_out_does_not_stand_in_for_the_rules() {
+    let service = service();
+    service.list(CLEAN, 60);
+    let guard = builder(&service)
+        .protect(Rule::path("/admin").min_confidence(50))
+        .build()
+        .unwrap();
+    let head = |path| Head {
+        path,
+        peer: Peer::Ip(CLEAN),
+        forwarded_for: None,
+    };
+    let by_extractor = |path| {
+        let (guard, step) =
+            Guarded::by_extractor(None, || Some(guard.clone()), &head(path)).unwrap();
+        Guarded::new(guard, block_on(step.decision()))
+    };
+    let status = |earlier: &Guarded, guard: &Guard, path| {
+        let step = Guarded::by_rules(Some(earlier), guard, &head(path));
+        block_on(step.decision()).denial().map(Denial::status)
+    };
+    // At confidence 60 the defaults let the client in, the rule does not.
+    let earlier = by_extractor("/admin");
+    assert!(earlier.admit().is_ok());
+    assert_eq!(status(&earlier, &guard, "/admin"), Some(403));
+    assert_eq!(status(&by_extractor("/"), &guard, "/"), None);
+
+    // A decision by the rules is taken over by the same guard, and by no other.
+    let decided = block_on(guard.decide(&head("/admin")).decision());
+    let earlier = Guarded::new(guard.clone(), decided);
+    let again = Guarded::by_rules(Some(&earlier), &guard, &head("/admin"));
+    let again = block_on(again.decision());
+    assert_eq!(
+        again.denial().map(Denial::reference),
+        decided.denial().map(Denial::reference)
+    );
+    let lenient = builder(&service).build().unwrap();
+    assert_eq!(status(&earlier, &lenient, "/admin"), None);
 }
 
 #[test]
