@@ -16,12 +16,12 @@ use conformance::driver::{Address, Driver, Install};
 use conformance::drivers;
 
 const CONNECTIONS: usize = 16;
-const REQUESTS: usize = 1_000;
+const REQUESTS: usize = 300;
 
 fn main() {
     let rounds = std::env::args()
         .nth(1)
-        .map_or(21, |text| text.parse().expect("a number of rounds"));
+        .map_or(151, |text| text.parse().expect("a number of rounds"));
     println!("framework   guarded/unguarded   (lowest to highest of {rounds} pairs)");
     compare::<drivers::Actix>("actix", rounds);
     compare::<drivers::Axum>("axum", rounds);
