@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use crate::address::{ClientResolver, is_public, lookup_address};
 use crate::api::{ApiClient, Report};
 use crate::builder::GuardBuilder;
 use crate::cache::{Ages, Memory, VerdictCache};
-use crate::clock::{Clock, Tick, ticks};
+use crate::clock::Clock;
+use crate::complaints::Complaints;
 use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
 use crate::error::{BuildError, ReportError};
@@ -330,45 +330,5 @@ fn list(
     match file {
         Some(path) => Ok(items.union(IpSet::read_file(file_setting, path)?)),
         None => Ok(items),
-    }
-}
-
-/// Warnings that every request could cause: said once a minute, with the number of requests since.
-struct Complaints {
-    clock: Arc<dyn Clock>,
-    last: AtomicU32,
-    since: AtomicU32,
-}
-
-impl Complaints {
-    fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            last: AtomicU32::new(Tick::NEVER.to_bits()),
-            since: AtomicU32::new(0),
-        }
-    }
-
-    #[cold]
-    fn no_client(&self, reason: Unverified, hint: &'static str) {
-        self.since.fetch_add(1, Ordering::Relaxed);
-        let now = Tick::at(self.clock.elapsed()).to_bits();
-        let last = self.last.load(Ordering::Relaxed);
-        let due = last == Tick::NEVER.to_bits()
-            || now.saturating_sub(last) >= ticks(Duration::from_secs(60));
-        let mine = due
-            && self
-                .last
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if mine {
-            tracing::warn!(
-                target: "ipwhois_guard",
-                %reason,
-                requests = self.since.swap(0, Ordering::Relaxed),
-                hint = (reason == Unverified::NoPeer).then_some(hint),
-                "the client's address cannot be determined"
-            );
-        }
     }
 }

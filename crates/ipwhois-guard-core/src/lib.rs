@@ -5,6 +5,7 @@ mod api;
 mod builder;
 mod cache;
 mod clock;
+mod complaints;
 mod decision;
 mod denial;
 mod error;
@@ -15,6 +16,7 @@ mod lookup;
 mod request;
 mod rules;
 mod settings;
+mod token;
 mod verdict;
 mod worker;
 

@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 
-use super::is_token;
 use super::text::{parse_address, split_around, split_at_first};
+use crate::token::is_token;
 
 /// How long an address can be that is read although characters of it are escaped. No address needs as much.
 const UNESCAPED: usize = 64;

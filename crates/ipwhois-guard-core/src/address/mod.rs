@@ -23,6 +23,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::error::BuildError;
 use crate::ip_set::IpSet;
+use crate::token::is_token;
 use crate::verdict::Unverified;
 use elements::Syntax;
 use walk::{first_untrusted, hops_from_the_right, only_address};
@@ -93,7 +94,7 @@ impl ClientResolver {
         trusted_hops: Option<u32>,
         header: &str,
     ) -> Result<Self, BuildError> {
-        if !is_token(header.as_bytes()) {
+        if !is_token(header) {
             let reason = "is not the name of an HTTP header (RFC 9110, section 5.1)";
             return Err(BuildError::setting("client_ip_header", header, reason));
         }
@@ -208,14 +209,6 @@ fn trust_hops(hops: u32, format: Format, header: &str) -> Result<Trust, BuildErr
         )),
         _ => Ok(Trust::Hops(hops)),
     }
-}
-
-/// The name of a header: `1*tchar` of RFC 9110, section 5.6.2.
-fn is_token(name: &[u8]) -> bool {
-    !name.is_empty()
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// The address in its one form, IPv4-mapped as IPv4. `None` for `0.0.0.0` and `::`, which belong to nobody.

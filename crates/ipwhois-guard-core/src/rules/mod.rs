@@ -17,7 +17,7 @@ mod tests;
 
 use self::path::{Dots, Prefix, RequestPath, Spelling};
 use crate::error::BuildError;
-use crate::settings::is_token;
+use crate::token::is_token;
 
 pub use self::choice::{Mode, OnUnverified, UnknownChoice};
 pub use self::rule::Rule;

@@ -5,8 +5,9 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ApiKey, Settings, text};
+use super::{ApiKey, Settings};
 use crate::error::BuildError;
+use crate::token::is_token;
 
 /// Longer ones are mistakes, and short enough not to overflow any clock.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -30,7 +31,7 @@ impl Settings {
         }
         self.api_base()?;
         self.check_key()?;
-        if !text::is_token(&self.api_key_header) {
+        if !is_token(&self.api_key_header) {
             let reason = "is no name of a header";
             return Err(BuildError::setting(
                 "api_key_header",

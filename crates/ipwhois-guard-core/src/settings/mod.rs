@@ -14,7 +14,6 @@ use std::time::Duration;
 use crate::rules::{Mode, OnUnverified, Policy, Rule};
 
 pub use self::key::ApiKey;
-pub(crate) use self::text::is_token;
 
 /// Everything that can be configured. What is not said keeps its default.
 ///

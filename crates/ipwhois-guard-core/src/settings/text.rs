@@ -40,13 +40,6 @@ pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
         .filter(|item| !item.is_empty())
 }
 
-/// A token of RFC 9110 section 5.6.2: what a method or a header's name consists of.
-pub(crate) fn is_token(text: &str) -> bool {
-    let is_token_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_token_byte)
-}
-
 /// For `#[serde(deserialize_with)]`.
 pub(super) fn deserialize_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
