@@ -55,7 +55,8 @@ macro_rules! for_each_case {
                 no_generated_request_reaches_the_handler_for_a_listed_client,
                 a_rule_covers_whole_segments_only,
                 the_query_is_no_part_of_the_path,
-                absolute_form_is_read_by_its_path;
+                absolute_form_is_read_by_its_path,
+                a_target_without_a_path_is_answered;
             calls:
                 asks_once_and_remembers,
                 a_thousand_requests_of_one_stranger_make_one_check,

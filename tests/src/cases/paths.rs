@@ -79,6 +79,24 @@ pub fn absolute_form_is_read_by_its_path<D: Driver>() {
     assert_eq!(bench.handled(), 0);
 }
 
+/// RFC 9112, section 3.2.3, has this form for `CONNECT` only; clients send what they like.
+pub fn a_target_without_a_path_is_answered<D: Driver>() {
+    let bench = Setup::without_rules().serve::<D>();
+    for (method, target) in [
+        ("GET", "admin"),
+        ("GET", "admin:80"),
+        ("POST", "&"),
+        ("CONNECT", "admin:80"),
+        ("OPTIONS", "*"),
+    ] {
+        let response = bench.send(&Request::new(method, target).from_client(LISTED));
+        let refused = (400..500).contains(&response.status);
+        assert!(refused, "{method} {target}: {}", response.status);
+    }
+    assert_eq!(bench.handled(), 0);
+    assert_eq!(bench.status_of(CLEAN), 200);
+}
+
 /// One way to write a path that may lead below `/admin`.
 #[derive(Clone, Debug)]
 struct Spelling {
