@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::BuildError;
+use crate::feed::FeedAction;
 use crate::guard::Guard;
 use crate::rules::{Mode, OnUnverified, Rule};
 use crate::settings::{ApiKey, Settings};
@@ -193,6 +194,56 @@ impl GuardBuilder {
         self.settings.cache_capacity = entries;
         self
     }
+
+    /// How many checks may be spent in a day (UTC).
+    pub fn daily_budget(mut self, checks: u32) -> Self {
+        self.settings.daily_budget = Some(checks);
+        self
+    }
+
+    /// Where the feed of listed addresses is: an `http`, `https` or `file` URL; empty for none.
+    pub fn feed_url(mut self, url: impl Into<String>) -> Self {
+        self.settings.feed_url = Some(url.into());
+        self
+    }
+
+    /// What an address in the feed means.
+    pub fn feed_action(mut self, action: FeedAction) -> Self {
+        self.settings.feed_action = action;
+        self
+    }
+
+    /// How often the feed is asked for.
+    pub fn feed_interval(mut self, interval: Duration) -> Self {
+        self.settings.feed_interval = interval;
+        self
+    }
+
+    /// Paths that only attackers ask for, in place of the built-in list and of those set before.
+    pub fn probe_paths<I>(mut self, paths: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.settings.probe_paths = Some(strings(paths));
+        self
+    }
+
+    /// Paths that the application has although they look like probes, in place of those set before.
+    pub fn served_paths<I>(mut self, paths: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.settings.served_paths = strings(paths);
+        self
+    }
+
+    /// The folder for what outlives a restart.
+    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.settings.state_dir = Some(folder.into());
+        self
+    }
 }
 
 impl From<Settings> for GuardBuilder {
@@ -242,7 +293,14 @@ mod tests {
             .cache_ttl(second(4))
             .stale_ttl(second(5))
             .error_ttl(second(6))
-            .cache_capacity(7);
+            .cache_capacity(7)
+            .daily_budget(8)
+            .feed_url("file:/d")
+            .feed_action(FeedAction::Block)
+            .feed_interval(second(60))
+            .probe_paths(["/.env"])
+            .served_paths(["/y.php"])
+            .state_dir("/e");
         let toml = r#"
             api_url = "http://127.0.0.1:1/api"
             api_key = "k1"
@@ -266,6 +324,13 @@ mod tests {
             stale_ttl = "5s"
             error_ttl = "6s"
             cache_capacity = 7
+            daily_budget = 8
+            feed_url = "file:/d"
+            feed_action = "block"
+            feed_interval = "60s"
+            probe_paths = ["/.env"]
+            served_paths = ["/y.php"]
+            state_dir = "/e"
         "#;
         let same = Settings::from_toml(toml).unwrap();
         assert_eq!(format!("{:?}", builder.settings()), format!("{same:?}"));

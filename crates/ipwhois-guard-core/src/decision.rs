@@ -147,11 +147,7 @@ mod tests {
 
     fn terms(min_confidence: u8, mode: Mode, on_unverified: OnUnverified) -> Terms {
         Terms {
-            policy: Policy {
-                min_confidence,
-                mode,
-                on_unverified,
-            },
+            policy: Policy::new(min_confidence, mode, on_unverified),
             basis: Basis::Rules,
             retry_after: Duration::from_secs(30),
         }

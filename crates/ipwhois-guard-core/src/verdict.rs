@@ -114,6 +114,9 @@ pub enum Source {
     NonPublic,
     /// The client is one of the trusted proxies: never asked about.
     TrustedProxy,
+    /// The address is in the feed, which settled it without a check: by the rule's minimum of 50 or less, or by
+    /// `feed_action = block`.
+    Feed,
     /// A verdict from memory, younger than `cache_ttl`.
     Cache,
     /// A verdict from memory, older than `cache_ttl` and younger than `stale_ttl`; it is being refreshed.
@@ -135,6 +138,7 @@ impl Source {
             Self::Denylist => "denylist",
             Self::NonPublic => "non-public",
             Self::TrustedProxy => "trusted-proxy",
+            Self::Feed => "feed",
             Self::Cache => "cache",
             Self::Stale => "stale",
             Self::Api => "api",
@@ -168,6 +172,8 @@ pub enum Unverified {
     CallFailed,
     /// The service said that the limit is used up.
     RateLimited,
+    /// The day's budget has no check left for this client, or none yet.
+    NoBudget,
     /// The circuit breaker is open: the service failed several times in a row.
     BreakerOpen,
     /// Too many addresses are waiting to be asked about.
@@ -187,6 +193,7 @@ impl Unverified {
             Self::TimedOut => "timed-out",
             Self::CallFailed => "call-failed",
             Self::RateLimited => "rate-limited",
+            Self::NoBudget => "no-budget",
             Self::BreakerOpen => "breaker-open",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting-down",

@@ -115,7 +115,7 @@ pub struct UnknownChoice {
 }
 
 impl UnknownChoice {
-    fn new(text: &str, reason: &'static str) -> Self {
+    pub(crate) fn new(text: &str, reason: &'static str) -> Self {
         Self {
             text: text.to_owned(),
             reason,

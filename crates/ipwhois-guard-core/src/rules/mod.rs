@@ -31,6 +31,8 @@ pub(crate) struct Policy {
     pub(crate) mode: Mode,
     /// What happens to a client that cannot be verified.
     pub(crate) on_unverified: OnUnverified,
+    /// Whether an unknown client is worth a check ahead of others.
+    pub(crate) sensitive: bool,
 }
 
 impl Policy {
@@ -39,6 +41,7 @@ impl Policy {
             min_confidence,
             mode,
             on_unverified,
+            sensitive: false,
         }
     }
 
@@ -48,6 +51,7 @@ impl Policy {
             min_confidence: self.min_confidence.min(other.min_confidence),
             mode: self.mode.stricter(other.mode),
             on_unverified: self.on_unverified.stricter(other.on_unverified),
+            sensitive: self.sensitive || other.sensitive,
         }
     }
 }
@@ -195,6 +199,7 @@ impl Compiled {
                 min_confidence: rule.min_confidence.unwrap_or(defaults.min_confidence),
                 mode: rule.mode.unwrap_or(defaults.mode),
                 on_unverified: rule.on_unverified.unwrap_or(defaults.on_unverified),
+                sensitive: rule.sensitive.unwrap_or(defaults.sensitive),
             },
         })
     }

@@ -12,8 +12,8 @@ use super::{Mode, OnUnverified};
 /// not say is taken from the guard's settings. When several rules cover a request, the longest path wins, then a rule that
 /// names methods, then the first.
 ///
-/// In settings a rule is a string, `"/admin"`, or a table with the keys `path`, `methods`, `min_confidence`, `mode` and
-/// `on_unverified`.
+/// In settings a rule is a string, `"/admin"`, or a table with the keys `path`, `methods`, `min_confidence`, `mode`,
+/// `on_unverified` and `sensitive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pub(super) path: String,
@@ -21,6 +21,7 @@ pub struct Rule {
     pub(super) min_confidence: Option<u8>,
     pub(super) mode: Option<Mode>,
     pub(super) on_unverified: Option<OnUnverified>,
+    pub(super) sensitive: Option<bool>,
 }
 
 impl Rule {
@@ -37,6 +38,7 @@ impl Rule {
             min_confidence: None,
             mode: None,
             on_unverified: None,
+            sensitive: None,
         }
     }
 
@@ -71,6 +73,14 @@ impl Rule {
         self.on_unverified = Some(on_unverified);
         self
     }
+
+    /// Whether an unknown client here is worth a check ahead of others: a login, an admin area. It takes precedence over the
+    /// pace of the day's budget, not over the part that is kept for urgent checks. Default: no.
+    #[must_use]
+    pub fn sensitive(mut self, sensitive: bool) -> Self {
+        self.sensitive = Some(sensitive);
+        self
+    }
 }
 
 impl From<&str> for Rule {
@@ -94,7 +104,14 @@ impl<'de> Deserialize<'de> for Rule {
 /// Reads a string or a table. Derived `untagged` code would answer every mistake with "did not match any variant".
 struct RuleVisitor;
 
-const KEYS: &[&str] = &["path", "methods", "min_confidence", "mode", "on_unverified"];
+const KEYS: &[&str] = &[
+    "path",
+    "methods",
+    "min_confidence",
+    "mode",
+    "on_unverified",
+    "sensitive",
+];
 
 impl<'de> Visitor<'de> for RuleVisitor {
     type Value = Rule;
@@ -117,6 +134,7 @@ impl<'de> Visitor<'de> for RuleVisitor {
                 "min_confidence" => once(&mut rule.min_confidence, "min_confidence", &mut map)?,
                 "mode" => once(&mut rule.mode, "mode", &mut map)?,
                 "on_unverified" => once(&mut rule.on_unverified, "on_unverified", &mut map)?,
+                "sensitive" => once(&mut rule.sensitive, "sensitive", &mut map)?,
                 unknown => return Err(de::Error::unknown_field(unknown, KEYS)),
             }
         }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use super::{ApiKey, Settings};
 use crate::error::BuildError;
+use crate::feed::FeedAction;
 use crate::token::is_token;
 
+/// A feed that changes twice an hour is not asked for more often.
+const SHORTEST_FEED_INTERVAL: Duration = Duration::from_secs(60);
 /// Longer ones are mistakes, and short enough not to overflow any clock.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const MOST_CACHED: usize = 16_777_216;
@@ -30,6 +33,7 @@ impl Settings {
             return Err(BuildError::setting("cache_capacity", value, reason));
         }
         self.api_base()?;
+        self.feed_location()?;
         self.check_key()?;
         if !is_token(&self.api_key_header) {
             let reason = "is no name of a header";
@@ -49,11 +53,15 @@ impl Settings {
             ("cache_ttl", self.cache_ttl),
             ("stale_ttl", self.stale_ttl),
             ("error_ttl", self.error_ttl),
+            ("feed_interval", self.feed_interval),
         ];
         for (name, duration) in durations {
             let may_be_zero = name == "max_wait";
             let reason = match duration {
                 Duration::ZERO if !may_be_zero => "is not longer than nothing",
+                shorter if name == "feed_interval" && shorter < SHORTEST_FEED_INTERVAL => {
+                    "is shorter than 1 minute"
+                }
                 longer if longer > LONGEST => "is longer than 30 days",
                 _ => continue,
             };
@@ -90,6 +98,46 @@ impl Settings {
             return refuse("has a query or a fragment; a key belongs into `api_key`");
         }
         Ok(url)
+    }
+
+    /// Where the feed is; `None` when there is none.
+    pub(crate) fn feed_location(&self) -> Result<Option<reqwest::Url>, BuildError> {
+        let text = match &self.feed_url {
+            _ if self.feed_action == FeedAction::Off => return Ok(None),
+            None => return self.feed_beside_api().map(Some),
+            Some(text) if text.is_empty() => return Ok(None),
+            Some(text) => text,
+        };
+        let refuse = |reason: &str| {
+            let value = without_secrets(text);
+            Err(BuildError::setting("feed_url", value, reason))
+        };
+        let url = match reqwest::Url::parse(text) {
+            Ok(url) => url,
+            Err(error) => return refuse(&format!("is no URL: {error}")),
+        };
+        match url.scheme() {
+            "http" | "https" => Ok(Some(url)),
+            "file" if url.to_file_path().is_ok() => Ok(Some(url)),
+            "file" => refuse("is no path of a file on this machine"),
+            _ => refuse("is neither an http, an https nor a file URL"),
+        }
+    }
+
+    fn feed_beside_api(&self) -> Result<reqwest::Url, BuildError> {
+        let mut url = self.api_base()?;
+        let api = url.path().trim_end_matches('/');
+        let folder = api.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let feed = format!("{folder}/feed.txt");
+        url.set_path(&feed);
+        Ok(url)
+    }
+
+    /// How many checks a day may cost.
+    pub(crate) fn checks_a_day(&self) -> u32 {
+        let has_key = self.api_key.is_some() || self.api_key_file.is_some();
+        self.daily_budget
+            .unwrap_or(if has_key { 1_000 } else { 500 })
     }
 
     /// The key, from `api_key` or from `api_key_file`.

@@ -10,6 +10,9 @@ use crate::rules::{Rule, UnknownChoice, check_path};
 
 const PREFIX: &str = "IPWHOIS_GUARD_";
 
+/// The one setting of which an empty variable says something: that there is no feed.
+const FEED_URL: &str = "feed_url";
+
 /// A setting's name, and how it is set from text.
 type Entry = (&'static str, fn(&mut Settings, &str) -> Result<(), String>);
 
@@ -57,6 +60,21 @@ const TABLE: &[Entry] = &[
     ("cache_capacity", |s, v| {
         put(&mut s.cache_capacity, text::number(v))
     }),
+    ("daily_budget", |s, v| {
+        put(&mut s.daily_budget, text::number(v).map(Some))
+    }),
+    (FEED_URL, |s, v| put(&mut s.feed_url, owned(v).map(Some))),
+    ("feed_action", |s, v| {
+        put(&mut s.feed_action, v.parse().map_err(choice))
+    }),
+    ("feed_interval", |s, v| {
+        put(&mut s.feed_interval, text::duration(v))
+    }),
+    ("probe_paths", |s, v| {
+        put(&mut s.probe_paths, list(v).map(Some))
+    }),
+    ("served_paths", |s, v| put(&mut s.served_paths, list(v))),
+    ("state_dir", |s, v| put(&mut s.state_dir, path(v))),
 ];
 
 fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
@@ -106,7 +124,7 @@ pub(crate) struct UnknownVar {
 impl Settings {
     /// Reads the process's environment: `IPWHOIS_GUARD_API_KEY`, `IPWHOIS_GUARD_MAX_WAIT`, and so on.
     ///
-    /// An empty variable counts as unset. An unknown variable with this prefix is logged as a warning with the nearest
+    /// An empty variable counts as unset, but for `IPWHOIS_GUARD_FEED_URL`, where it means no feed. An unknown variable with this prefix is logged as a warning with the nearest
     /// name, and is no error: container platforms inject variables of their own.
     ///
     /// # Errors
@@ -168,7 +186,7 @@ impl Settings {
                 return Err(BuildError::setting(variable, value, "is not UTF-8"));
             };
             let value = value.trim();
-            if !value.is_empty() {
+            if !value.is_empty() || name == FEED_URL {
                 set(&mut settings, value)
                     .map_err(|reason| BuildError::setting(variable, shown(value), reason))?;
             }

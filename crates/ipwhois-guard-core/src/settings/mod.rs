@@ -11,6 +11,7 @@ mod text;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::feed::FeedAction;
 use crate::rules::{Mode, OnUnverified, Policy, Rule};
 
 pub use self::key::ApiKey;
@@ -86,6 +87,24 @@ pub struct Settings {
     pub error_ttl: Duration,
     /// How many verdicts are remembered: 1 to 16,777,216. Default: 100,000.
     pub cache_capacity: usize,
+    /// How many checks may be spent in a day (UTC). Zero: none, so that only lists, feed and memory decide. Default: what
+    /// the service gives, 500, or 1,000 with a key.
+    pub daily_budget: Option<u32>,
+    /// Where the feed of listed addresses is: an `http`, `https` or `file` URL. Empty: there is none. Default: `feed.txt` beside
+    /// `api_url`, which is `https://bl.ipwhois.net/feed.txt` for the service itself.
+    pub feed_url: Option<String>,
+    /// What an address in the feed means. Default: `confirm`.
+    pub feed_action: FeedAction,
+    /// How often the feed is asked for, give or take a tenth: 1 min to 30 days. Default: 30 min.
+    #[serde(deserialize_with = "text::deserialize_duration")]
+    pub feed_interval: Duration,
+    /// Paths that only attackers ask for, in place of the built-in list. Default: none, which is the built-in list.
+    pub probe_paths: Option<Vec<String>>,
+    /// Paths that the application has although they look like probes. Default: none.
+    pub served_paths: Vec<String>,
+    /// The folder for what outlives a restart: verdicts, the day's count, the last good feed. It is made when it is missing.
+    /// Default: none, which is memory only.
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -113,6 +132,13 @@ impl Default for Settings {
             stale_ttl: Duration::from_secs(24 * 60 * 60),
             error_ttl: Duration::from_secs(30),
             cache_capacity: 100_000,
+            daily_budget: None,
+            feed_url: None,
+            feed_action: FeedAction::Confirm,
+            feed_interval: Duration::from_secs(30 * 60),
+            probe_paths: None,
+            served_paths: Vec::new(),
+            state_dir: None,
         }
     }
 }

@@ -98,6 +98,13 @@ fn the_environment_and_toml_say_the_same() {
         ("STALE_TTL", "2days"),
         ("ERROR_TTL", "6s"),
         ("CACHE_CAPACITY", "7"),
+        ("DAILY_BUDGET", "50"),
+        ("FEED_URL", "file:/d"),
+        ("FEED_ACTION", "block"),
+        ("FEED_INTERVAL", "10m"),
+        ("PROBE_PATHS", "/.env,/x.php"),
+        ("SERVED_PATHS", "/y.php"),
+        ("STATE_DIR", "/e"),
     ];
     let vars = vars.map(|(name, value)| (format!("IPWHOIS_GUARD_{name}"), value));
     let unrelated = ("PATH".to_owned(), "/bin");
@@ -125,6 +132,13 @@ fn the_environment_and_toml_say_the_same() {
         stale_ttl = "48h"
         error_ttl = "6s"
         cache_capacity = 7
+        daily_budget = 50
+        feed_url = "file:/d"
+        feed_action = "block"
+        feed_interval = "10m"
+        probe_paths = ["/.env", "/x.php"]
+        served_paths = ["/y.php"]
+        state_dir = "/e"
         [[protect]]
         path = "/one"
         [[protect]]
@@ -219,7 +233,7 @@ fn a_bad_value_in_the_environment_is_told_with_the_variable() {
 #[test]
 fn an_empty_variable_counts_as_unset() {
     let defaults = format!("{:?}", Settings::default());
-    for name in env::names() {
+    for name in env::names().filter(|name| *name != "feed_url") {
         let settings = from_var(&name.to_ascii_uppercase(), " ").unwrap();
         assert_eq!(format!("{settings:?}"), defaults, "{name}");
     }
@@ -525,4 +539,55 @@ proptest! {
 
 fn from_var_named(name: &str) -> Result<Settings, BuildError> {
     from_var(name, "1")
+}
+
+#[test]
+fn the_feed_is_beside_the_api_unless_told_otherwise() {
+    let location = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let url = settings.feed_location().unwrap();
+        url.map(|url| url.to_string())
+    };
+    let some = |url: &str| Some(url.to_owned());
+    assert_eq!(location(&|_| {}), some("https://bl.ipwhois.net/feed.txt"));
+    for (api, feed) in [
+        ("http://127.0.0.1:1/api", "http://127.0.0.1:1/feed.txt"),
+        ("http://127.0.0.1:1/api/", "http://127.0.0.1:1/feed.txt"),
+        ("http://127.0.0.1:1/x/api", "http://127.0.0.1:1/x/feed.txt"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1/feed.txt"),
+    ] {
+        assert_eq!(location(&|s| s.api_url = api.to_owned()), some(feed));
+    }
+    let file = "file:///var/lib/feed.txt";
+    assert_eq!(location(&|s| s.feed_url = some(file)), some(file));
+    assert_eq!(location(&|s| s.feed_url = some("")), None);
+    assert_eq!(location(&|s| s.feed_action = FeedAction::Off), None);
+    assert_eq!(from_var("FEED_URL", "").unwrap().feed_url, some(""));
+}
+
+#[test]
+fn a_feed_that_cannot_be_fetched_is_an_error_at_build_time() {
+    let with = |url: &str| {
+        let url = url.to_owned();
+        move |settings: &mut Settings| settings.feed_url = Some(url)
+    };
+    check_invalid(with("feed.txt"), &["feed_url", "feed.txt", "no URL"]);
+    check_invalid(with("ftp://a/b"), &["feed_url", "ftp://a/b", "file URL"]);
+    check_invalid(with("file://host/x"), &["feed_url", "file on this machine"]);
+    check_invalid(with("http://u:secret@/"), &["feed_url"]);
+    check_invalid(
+        |settings| settings.feed_interval = Duration::from_secs(59),
+        &["feed_interval", "59s", "1 minute"],
+    );
+}
+
+#[test]
+fn the_budget_is_what_the_service_gives_unless_told_otherwise() {
+    let mut settings = Settings::default();
+    assert_eq!(settings.checks_a_day(), 500);
+    settings.api_key_file = Some("/a".into());
+    assert_eq!(settings.checks_a_day(), 1_000);
+    settings.daily_budget = Some(0);
+    assert_eq!(settings.checks_a_day(), 0);
 }
