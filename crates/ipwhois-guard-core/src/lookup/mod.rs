@@ -12,9 +12,7 @@
 mod flight;
 mod gate;
 
-use std::fmt;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -28,6 +26,7 @@ use self::gate::{Change, Gate, Outcome, Permit};
 use crate::cache::{Memory, VerdictCache};
 use crate::clock::{Clock, Tick};
 use crate::error::ApiError;
+use crate::service::CheckService;
 use crate::verdict::{Reputation, Unverified};
 
 /// So many calls to the service are under way at once.
@@ -42,14 +41,6 @@ const MAX_REFRESHES: usize = 64;
 /// What is known of an address in the end.
 pub(crate) type Answer = Result<Reputation, Unverified>;
 
-pub(crate) type CheckFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Reputation, ApiError>> + Send + 'a>>;
-
-/// Somebody who knows addresses, at the price of a wait: the service.
-pub(crate) trait Upstream: fmt::Debug + Send + Sync + 'static {
-    fn check(&self, ip: IpAddr) -> CheckFuture<'_>;
-}
-
 /// An address of which the cache knows nothing.
 pub(crate) enum Asked {
     /// No need to wait, or no use.
@@ -61,7 +52,7 @@ pub(crate) enum Asked {
 #[derive(Debug)]
 pub(crate) struct Lookup {
     cache: VerdictCache,
-    upstream: Box<dyn Upstream>,
+    upstream: Arc<dyn CheckService>,
     clock: Arc<dyn Clock>,
     max_wait: Duration,
     runtime: Handle,
@@ -74,7 +65,7 @@ pub(crate) struct Lookup {
 impl Lookup {
     pub(crate) fn new(
         cache: VerdictCache,
-        upstream: Box<dyn Upstream>,
+        upstream: Arc<dyn CheckService>,
         clock: Arc<dyn Clock>,
         max_wait: Duration,
         runtime: Handle,

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::cache::Ages;
 use crate::clock::ManualClock;
+use crate::service::CheckFuture;
 
 const LISTED: Reputation = Reputation {
     listed: true,
@@ -57,7 +58,7 @@ impl Service {
     }
 }
 
-impl Upstream for Service {
+impl CheckService for Service {
     fn check(&self, ip: IpAddr) -> CheckFuture<'_> {
         Box::pin(async move {
             let state = &self.0;
@@ -94,7 +95,7 @@ fn bench(max_wait: Duration) -> Bench {
     );
     let lookup = Lookup::new(
         VerdictCache::new(10_000, ages),
-        Box::new(service.clone()),
+        Arc::new(service.clone()),
         Arc::new(clock.clone()),
         max_wait,
         Handle::current(),

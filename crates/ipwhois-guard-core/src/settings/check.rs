@@ -134,6 +134,7 @@ impl Settings {
     }
 
     /// How many checks a day may cost.
+    #[allow(dead_code)]
     pub(crate) fn checks_a_day(&self) -> u32 {
         let has_key = self.api_key.is_some() || self.api_key_file.is_some();
         self.daily_budget
