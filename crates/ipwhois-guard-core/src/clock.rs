@@ -71,17 +71,29 @@ impl Clock for ManualClock {
     }
 }
 
-/// A moment in tenths of a second since the clock's origin: what a cache entry can afford. Good for 13 years.
+/// A moment in tenths of a second: what a cache entry can afford. Good for 13 years.
 ///
-/// The first tick is 1, so that 0 can mean "never".
+/// The clock's origin is [`BEFORE_ORIGIN`] ticks in, so that what an earlier process learned has its place before it. The
+/// first tick is 1, so that 0 can mean "never".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u32);
+
+/// 30 days, which is the longest that a verdict may be used (`stale_ttl`).
+const BEFORE_ORIGIN: u32 = 30 * 24 * 60 * 60 * 10;
 
 impl Tick {
     pub(crate) const NEVER: Self = Self(0);
 
     pub(crate) fn at(elapsed: Duration) -> Self {
-        Self(tenths(elapsed).saturating_add(1))
+        Self(tenths(elapsed).saturating_add(BEFORE_ORIGIN + 1))
+    }
+
+    /// The moment that lies `by` before this one, at the earliest 30 days before the clock's origin.
+    pub(crate) fn earlier(self, by: Duration) -> Self {
+        if self.is_never() {
+            return self;
+        }
+        Self(self.0.saturating_sub(tenths(by)).max(1))
     }
 
     pub(crate) const fn is_never(self) -> bool {
@@ -90,7 +102,26 @@ impl Tick {
 
     /// Whether fewer than `ticks` tenths of a second lie between this moment and `now`.
     pub(crate) const fn is_within(self, ticks: u32, now: Self) -> bool {
-        !self.is_never() && now.0.saturating_sub(self.0) < ticks
+        !self.is_never() && self.age(now) < ticks
+    }
+
+    /// Tenths of a second from this moment to `now`; 0 when `now` is not later.
+    pub(crate) const fn age(self, now: Self) -> u32 {
+        now.0.saturating_sub(self.0)
+    }
+
+    /// The moment so many tenths of a second later.
+    pub(crate) const fn plus(self, ticks: u32) -> Self {
+        Self(self.0.saturating_add(ticks))
+    }
+
+    /// How long it is from this moment to a later one. Zero when that is not later.
+    pub(crate) const fn until(self, later: Self) -> Duration {
+        Duration::from_millis(later.0.saturating_sub(self.0) as u64 * 100)
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 
     pub(crate) const fn to_bits(self) -> u32 {
@@ -127,6 +158,39 @@ mod tests {
     #[test]
     fn never_is_not_within_any_age() {
         assert!(!Tick::NEVER.is_within(u32::MAX, Tick::at(Duration::ZERO)));
+    }
+
+    #[test]
+    fn an_age_never_runs_backwards() {
+        let then = Tick::at(Duration::from_secs(10));
+        let now = Tick::at(Duration::from_millis(12_500));
+        assert_eq!(then.age(now), 25);
+        assert_eq!(now.age(then), 0);
+    }
+
+    #[test]
+    fn a_moment_before_the_clock_began_has_its_age() {
+        let month = Duration::from_secs(30 * 24 * 60 * 60);
+        let then = Tick::at(Duration::ZERO).earlier(month);
+        assert!(!then.is_never());
+        assert!(then.is_within(ticks(month) + 1, Tick::at(Duration::ZERO)));
+        assert!(!then.is_within(ticks(month), Tick::at(Duration::ZERO)));
+    }
+
+    #[test]
+    fn what_is_too_early_is_the_first_tick_and_never_stays_never() {
+        assert!(!Tick::at(Duration::ZERO).earlier(Duration::MAX).is_never());
+        assert!(Tick::NEVER.earlier(Duration::from_secs(1)).is_never());
+    }
+
+    #[test]
+    fn a_moment_is_as_far_away_as_it_was_set() {
+        let now = Tick::at(Duration::from_secs(10));
+        let minute = Duration::from_secs(60);
+        let then = now.plus(ticks(minute));
+        assert_eq!(now.until(then), minute);
+        assert_eq!(then.until(now), Duration::ZERO);
+        assert!(now.plus(u32::MAX) > then);
     }
 
     #[test]
