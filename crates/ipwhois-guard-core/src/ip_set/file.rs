@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::lines::lines;
 use super::network::{Invalid, Network};
 use super::{Collector, IpSet};
 use crate::error::BuildError;
@@ -62,25 +63,20 @@ pub(super) struct BadLine<'a> {
 }
 
 pub(super) fn parse_lines(bytes: &[u8]) -> Result<IpSet, BadLine<'_>> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut collected = Collector::default();
-    for (line, content) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-        let entry = content.split(|&byte| byte == b'#').next();
-        let text = entry.unwrap_or_default().trim_ascii();
-        if text.is_empty() {
-            continue;
-        }
-        let network = str::from_utf8(text)
-            .map_err(|_| Invalid::Text)
-            .and_then(Network::parse)
-            .map_err(|reason| BadLine { line, text, reason })?;
+    for line in lines(bytes).filter(|line| !line.entry.is_empty()) {
+        let network = Network::read(line.entry).map_err(|reason| BadLine {
+            line: line.number,
+            text: line.entry,
+            reason,
+        })?;
         collected.add(network);
     }
     Ok(collected.finish())
 }
 
 /// The text as an error shows it: at most [`SHOWN`] characters, and none that could confuse a terminal or a log.
-pub(super) fn printable(text: &[u8]) -> String {
+pub(crate) fn printable(text: &[u8]) -> String {
     // No character has more than four bytes, so what is cut off here would not be shown anyway.
     let start = text.get(..4 * (SHOWN + 1)).unwrap_or(text);
     let lossy = String::from_utf8_lossy(start);

@@ -5,14 +5,14 @@ use std::ops::RangeInclusive;
 
 /// First and last address of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Network {
+pub(crate) enum Network {
     V4((u32, u32)),
     V6((u128, u128)),
 }
 
 /// Why a text is neither an address nor a CIDR. Reads on after the text itself.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Invalid {
+pub(crate) enum Invalid {
     #[error("is not an address or CIDR")]
     Text,
     #[error("is not an address or CIDR: it is empty")]
@@ -28,6 +28,12 @@ pub(super) enum Invalid {
 }
 
 impl Network {
+    /// Reads the bytes of a line.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Invalid> {
+        let text = str::from_utf8(bytes).map_err(|_| Invalid::Text)?;
+        Self::parse(text)
+    }
+
     /// Reads `address` or `address/prefix`. IPv4 in IPv6 (`::ffff:10.0.0.0/104`) becomes IPv4 (`10.0.0.0/8`).
     pub(super) fn parse(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() {

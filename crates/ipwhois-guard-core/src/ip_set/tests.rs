@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use super::file::{parse_lines, printable};
+use super::file::parse_lines;
 use super::*;
 
 fn set(items: &[&str]) -> IpSet {
@@ -126,7 +126,18 @@ fn overlapping_and_neighbouring_networks_become_one_range() {
     assert_eq!(merged, set(&["25.0.0.0/23", "25.0.3.0/24"]));
     assert_eq!(
         format!("{merged:?}"),
-        "IpSet { ipv4_ranges: 2, ipv6_ranges: 0 }"
+        "IpSet { ipv4_hosts: 0, ipv4_ranges: 2, ipv6_ranges: 0 }"
+    );
+    let single = set(&[
+        "25.0.0.7",
+        "25.0.0.8/32",
+        "25.0.0.7",
+        "25.0.0.10/31",
+        "25.0.0.11",
+    ]);
+    assert_eq!(
+        format!("{single:?}"),
+        "IpSet { ipv4_hosts: 2, ipv4_ranges: 1, ipv6_ranges: 0 }"
     );
     assert_eq!(
         set(&["255.255.255.255", "255.0.0.0/8", "255.255.255.254"]),
@@ -142,6 +153,41 @@ fn a_family_is_covered_by_one_network_or_by_many() {
         &["25.1.1.1", "128.0.0.0/1", "0.0.0.0/1"],
         &["8000::/1", "::/2", "4000::/2"],
         &["::ffff:0:0/96"],
+        &[
+            "0.0.0.0/1",
+            "128.0.0.0/2",
+            "192.0.0.0/3",
+            "224.0.0.0/4",
+            "240.0.0.0/5",
+            "248.0.0.0/6",
+            "252.0.0.0/7",
+            "254.0.0.0/8",
+            "255.0.0.0/9",
+            "255.128.0.0/10",
+            "255.192.0.0/11",
+            "255.224.0.0/12",
+            "255.240.0.0/13",
+            "255.248.0.0/14",
+            "255.252.0.0/15",
+            "255.254.0.0/16",
+            "255.255.0.0/17",
+            "255.255.128.0/18",
+            "255.255.192.0/19",
+            "255.255.224.0/20",
+            "255.255.240.0/21",
+            "255.255.248.0/22",
+            "255.255.252.0/23",
+            "255.255.254.0/24",
+            "255.255.255.0/25",
+            "255.255.255.128/26",
+            "255.255.255.192/27",
+            "255.255.255.224/28",
+            "255.255.255.240/29",
+            "255.255.255.248/30",
+            "255.255.255.252/31",
+            "255.255.255.254",
+            "255.255.255.255",
+        ],
     ] {
         assert!(set(all).covers_all_of_a_family(), "{all:?}");
     }
@@ -219,15 +265,79 @@ fn a_bad_text_is_shown_short_and_printable() {
     assert_eq!(printable(&[0xff; 1000]).chars().count(), 80);
 }
 
+/// Every third address, so that none has a neighbour.
+fn apart(count: u32) -> IpSet {
+    let mut collected = Collector::default();
+    for n in 0..count {
+        let bits = 0x1900_0000 + 3 * n;
+        collected.add(Network::V4((bits, bits)));
+    }
+    collected.finish()
+}
+
 #[test]
-fn an_ipv4_entry_takes_eight_bytes() {
-    let lines: String = (0..200_000_u32)
-        .map(|n| format!("{}\n", Ipv4Addr::from_bits(0x1900_0000 + 2 * n)))
-        .collect();
-    let set = parse_lines(lines.as_bytes()).expect("a good file");
-    assert_eq!(size_of_val(&*set.ipv4.0), 8 * 200_000);
-    assert!(set.contains(Ipv4Addr::from_bits(0x1900_0000).into()));
-    assert!(!set.contains(Ipv4Addr::from_bits(0x1900_0001).into()));
+fn an_ipv4_entry_takes_eight_bytes_at_most() {
+    for count in [3, 8, 9, 63, 64, 1_000, 131_072, 200_000, 1_000_000] {
+        let bytes = apart(count).hosts.bytes();
+        assert!(bytes <= 8 * count as usize, "{count} in {bytes} bytes");
+    }
+}
+
+#[test]
+fn single_addresses_are_found_however_many_there_are() {
+    for count in [1, 2, 3, 7, 8, 64, 1_000, 100_000] {
+        let set = apart(count);
+        assert_eq!(set.hosts.len(), count as usize);
+        for n in [0, count / 2, count - 1] {
+            let bits = 0x1900_0000 + 3 * n;
+            let contains = |bits: u32| set.contains(Ipv4Addr::from_bits(bits).into());
+            assert!(contains(bits), "{n} of {count}");
+            assert!(!contains(bits - 1) && !contains(bits + 1), "{n} of {count}");
+        }
+    }
+    check(
+        &["0.0.0.0", "255.255.255.255"],
+        &["0.0.0.0", "255.255.255.255"],
+        &["0.0.0.1", "127.255.255.255", "128.0.0.0", "255.255.255.254"],
+    );
+}
+
+#[test]
+fn the_ranges_are_in_order_and_apart() {
+    let set = set(&[
+        "3ffe::/127",
+        "26.0.0.9",
+        "25.0.0.0/30",
+        "26.0.0.8",
+        "26.0.1.0/24",
+        "25.1.0.0",
+    ]);
+    let written: Vec<String> = set.ranges().map(|range| format!("{range:?}")).collect();
+    assert_eq!(
+        written,
+        [
+            "25.0.0.0..=25.0.0.3",
+            "25.1.0.0..=25.1.0.0",
+            "26.0.0.8..=26.0.0.9",
+            "26.0.1.0..=26.0.1.255",
+            "3ffe::..=3ffe::1",
+        ]
+    );
+}
+
+#[test]
+fn addresses_chosen_to_share_a_place_in_the_index_are_found() {
+    let mut collected = Collector::default();
+    let address = |key: u32| key.wrapping_mul(hosts::GATHER);
+    for key in 1..10_000 {
+        let bits = address(2 * key);
+        collected.add(Network::V4((bits, bits)));
+    }
+    let set = collected.finish();
+    for key in 1..10_000 {
+        assert!(set.contains(Ipv4Addr::from_bits(address(2 * key)).into()));
+        assert!(!set.contains(Ipv4Addr::from_bits(address(2 * key + 1)).into()));
+    }
 }
 
 /// Few distinct addresses, so that networks overlap, touch and are hit.
@@ -299,8 +409,14 @@ proptest! {
             prop_assert_eq!(one.contains(ip), in_one, "{} in the first", ip);
             prop_assert_eq!(both.contains(ip), in_one || in_other, "{} in both", ip);
         }
-        for pair in both.ipv4.0.windows(2) {
-            prop_assert!(u64::from(pair[0].1) + 1 < u64::from(pair[1].0), "a gap between ranges");
+        let ranges: Vec<_> = both.ranges().collect();
+        for pair in ranges.windows(2) {
+            let gap = match (pair[0].end(), pair[1].start()) {
+                (IpAddr::V4(end), IpAddr::V4(start)) => u64::from(end.to_bits()) + 1 < start.to_bits().into(),
+                (IpAddr::V6(end), IpAddr::V6(start)) => end.to_bits() < start.to_bits() - 1,
+                (end, start) => end.is_ipv4() && start.is_ipv6(),
+            };
+            prop_assert!(gap, "a gap within {:?}", pair);
         }
     }
 
