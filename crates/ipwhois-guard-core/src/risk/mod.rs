@@ -1,0 +1,25 @@
+//! Who is worth a check first. A signal never blocks anybody.
+//!
+//! 1. A request for a path that only scanners ask for is a signal: [`ProbePaths`].
+//! 2. So is an answer of 401, 403 or 404 ([`is_refusal`]), unless browsers and crawlers ask for the path unprompted, and the
+//!    more so when the request was to change something ([`RefusalMeans`]); a failed login; and a word of the application.
+//! 3. The [`Ledger`] adds them up for each client that nobody has verified, in bounded memory.
+
+mod answers;
+mod ledger;
+mod probes;
+mod unprompted;
+
+pub(crate) use answers::{RefusalMeans, changes_something};
+pub(crate) use ledger::{Ledger, Signal, is_refusal};
+pub(crate) use probes::ProbePaths;
+
+/// The built-in list of probe paths, which holds unless `probe_paths` is set: groups of patterns, each with what they have in
+/// common.
+///
+/// Patterns are in lower case. `name` is a segment anywhere in the path, `one/two` two segments one after the other, `/name`
+/// a segment at the root, `name*` one that begins so, and `*.php` one that ends so.
+pub fn built_in_probe_paths() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let groups = probes::BUILT_IN.iter();
+    groups.map(|group| (group.what, group.patterns))
+}

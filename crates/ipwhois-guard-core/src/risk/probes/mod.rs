@@ -1,0 +1,86 @@
+//! Paths that only scanners ask for.
+//!
+//! 1. A path is a probe when a pattern of the list covers it. The list is the built-in one ([`BUILT_IN`]) or, instead of
+//!    it, the user's `probe_paths`.
+//! 2. A path that one of `served_paths` covers is no probe, whatever the list says.
+//! 3. Marks of an attack count always: a segment `..` (browsers and good crawlers resolve it before they ask), a null
+//!    byte, a dot or slash in an encoding that is only good for getting past a filter, `${jndi` and `<script`.
+//! 4. Spelling makes no difference: case, percent escapes (decoded once), `//`, `/./`, backslashes for slashes, and
+//!    what follows `;` or an escaped `?` in a segment.
+//! 5. A site that has moved from PHP still gets requests for its old pages, from readers and good crawlers: it names them
+//!    in `served_paths`.
+
+mod built_in;
+mod path;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::built_in::BUILT_IN;
+use self::path::Segments;
+use self::pattern::{Pattern, Patterns};
+use crate::error::BuildError;
+
+/// Tells probes from other requests.
+#[derive(Debug)]
+pub(crate) struct ProbePaths {
+    listed: Patterns,
+    served: Patterns,
+}
+
+impl ProbePaths {
+    /// Reads the settings `probe_paths` (`None`: the built-in list; empty: only the marks count) and `served_paths`.
+    ///
+    /// An entry is a path, `/wp-admin`, which covers itself and what is below it by whole segments, or an extension,
+    /// `*.php`, which covers every path with a segment that ends so.
+    ///
+    /// # Errors
+    ///
+    /// An entry that is neither, with the setting, the value and what is wrong with it.
+    pub(crate) fn new(list: Option<&[String]>, served: &[String]) -> Result<Self, BuildError> {
+        let listed = match list {
+            None => BUILT_IN
+                .iter()
+                .flat_map(|group| group.patterns)
+                .map(|text| Pattern::built_in(text))
+                .collect(),
+            Some(entries) => {
+                let listed = parse("probe_paths", entries)?;
+                if let Some(index) = listed.iter().position(Pattern::is_everything) {
+                    let value = entries.get(index).map_or("", String::as_str);
+                    let reason = "covers every path, so that every client would be suspicious";
+                    return Err(BuildError::setting("probe_paths", value, reason));
+                }
+                listed
+            }
+        };
+        Ok(Self {
+            listed: Patterns::new(listed),
+            served: Patterns::new(parse("served_paths", served)?),
+        })
+    }
+
+    /// Whether only a scanner asks for this path. It is raw; a query after it is not looked at. Does not allocate.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let mut is_listed = false;
+        let mut is_first = true;
+        for segment in Segments::new(path) {
+            if segment.has_mark() {
+                return true;
+            }
+            if segment.is_nothing() {
+                continue;
+            }
+            is_listed = is_listed || self.listed.cover_segment(&segment, is_first);
+            is_first = false;
+        }
+        is_listed && !self.served.cover(path)
+    }
+}
+
+fn parse(setting: &str, entries: &[String]) -> Result<Vec<Pattern>, BuildError> {
+    let parse = |entry: &String| {
+        Pattern::parse(entry).map_err(|reason| BuildError::setting(setting, entry, reason))
+    };
+    entries.iter().map(parse).collect()
+}
