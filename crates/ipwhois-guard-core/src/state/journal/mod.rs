@@ -1,0 +1,175 @@
+//! The write-behind between the guard and its file.
+//!
+//! What is noted waits in memory for a second at most and is written with what came meanwhile. One write is under way at a
+//! time, on a thread that may block; who needs to know that something is on the disk waits for it, and all who wait at the
+//! same time wait for the same write.
+
+mod inner;
+mod pace;
+mod pending;
+mod shelf;
+
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+
+use self::inner::Inner;
+use self::pace::Phase;
+use self::pending::Pending;
+use super::{Loaded, StoredFeed, StoredVerdict};
+use crate::clock::Clock;
+
+pub(crate) use self::shelf::Shelf;
+
+/// How long a check may wait for the disk.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end of the guard may wait for the disk.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+/// The first time an hour after the start: a machine that boots with a wrong date has corrected it by then.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Keeps what the guard learns on disk, as far as there is a folder for it and the folder can be used.
+#[derive(Debug)]
+pub(crate) struct Journal(Option<Arc<Inner>>);
+
+/// How the journal is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JournalStatus {
+    /// The state file; `None` without a folder.
+    pub(crate) path: Option<PathBuf>,
+    /// Why nothing is kept, or why the last write failed.
+    pub(crate) error: Option<String>,
+    /// What waits to be written.
+    pub(crate) pending: usize,
+}
+
+impl Journal {
+    /// A journal in this folder. Without one it is a journal that keeps nothing, and never waits.
+    pub(crate) fn new(dir: Option<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self(dir.map(|dir| Arc::new(Inner::new(dir, clock))))
+    }
+
+    /// Opens the file and reads everything but verdicts older than `longest_age`. When there is no state to be had it says
+    /// so in the log, and nothing is kept from then on.
+    pub(crate) async fn open(&self, longest_age: Duration) -> Option<Loaded> {
+        let inner = self.0.as_ref()?;
+        let opening = Arc::clone(inner);
+        let opened = spawn_blocking(move || opening.open(longest_age)).await;
+        // For what was noted meanwhile.
+        inner.kick();
+        opened.ok()?
+    }
+
+    /// Nothing is kept from now on: what is on disk is not known and must not be overwritten.
+    pub(crate) fn abandon(&self) {
+        if let Some(inner) = &self.0 {
+            inner.abandon();
+        }
+    }
+
+    /// To be written within a second. Of an address the newest verdict counts.
+    pub(crate) fn note_verdict(&self, verdict: StoredVerdict) {
+        if let Some(inner) = &self.0 {
+            inner.note(|pending| pending.verdict(verdict));
+        }
+    }
+
+    /// To be written within a second.
+    pub(crate) fn note_feed(&self, feed: StoredFeed) {
+        if let Some(inner) = &self.0 {
+            inner.note(|pending| pending.feed(feed));
+        }
+    }
+
+    /// Resolves when this snapshot of the budget or a later one is on the disk: then a power loss does not undo it. What
+    /// else is pending goes along.
+    ///
+    /// False when it is not: because nothing is kept, the write failed, or the disk takes more than a second. A disk that
+    /// hangs costs one such wait, not one a check: until it goes on, this resolves at once.
+    pub(crate) async fn save_budget(&self, snapshot: Vec<u8>) -> bool {
+        self.save(|pending| pending.budget(snapshot)).await
+    }
+
+    /// The same for a report, or for its removal (`None`).
+    pub(crate) async fn save_report(&self, number: u64, report: Option<Vec<u8>>) -> bool {
+        self.save(|pending| pending.report(number, report)).await
+    }
+
+    async fn save(&self, add: impl FnOnce(&mut Pending)) -> bool {
+        let Some(inner) = &self.0 else {
+            return false;
+        };
+        let mut progress = inner.progress.subscribe();
+        let Some(mine) = inner.note_awaited(add) else {
+            return false;
+        };
+        inner.kick();
+        let tried = progress.wait_for(|progress| progress.tried >= mine);
+        match timeout(PATIENCE, tried).await {
+            Ok(progress) => progress.is_ok_and(|progress| progress.written >= mine),
+            Err(_) => {
+                inner.stalled();
+                false
+            }
+        }
+    }
+
+    /// Writes what is pending, and prunes once an hour, until the journal is closed.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let Some(inner) = &self.0 else {
+            return;
+        };
+        let mut prune = interval_at(Instant::now() + PRUNE_INTERVAL, PRUNE_INTERVAL);
+        prune.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while inner.state().phase != Phase::Off {
+            tokio::select! {
+                () = inner.wake.notified() => sleep_until(inner.due()).await,
+                _ = prune.tick() => inner.note_prune(),
+            }
+            inner.kick();
+        }
+    }
+
+    /// Waits for the write under way, writes what is pending and closes the file, so that another guard can have it. Takes
+    /// five seconds at most. Blocks. From then on nothing is kept.
+    pub(crate) fn close(&self) {
+        let Some(inner) = &self.0 else {
+            return;
+        };
+        let before = std::mem::replace(&mut inner.state().phase, Phase::Off);
+        inner.wake.notify_one();
+        // On a thread of its own, so that a disk that hangs does not keep the application from ending.
+        let (done, told) = mpsc::channel();
+        let closing = Arc::clone(inner);
+        let started = thread::Builder::new()
+            .name("ipwhois-guard-close".to_owned())
+            .spawn(move || {
+                closing.close(before == Phase::Open);
+                let _ = done.send(());
+            });
+        if started.is_err() || told.recv_timeout(LAST_PATIENCE).is_err() {
+            let path = inner.file();
+            tracing::error!(target: "ipwhois_guard", path = %path.display(), "the disk does not answer: the state of the last second may be lost");
+        }
+    }
+
+    /// For health.
+    pub(crate) fn status(&self) -> JournalStatus {
+        let Some(inner) = &self.0 else {
+            return JournalStatus::default();
+        };
+        let state = inner.state();
+        JournalStatus {
+            path: Some(inner.file()),
+            error: state.error.clone(),
+            pending: state.pending.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! What a guard keeps across restarts, in one folder: verdicts, the budget's counter, the last good feed.
+//!
+//! 1. Nothing waits for the disk but who asks to ([`Journal::save_budget`]), and that not for long.
+//! 2. One file, one transaction a write, on the disk when the write returns. A process that is killed loses the verdicts
+//!    of the last second.
+//! 3. Nothing is ever deleted. A file that makes no sense is renamed, and a new one takes its place; one of a newer
+//!    version is left alone, and the guard runs from memory.
+//! 4. One guard a folder: the second is told so, and runs from memory.
+//! 5. Ages go by the wall clock, which jumps: see [`age`].
+
+mod age;
+mod codec;
+mod error;
+mod folder;
+mod journal;
+mod store;
+mod tables;
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use crate::verdict::Reputation;
+
+pub(crate) use self::age::{age, tick};
+pub(crate) use self::journal::{Journal, Shelf};
+
+/// What the service said of an address, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredVerdict {
+    pub(crate) ip: IpAddr,
+    pub(crate) reputation: Reputation,
+    pub(crate) verified: SystemTime,
+}
+
+/// The last good feed as it came, with what a conditional request needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredFeed {
+    pub(crate) text: Vec<u8>,
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
+    pub(crate) fetched: SystemTime,
+}
+
+/// What an earlier process left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    pub(crate) verdicts: Vec<StoredVerdict>,
+    pub(crate) budget: Option<Vec<u8>>,
+    pub(crate) feed: Option<StoredFeed>,
+    /// Reports that are not sent yet, by their number.
+    pub(crate) reports: Vec<(u64, Vec<u8>)>,
+    /// Rows that could not be read.
+    pub(crate) skipped: usize,
+}
+
+#[cfg(test)]
+mod testing;
