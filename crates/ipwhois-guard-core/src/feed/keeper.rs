@@ -1,0 +1,364 @@
+//! The last good feed: held for the requests, asked about in the background, replaced without a pause.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
+use super::error::FeedError;
+use super::fetch::{FeedSource, Fetched, Validators};
+use super::parse::Feed;
+use super::schedule;
+use crate::clock::{Clock, Tick};
+use crate::error::BuildError;
+use crate::settings::Settings;
+
+/// A list that lost more than half is taken all the same when the last good one is older than this.
+const TRUSTED_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What came of asking for the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FeedUpdate {
+    /// It lists what it listed before.
+    Unchanged,
+    /// Another list is in force now.
+    Replaced {
+        /// The number of its different entries.
+        entries: usize,
+    },
+}
+
+/// A feed as it is kept for the next run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredFeed {
+    /// The text, as it was fetched.
+    pub(crate) text: Vec<u8>,
+    /// What its server gave to ask for a newer one with.
+    pub(crate) validators: Validators,
+    /// When it was fetched.
+    pub(crate) fetched: SystemTime,
+}
+
+/// How the feed is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FeedStatus {
+    /// The different entries of the list in force; 0 when there is none.
+    pub(crate) entries: usize,
+    /// When that list was last known to be the current one: fetched, or confirmed by the server. `None` without a list.
+    pub(crate) current_as_of: Option<SystemTime>,
+    /// Why the last attempt failed, if it did.
+    pub(crate) last_error: Option<String>,
+}
+
+/// Told of each list that is newly in force, on the guard's own thread: it must not block.
+pub(crate) type OnFeed = Box<dyn Fn(StoredFeed) + Send + Sync>;
+
+/// Holds the feed and keeps it current.
+pub(crate) struct FeedKeeper {
+    source: Option<FeedSource>,
+    interval: Duration,
+    clock: Arc<dyn Clock>,
+    on_feed: OnFeed,
+    current: ArcSwapOption<InForce>,
+    /// The same of [`InForce::since`], for those who need no more than that; 0 without a feed.
+    since: AtomicU32,
+    state: Mutex<State>,
+    /// Whoever holds it is refreshing. Inside: what came of the last time.
+    turn: tokio::sync::Mutex<Option<Result<FeedUpdate, FeedError>>>,
+    /// How many refreshes have ended.
+    refreshes: AtomicU64,
+    attempted: watch::Sender<bool>,
+}
+
+struct InForce {
+    feed: Feed,
+    since: Tick,
+}
+
+/// Changes together with [`FeedKeeper::current`], under one lock; lookups do not need it.
+#[derive(Default)]
+struct State {
+    validators: Validators,
+    current_as_of: Option<SystemTime>,
+    last_error: Option<String>,
+}
+
+impl FeedKeeper {
+    /// A keeper without a feed yet. `on_feed` is told of each new one, but not of what is restored or merely confirmed.
+    pub(crate) fn new(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        on_feed: OnFeed,
+    ) -> Result<Self, BuildError> {
+        let source = FeedSource::new(settings)?;
+        Ok(Self::with_source(
+            source,
+            settings.feed_interval,
+            clock,
+            on_feed,
+        ))
+    }
+
+    fn with_source(
+        source: Option<FeedSource>,
+        interval: Duration,
+        clock: Arc<dyn Clock>,
+        on_feed: OnFeed,
+    ) -> Self {
+        Self {
+            source,
+            interval,
+            clock,
+            on_feed,
+            current: ArcSwapOption::empty(),
+            since: AtomicU32::new(Tick::NEVER.to_bits()),
+            state: Mutex::default(),
+            turn: tokio::sync::Mutex::new(None),
+            refreshes: AtomicU64::new(0),
+            attempted: watch::Sender::new(false),
+        }
+    }
+
+    /// Since when the list that has this address, which must not be an IPv4-mapped one, is in force. `None`: not listed.
+    ///
+    /// Neither waits nor allocates.
+    #[inline]
+    pub(crate) fn lists(&self, ip: IpAddr) -> Option<Tick> {
+        let current = self.current.load();
+        let in_force = current.as_ref()?;
+        in_force.feed.contains(ip).then_some(in_force.since)
+    }
+
+    /// Since when the list in force is, [`Tick::NEVER`] without one. What is younger needs no look at it.
+    #[inline]
+    pub(crate) fn since(&self) -> Tick {
+        Tick::from_bits(self.since.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn status(&self) -> FeedStatus {
+        let state = self.state();
+        FeedStatus {
+            entries: self.current.load().as_ref().map_or(0, |it| it.feed.len()),
+            current_as_of: state.current_as_of,
+            last_error: state.last_error.clone(),
+        }
+    }
+
+    /// Puts the feed of an earlier run in force, unless there is one already. Its text is read on the caller's thread.
+    ///
+    /// It counts as known since it was fetched, so a verdict of this run is newer.
+    pub(crate) fn restore(&self, stored: StoredFeed) {
+        if self.source.is_none() {
+            return;
+        }
+        let feed = match Feed::parse(&stored.text) {
+            Ok(feed) => feed,
+            Err(error) => {
+                tracing::warn!(
+                    target: "ipwhois_guard",
+                    "the feed of the last run is not used: {}", error.with_causes()
+                );
+                return;
+            }
+        };
+        // A date in the future is a clock's mistake.
+        let now = self.clock.wall();
+        let fetched = stored.fetched.min(now);
+        let age = now.duration_since(fetched).unwrap_or_default();
+        let since = Tick::at(self.clock.elapsed().saturating_sub(age));
+        let mut validators = stored.validators;
+        if validators.etag.is_none() {
+            // The feed may have moved since. A tag is of one text; a date would make another server confirm this one.
+            validators.last_modified = None;
+        }
+        let entries = feed.len();
+        {
+            let mut state = self.state();
+            if self.current.load().is_some() {
+                return;
+            }
+            state.is_current(fetched, validators);
+            self.current.store(Some(Arc::new(InForce { feed, since })));
+            self.since.store(since.to_bits(), Ordering::Release);
+        }
+        tracing::info!(
+            target: "ipwhois_guard",
+            entries,
+            "the feed of the last run is in force"
+        );
+    }
+
+    /// Asks for the feed and puts it in force if it is a good and another one. Whoever comes while that is being done
+    /// waits and gets the same answer.
+    ///
+    /// A list that lost more than half of its entries is refused for seven days since the last good one was known to be
+    /// current, and then taken: by then it is the service's word and no accident.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had or cannot be believed. What was in force stays.
+    pub(crate) async fn refresh(&self) -> Result<FeedUpdate, FeedError> {
+        let Some(source) = &self.source else {
+            return Err(FeedError::NoFeed);
+        };
+        let before = self.refreshes.load(Ordering::Acquire);
+        let mut last = self.turn.lock().await;
+        if let Some(outcome) = &*last
+            && self.refreshes.load(Ordering::Acquire) != before
+        {
+            return outcome.clone();
+        }
+        let outcome = self.attempt(source).await;
+        self.conclude(&outcome);
+        *last = Some(outcome.clone());
+        self.refreshes.fetch_add(1, Ordering::Release);
+        self.attempted.send_replace(true);
+        outcome
+    }
+
+    /// Refreshes now and then every `feed_interval`, sooner after a failure. Ends at once when there is no source, and
+    /// otherwise never.
+    pub(crate) async fn keep(self: Arc<Self>) {
+        if self.source.is_none() {
+            return;
+        }
+        let mut failures = 0_u32;
+        loop {
+            failures = match self.refresh().await {
+                Ok(_) => 0,
+                Err(_) => failures.saturating_add(1),
+            };
+            tokio::time::sleep(schedule::wait(self.interval, failures, random())).await;
+        }
+    }
+
+    /// Resolves when the first refresh has ended, well or badly, and at once when there is no source. Only as long as
+    /// somebody [refreshes](Self::keep).
+    pub(crate) async fn first_attempt_done(&self) {
+        if self.source.is_some() {
+            // The sender lives as long as `self`.
+            let _ = self.attempted.subscribe().wait_for(|&done| done).await;
+        }
+    }
+
+    async fn attempt(&self, source: &FeedSource) -> Result<FeedUpdate, FeedError> {
+        let known = self.state().validators.clone();
+        match source.fetch(&known).await? {
+            Fetched::Unchanged => {
+                self.state().current_as_of = Some(self.clock.wall());
+                Ok(FeedUpdate::Unchanged)
+            }
+            Fetched::Text { text, validators } => {
+                let fetched = self.clock.wall();
+                // On another thread: calls and timers of this one would wait for it.
+                let (text, feed) = tokio::task::spawn_blocking(move || {
+                    let feed = Feed::parse(&text);
+                    (text, feed)
+                })
+                .await
+                .map_err(FeedError::given_up)?;
+                let stored = StoredFeed {
+                    text,
+                    validators,
+                    fetched,
+                };
+                self.judge(feed?, stored)
+            }
+        }
+    }
+
+    /// Puts the feed in force, if nothing speaks against it.
+    fn judge(&self, feed: Feed, stored: StoredFeed) -> Result<FeedUpdate, FeedError> {
+        let (before, in_force) = {
+            let mut state = self.state();
+            if let Some(last_good) = &*self.current.load() {
+                if let Err(shrunk) = feed.may_replace(&last_good.feed)
+                    && state.is_trusted(stored.fetched)
+                {
+                    return Err(shrunk);
+                }
+                if feed.lists_what(&last_good.feed) {
+                    state.is_current(stored.fetched, stored.validators);
+                    return Ok(FeedUpdate::Unchanged);
+                }
+            }
+            state.is_current(stored.fetched, stored.validators.clone());
+            let since = Tick::at(self.clock.elapsed());
+            let in_force = Arc::new(InForce { feed, since });
+            let before = self.current.swap(Some(Arc::clone(&in_force)));
+            self.since.store(since.to_bits(), Ordering::Release);
+            (before, in_force)
+        };
+        let feed = &in_force.feed;
+        let entries = feed.len();
+        tracing::info!(
+            target: "ipwhois_guard",
+            entries,
+            before = before.map(|before| before.feed.len()),
+            generated = feed.generated(),
+            "a new feed is in force"
+        );
+        if let Some(first) = feed.first_bad_line() {
+            tracing::warn!(
+                target: "ipwhois_guard",
+                bad_lines = feed.bad_lines(),
+                "the feed has bad lines, which are passed over; {first}"
+            );
+        }
+        (self.on_feed)(stored);
+        Ok(FeedUpdate::Replaced { entries })
+    }
+
+    fn conclude(&self, outcome: &Result<FeedUpdate, FeedError>) {
+        let error = outcome.as_ref().err().map(FeedError::with_causes);
+        if let Some(error) = &error {
+            match &*self.current.load() {
+                Some(last_good) => tracing::warn!(
+                    target: "ipwhois_guard",
+                    "{error}; the last good feed with {} entries stays in force", last_good.feed.len()
+                ),
+                None => tracing::warn!(
+                    target: "ipwhois_guard",
+                    "{error}; no feed is in force until one is had"
+                ),
+            }
+        }
+        self.state().last_error = error;
+    }
+
+    /// Nothing that runs under the lock leaves the state half changed, so a panic of another holder is no reason to stop.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_current(&mut self, at: SystemTime, validators: Validators) {
+        self.current_as_of = Some(at);
+        self.validators = validators;
+    }
+
+    /// Whether the last good feed is young enough to be believed more than one that lost half. The clock may have been set
+    /// back since, so the distance counts and not the direction.
+    fn is_trusted(&self, now: SystemTime) -> bool {
+        self.current_as_of.is_some_and(|then| {
+            let distance = now
+                .duration_since(then)
+                .unwrap_or_else(|error| error.duration());
+            distance < TRUSTED_FOR
+        })
+    }
+}
+
+/// The hasher's seed is the only randomness that the standard library gives.
+fn random() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests;
