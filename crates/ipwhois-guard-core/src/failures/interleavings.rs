@@ -1,0 +1,323 @@
+//! The tracker under a concurrency checker, which runs each scene once for every order of events that can make a
+//! difference.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use loom::sync::atomic::AtomicU32;
+use loom::thread;
+
+use super::*;
+
+#[derive(Debug)]
+enum Checked {}
+
+impl Parts for Checked {
+    type Lock<T: std::fmt::Debug> = loom::sync::Mutex<T>;
+    type Word = AtomicU32;
+}
+
+impl<T: std::fmt::Debug> Lock<T> for loom::sync::Mutex<T> {
+    fn new(value: T) -> Self {
+        Self::new(value)
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        work(&mut self.lock().unwrap())
+    }
+}
+
+impl Word for AtomicU32 {
+    fn new(value: u32) -> Self {
+        Self::new(value)
+    }
+
+    fn load(&self, order: Ordering) -> u32 {
+        self.load(order)
+    }
+
+    fn fetch_max(&self, value: u32, order: Ordering) {
+        self.fetch_max(value, order);
+    }
+
+    fn fetch_sub(&self, n: u32, order: Ordering) {
+        self.fetch_sub(n, order);
+    }
+
+    fn fetch_update(&self, order: Ordering, change: impl FnMut(u32) -> Option<u32>) -> bool {
+        self.fetch_update(order, order, change).is_ok()
+    }
+}
+
+type Scene = Arc<Tracker<Checked>>;
+
+/// Plays a scene in every order, or in every order with at most so many switches away from a thread that could go on.
+/// Fewer orders than `at_least` would mean that the checker sees nothing.
+#[track_caller]
+fn explore(switches: Option<usize>, at_least: usize, scene: impl Fn() + Send + Sync + 'static) {
+    let orders = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&orders);
+    let mut checker = loom::model::Builder::new();
+    checker.preemption_bound = switches;
+    checker.check(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        scene();
+    });
+    let orders = orders.load(Ordering::Relaxed);
+    assert!(orders >= at_least, "only {orders} orders");
+}
+
+/// All clients share one bucket.
+fn tracker(capacity: u32, max_failures: u32) -> Scene {
+    let limits = Limits {
+        max_failures,
+        find_time: Duration::from_secs(600),
+        ban_time: BAN_TIME,
+        max_ban_time: None,
+    };
+    Arc::new(Tracker::with_capacity(capacity, limits))
+}
+
+const BAN_TIME: Duration = Duration::from_secs(3_600);
+
+fn at(tenths: u64) -> Tick {
+    Tick::at(Duration::from_millis(tenths * 100))
+}
+
+fn client(n: u8) -> IpAddr {
+    [25, 0, 0, n].into()
+}
+
+/// What several threads saw together.
+#[derive(Debug, Default)]
+struct Seen {
+    checked: AtomicUsize,
+    tripped: AtomicUsize,
+}
+
+impl Seen {
+    fn note(&self, failure: Failure) {
+        if matches!(failure, Failure::Tripped { .. }) {
+            self.tripped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn guess_wrong(&self, tracker: &Tracker<Checked>, client: IpAddr, now: Tick) {
+        if let Ok(attempt) = tracker.begin(client, now) {
+            self.checked.fetch_add(1, Ordering::Relaxed);
+            self.note(tracker.fail(attempt, now));
+        }
+    }
+
+    fn totals(&self) -> (usize, usize) {
+        let [checked, tripped] = [&self.checked, &self.tripped].map(|n| n.load(Ordering::Relaxed));
+        (checked, tripped)
+    }
+}
+
+/// Runs the work of each thread, the last one here, and waits for all.
+fn together<const N: usize>(threads: [Box<dyn FnOnce() + Send>; N], here: impl FnOnce()) {
+    let threads = threads.map(thread::spawn);
+    here();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+fn guessing(max_failures: u32, threads: usize, switches: Option<usize>, at_least: usize) {
+    explore(switches, at_least, move || {
+        let tracker = tracker(16, max_failures);
+        let seen = Arc::new(Seen::default());
+        let guesses = || {
+            let (tracker, seen) = (Arc::clone(&tracker), Arc::clone(&seen));
+            move || {
+                for _ in 0..2 {
+                    seen.guess_wrong(&tracker, client(1), at(0));
+                }
+            }
+        };
+        if threads == 2 {
+            together([Box::new(guesses())], guesses());
+        } else {
+            together([Box::new(guesses()), Box::new(guesses())], guesses());
+        }
+        assert_eq!(seen.totals(), (max_failures as usize, 1));
+        assert_eq!(tracker.active_bans(at(0)), 1);
+        assert_eq!(tracker.tracked_clients(), 0);
+    });
+}
+
+#[test]
+fn two_threads_that_guess_get_as_many_checks_as_there_are_places() {
+    guessing(2, 2, None, 50);
+    guessing(3, 2, None, 50);
+}
+
+#[test]
+fn three_threads_that_guess_get_as_many_checks_as_there_are_places() {
+    guessing(2, 3, None, 10_000);
+    guessing(3, 3, Some(3), 500);
+}
+
+#[test]
+fn a_success_forgets_the_failures_that_ended_before_it_in_every_order() {
+    explore(None, 6, || {
+        let tracker = tracker(16, 3);
+        let _ = tracker.note_failure(client(1), at(0));
+        let right = tracker.begin(client(1), at(0)).unwrap();
+        let wrong = tracker.begin(client(1), at(0)).unwrap();
+        let succeed = {
+            let tracker = Arc::clone(&tracker);
+            move || tracker.succeed(right)
+        };
+        let begin = {
+            let tracker = Arc::clone(&tracker);
+            move || match tracker.begin(client(1), at(0)) {
+                Ok(attempt) => tracker.succeed(attempt),
+                Err(refused) => assert!(!refused.banned),
+            }
+        };
+        let mut failure = None;
+        together([Box::new(succeed), Box::new(begin)], || {
+            failure = Some(tracker.fail(wrong, at(0)));
+        });
+        // It failed first and was forgotten, or it failed last. The third thread's success may have come between.
+        let next = tracker.note_failure(client(1), at(0));
+        match failure {
+            Some(Failure::Counted { left: 1 }) => assert_eq!(next, Failure::Counted { left: 2 }),
+            Some(Failure::Counted { left: 2 }) => {
+                assert!(matches!(next, Failure::Counted { left: 1 | 2 }), "{next:?}")
+            }
+            other => panic!("{other:?}"),
+        }
+        tracker.note_success(client(1));
+        assert_eq!(tracker.tracked_clients(), 0, "every place was given back");
+    });
+}
+
+#[test]
+fn at_the_end_of_a_ban_one_attempt_begins_and_none_before() {
+    explore(None, 20, || {
+        let tracker = tracker(16, 1);
+        let end = at(36_000);
+        let just_before = at(35_999);
+        let seen = Arc::new(Seen::default());
+        seen.note(tracker.note_failure(client(1), at(0)));
+        let guess = || {
+            let (tracker, seen) = (Arc::clone(&tracker), Arc::clone(&seen));
+            move || seen.guess_wrong(&tracker, client(1), end)
+        };
+        together([Box::new(guess()), Box::new(guess())], || {
+            let refused = tracker.begin(client(1), just_before).unwrap_err();
+            assert!(refused.banned);
+            assert!(tracker.banned(client(1), just_before).is_some());
+        });
+        assert_eq!(seen.totals(), (1, 2));
+        assert_eq!(tracker.banned(client(1), end), Some(BAN_TIME));
+    });
+}
+
+#[test]
+fn failures_without_a_place_and_attempts_trip_once_together() {
+    explore(None, 20, || {
+        let tracker = tracker(16, 2);
+        let seen = Arc::new(Seen::default());
+        let note = || {
+            let (tracker, seen) = (Arc::clone(&tracker), Arc::clone(&seen));
+            move || seen.note(tracker.note_failure(client(1), at(0)))
+        };
+        together([Box::new(note()), Box::new(note())], || {
+            seen.guess_wrong(&tracker, client(1), at(0));
+        });
+        assert_eq!(seen.totals().1, 1);
+        assert_eq!(tracker.banned(client(1), at(0)), Some(BAN_TIME));
+        assert_eq!(tracker.tracked_clients(), 0);
+    });
+}
+
+#[test]
+fn a_ban_that_an_attempt_ran_into_is_seen_without_the_lock() {
+    explore(None, 3, || {
+        let tracker = tracker(16, 1);
+        let fail = {
+            let tracker = Arc::clone(&tracker);
+            move || {
+                let _ = tracker.note_failure(client(1), at(0));
+                assert!(tracker.banned(client(1), at(0)).is_some());
+            }
+        };
+        together([Box::new(fail)], || {
+            assert_eq!(tracker.banned(client(2), at(0)), None);
+            if tracker.begin(client(1), at(0)).is_err() {
+                assert!(tracker.banned(client(1), at(0)).is_some());
+            }
+        });
+        assert!(tracker.banned(client(1), at(0)).is_some());
+    });
+}
+
+#[test]
+fn clients_that_evict_each_other_leave_the_counts_right() {
+    explore(None, 10, || {
+        let tracker = tracker(1, 2);
+        let guess = |n| {
+            let tracker = Arc::clone(&tracker);
+            move || {
+                let attempt = tracker.begin(client(n), at(0)).unwrap();
+                let _ = tracker.fail(attempt, at(0));
+                assert!(tracker.tracked_clients() <= 1);
+            }
+        };
+        together([Box::new(guess(1))], guess(2));
+        assert_eq!(tracker.tracked_clients(), 1);
+        tracker.note_success(client(1));
+        tracker.note_success(client(2));
+        assert_eq!(tracker.tracked_clients(), 0);
+    });
+}
+
+#[test]
+fn the_last_place_goes_to_one_of_two_buckets() {
+    explore(None, 5, || {
+        let tracker = tracker(17, 2);
+        let of_bucket = |wanted: usize, count| {
+            let slot = &raw const tracker.slots[wanted];
+            let in_it = |ip: &IpAddr| std::ptr::eq(tracker.slot(Client::of(*ip)), slot);
+            let clients = (0..=255).map(client).filter(in_it).take(count);
+            clients.collect::<Vec<_>>()
+        };
+        let (first, second) = (of_bucket(0, 15), of_bucket(1, 3));
+        for ip in first[1..].iter().chain(&second[1..]) {
+            let _ = tracker.note_failure(*ip, at(0));
+        }
+        let fail = |ip| {
+            let tracker = Arc::clone(&tracker);
+            move || {
+                let _ = tracker.note_failure(ip, at(0));
+            }
+        };
+        together([Box::new(fail(first[0]))], fail(second[0]));
+        assert_eq!(tracker.tracked_clients(), 17);
+        for ip in first.into_iter().chain(second) {
+            tracker.note_success(ip);
+        }
+        assert_eq!(tracker.tracked_clients(), 0);
+    });
+}
+
+#[test]
+fn bans_that_evict_each_other_are_counted_as_lost() {
+    explore(None, 2, || {
+        let tracker = tracker(1, 1);
+        let fail = |n| {
+            let tracker = Arc::clone(&tracker);
+            move || {
+                let failure = tracker.note_failure(client(n), at(0));
+                assert_eq!(failure, Failure::Tripped { ban: BAN_TIME });
+            }
+        };
+        together([Box::new(fail(1))], fail(2));
+        assert_eq!(tracker.active_bans(at(0)), 1);
+        assert_eq!(tracker.bans_lost(), 1);
+    });
+}
