@@ -46,6 +46,7 @@ impl Call {
                     threat_type: field("type"),
                     message: field("message"),
                     source: field("source"),
+                    fields: form::fields(&request.body).collect(),
                     key: owned("x-api-key"),
                     user_agent: owned("user-agent"),
                     headers: request.headers.clone(),

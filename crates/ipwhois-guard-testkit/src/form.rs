@@ -1,12 +1,19 @@
 //! `application/x-www-form-urlencoded`: query strings and the body of a report.
 
+/// The decoded fields in order, names and values.
+pub(crate) fn fields(text: &[u8]) -> impl Iterator<Item = (String, String)> {
+    text.split(|&byte| byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let mut halves = pair.splitn(2, |&byte| byte == b'=').map(decode);
+            let mut half = || halves.next().unwrap_or_default();
+            (half(), half())
+        })
+}
+
 /// The decoded value of the first field called `name`.
 pub(crate) fn field(text: &[u8], name: &str) -> Option<String> {
-    text.split(|&byte| byte == b'&').find_map(|pair| {
-        let mut halves = pair.splitn(2, |&byte| byte == b'=');
-        let key = decode(halves.next().unwrap_or_default());
-        (key == name).then(|| decode(halves.next().unwrap_or_default()))
-    })
+    fields(text).find_map(|(key, value)| (key == name).then_some(value))
 }
 
 /// `+` is a space, `%41` an `A`. A `%` that is not followed by two hexadecimal digits stands for itself, and bytes that
@@ -61,6 +68,16 @@ mod tests {
         check("m=100%&n=%4", "n", Some("%4"));
         check("m=%zz%e4", "m", Some("%zz\u{fffd}"));
         check("m=gr%C3%BC%C3%9Fe", "m", Some("grüße"));
+    }
+
+    #[test]
+    fn all_fields_are_listed_as_often_as_they_stand_there() {
+        let listed: Vec<_> = fields(b"a=1&&b=%26&a=2&c").collect();
+        let expected = [("a", "1"), ("b", "&"), ("a", "2"), ("c", "")];
+        assert_eq!(
+            listed,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
     }
 
     proptest! {

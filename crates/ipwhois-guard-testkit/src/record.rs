@@ -41,6 +41,8 @@ pub struct Report {
     pub message: String,
     /// The field `source`.
     pub source: String,
+    /// All fields of the form in order, decoded: also those that the service does not know.
+    pub fields: Vec<(String, String)>,
     /// The header `X-API-Key`.
     pub key: Option<String>,
     /// The header `User-Agent`.

@@ -1,20 +1,23 @@
 //! The service's client: one call, one deadline, one strict reading of what comes back.
 
+mod quota;
 mod reply;
+mod report_reply;
 mod retry_after;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_ENCODING, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Response, Url, redirect};
 
 use crate::clock::Clock;
 use crate::error::{ApiError, BuildError};
-use crate::service::{CheckFuture, CheckService};
+use crate::reports::{BoxFuture, NotAccepted, Report, ReportService};
+use crate::service::{CheckFuture, CheckReply, CheckService};
 use crate::settings::{ApiKey, Settings};
-use crate::verdict::{Reputation, ThreatType};
+use crate::verdict::ThreatType;
 
 /// The longest reply that is read, in bytes after decoding.
 const MAX_REPLY: usize = 64 * 1_024;
@@ -27,14 +30,6 @@ const AGENT: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (Rust; data by IPWhois.net)"
 );
-
-/// What is sent to the service about an attacker.
-#[derive(Clone, Debug)]
-pub(crate) struct Report {
-    pub(crate) ip: IpAddr,
-    pub(crate) threat_type: ThreatType,
-    pub(crate) message: String,
-}
 
 /// Calls to the service.
 ///
@@ -51,19 +46,8 @@ pub(crate) struct ApiClient {
 
 impl ApiClient {
     pub(crate) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
-        let mut http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            // Calls are few and far between. A connection that the service closes just when it is used again costs an
-            // answer, so it is not kept until servers usually close it (after 5 s and more).
-            .pool_idle_timeout(POOL_IDLE);
-        if !settings.api_proxy_from_env {
-            http = http.no_proxy();
-        }
         Ok(Self {
-            http: http.build().map_err(|error| {
-                BuildError::start("HTTP client (it needs the system's CA certificates)", error)
-            })?,
+            http: http_client(settings)?,
             base: settings.api_base()?,
             key: key_header(settings, settings.load_key()?)?,
             timeout: settings.api_timeout,
@@ -72,13 +56,17 @@ impl ApiClient {
     }
 
     /// What the service says of an address, within `api_timeout`.
-    pub(crate) async fn check(&self, ip: IpAddr) -> Result<Reputation, ApiError> {
+    pub(crate) async fn check(&self, ip: IpAddr) -> Result<CheckReply, ApiError> {
         let mut url = self.endpoint("check");
         url.query_pairs_mut().append_pair("ip", &ip.to_string());
         self.within_deadline(async {
             let response = self.send(self.http.get(url)).await?;
             match response.status().as_u16() {
-                200 => reply::read(&body(response).await?, ip),
+                200 => {
+                    let quota = quota::read(response.headers(), self.clock.wall());
+                    let reputation = reply::read(&body(response).await?, ip)?;
+                    Ok(CheckReply::from(reputation).with_quota(quota))
+                }
                 status => Err(self.refusal(status, &response)),
             }
         })
@@ -86,20 +74,16 @@ impl ApiClient {
     }
 
     /// Tells the service of an attacker, within `api_timeout`.
-    pub(crate) async fn report(&self, report: &Report) -> Result<(), ApiError> {
-        let ip = report.ip.to_string();
-        let form = [
-            ("ip", ip.as_str()),
-            ("type", report.threat_type.as_str()),
-            ("message", report.message.as_str()),
-            ("source", "waf"),
-        ];
+    async fn post_report(&self, form: &[(&str, String); 4]) -> Result<(), NotAccepted> {
         self.within_deadline(async {
-            let request = self.http.post(self.endpoint("report")).form(&form);
+            let request = self.http.post(self.endpoint("report")).form(form);
             let response = self.send(request).await?;
             match response.status().as_u16() {
-                200..=299 => Ok(()),
-                status => Err(self.refusal(status, &response)),
+                200..=299 => Ok(report_reply::read(&body(response).await?)?),
+                status => Err(NotAccepted {
+                    retry_after: retry_after::read(response.headers(), self.clock.wall()),
+                    error: self.refusal(status, &response),
+                }),
             }
         })
         .await
@@ -112,23 +96,21 @@ impl ApiClient {
         url
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
-        let mut request = request.header(USER_AGENT, AGENT);
+    async fn send(&self, mut request: RequestBuilder) -> Result<Response, ApiError> {
         if let Some((name, key)) = &self.key {
             request = request.header(name, key);
         }
         request.send().await.map_err(transport)
     }
 
-    async fn within_deadline<T>(
+    async fn within_deadline<T, E: From<ApiError>>(
         &self,
-        call: impl Future<Output = Result<T, ApiError>>,
-    ) -> Result<T, ApiError> {
-        tokio::time::timeout(self.timeout, call)
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let limit = self.timeout;
+        tokio::time::timeout(limit, call)
             .await
-            .unwrap_or(Err(ApiError::Timeout {
-                limit: self.timeout,
-            }))
+            .unwrap_or_else(|_| Err(ApiError::Timeout { limit }.into()))
     }
 
     fn refusal(&self, status: u16, response: &Response) -> ApiError {
@@ -146,6 +128,49 @@ impl CheckService for ApiClient {
     fn check(&self, ip: IpAddr) -> CheckFuture<'_> {
         Box::pin(self.check(ip))
     }
+}
+
+/// The HTTP client as the service is spoken to: no redirects, no cookies, no proxies unless `api_proxy_from_env`. It adds no
+/// key to a request.
+pub(crate) fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
+    let mut http = reqwest::Client::builder()
+        .user_agent(AGENT)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // Calls are few and far between. A connection that the service closes just when it is used again costs an
+        // answer, so it is not kept until servers usually close it (after 5 s and more).
+        .pool_idle_timeout(POOL_IDLE);
+    if !settings.api_proxy_from_env {
+        http = http.no_proxy();
+    }
+    http.build().map_err(|error| {
+        BuildError::start("HTTP client (it needs the system's CA certificates)", error)
+    })
+}
+
+impl ReportService for ApiClient {
+    fn deliver<'a>(&'a self, report: &'a Report) -> BoxFuture<'a, Result<(), NotAccepted>> {
+        Box::pin(async move {
+            let (ip, threat_type) = (report.ip(), report.threat_type());
+            let form = form(ip, threat_type, report.message(), report.source());
+            self.post_report(&form).await
+        })
+    }
+}
+
+/// The fields of a report as the service's documentation has them.
+fn form<'a>(
+    ip: IpAddr,
+    threat_type: ThreatType,
+    message: &str,
+    source: &str,
+) -> [(&'a str, String); 4] {
+    [
+        ("ip", ip.to_string()),
+        ("type", threat_type.to_string()),
+        ("message", message.to_owned()),
+        ("source", source.to_owned()),
+    ]
 }
 
 /// The header that carries the key. Marked sensitive, so that no log of the HTTP client shows it.
@@ -167,27 +192,46 @@ fn key_header(
     Ok(Some((name, value)))
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, ApiError> {
+/// Why a body cannot be had.
+pub(crate) enum BodyError {
+    Encoded,
+    TooLong,
+    Broken(reqwest::Error),
+}
+
+/// The whole body, if it has `limit` bytes at most. It is never longer in memory, whatever the peer announces or sends.
+pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
     // None was offered, so whoever encodes the body all the same does not speak to us.
     if let Some(encoding) = response.headers().get(CONTENT_ENCODING)
         && encoding != "identity"
     {
-        return Err(ApiError::Malformed {
-            reason: "its body is encoded".to_owned(),
-        });
+        return Err(BodyError::Encoded);
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > MAX_REPLY {
-            return Err(ApiError::TooLarge { limit: MAX_REPLY });
+    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
+        if body.len() + chunk.len() > limit {
+            return Err(BodyError::TooLong);
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
+async fn body(response: Response) -> Result<Vec<u8>, ApiError> {
+    read_body(response, MAX_REPLY)
+        .await
+        .map_err(|error| match error {
+            BodyError::Encoded => ApiError::Malformed {
+                reason: "its body is encoded".to_owned(),
+            },
+            BodyError::TooLong => ApiError::TooLarge { limit: MAX_REPLY },
+            BodyError::Broken(error) => transport(error),
+        })
+}
+
 fn transport(error: reqwest::Error) -> ApiError {
     ApiError::Transport {
+        connected: !error.is_connect(),
         source: error.without_url().into(),
     }
 }

@@ -4,6 +4,7 @@ use ipwhois_guard_testkit::{Behaviour, StandIn};
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::service::Quota;
 use crate::settings::Settings;
 
 const LISTED: IpAddr = IpAddr::V4(Ipv4Addr::new(25, 0, 0, 7));
@@ -30,7 +31,9 @@ const LONG: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn a_check_names_the_address_the_key_and_itself() {
     let service = service();
-    let reputation = client(&service, LONG).check(LISTED).await.unwrap();
+    let reply = client(&service, LONG).check(LISTED).await.unwrap();
+    let reputation = reply.reputation;
+    assert_eq!(reply.quota, None);
     assert!(reputation.listed);
     assert_eq!(reputation.confidence, 95);
     assert_eq!(reputation.threat_type, Some(ThreatType::Scan));
@@ -53,19 +56,16 @@ async fn a_base_url_may_end_in_a_slash() {
         ..Settings::default()
     };
     let client = ApiClient::new(&settings, Arc::new(ManualClock::new())).unwrap();
-    assert!(client.check(LISTED).await.unwrap().listed);
+    assert!(client.check(LISTED).await.unwrap().reputation.listed);
     assert_eq!(service.checks()[0].key, None);
 }
 
 #[tokio::test]
 async fn a_report_arrives_with_its_form_fields() {
     let service = service();
-    let report = Report {
-        ip: LISTED,
-        threat_type: ThreatType::BruteForce,
-        message: "5 failed logins & more".to_owned(),
-    };
-    client(&service, LONG).report(&report).await.unwrap();
+    let report = Report::new(LISTED, ThreatType::BruteForce).with_message("5 failed logins & more");
+    let client = client(&service, LONG);
+    assert!(client.deliver(&report).await.is_ok());
     let reports = service.reports();
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].ip, "25.0.0.7");
@@ -101,7 +101,10 @@ async fn each_trouble_has_its_name() {
         service.behave(behaviour);
         let error = client.check(LISTED).await.unwrap_err();
         match error {
-            ApiError::Transport { .. } => "transport",
+            ApiError::Transport { connected, .. } => {
+                assert!(connected);
+                "transport"
+            }
             ApiError::RateLimited { retry_after } => {
                 assert_eq!(retry_after, Some(Duration::from_secs(7)));
                 "rate limited"
@@ -145,4 +148,41 @@ async fn no_error_shows_the_key_or_the_url() {
     }
     assert!(!text.contains(KEY), "{text}");
     assert!(!text.contains("check?ip="), "{text}");
+}
+
+#[tokio::test]
+async fn a_reply_may_say_how_many_checks_are_left() {
+    let service = service();
+    service.behave(Behaviour::Reply {
+        status: 200,
+        headers: vec![
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+            ("RateLimit-Remaining".to_owned(), "17".to_owned()),
+        ],
+        body: br#"{"listed":false}"#.to_vec(),
+    });
+    let reply = client(&service, LONG).check(LISTED).await.unwrap();
+    let quota = Quota {
+        left: 17,
+        resets_in: None,
+    };
+    assert_eq!(reply.quota, Some(quota));
+}
+
+#[tokio::test]
+async fn a_call_that_never_reached_the_service_says_so() {
+    let service = service();
+    let client = client(&service, LONG);
+    service.refuse_connections();
+    let error = client.check(LISTED).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ApiError::Transport {
+                connected: false,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }

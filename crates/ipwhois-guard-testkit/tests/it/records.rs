@@ -46,6 +46,7 @@ fn a_report_is_recorded_decoded_even_when_it_is_refused() {
     assert_eq!(first.user_agent.as_deref(), Some("ua"));
     assert_eq!(first.header("x-api-key"), Some("k"));
     assert_eq!((&*second.ip, &*second.message), ("", "only"));
+    assert_eq!(second.fields, [("message".to_owned(), "only".to_owned())]);
     assert!(service.wait_for_reports(2, LONG));
 }
 
