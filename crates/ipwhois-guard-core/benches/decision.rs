@@ -66,6 +66,7 @@ fn guard(service: &StandIn, capacity: u32) -> Guard {
         .protect("/login")
         .max_wait(Duration::from_secs(30))
         .api_timeout(Duration::from_secs(30))
+        .daily_budget(u32::MAX)
         .cache_capacity(capacity as usize)
         .cache_ttl(Duration::from_secs(24 * 3_600))
         .build()

@@ -47,6 +47,7 @@ fn main() {
     }
     let guard = Guard::builder()
         .api_url(service.url())
+        .daily_budget(u32::MAX)
         .max_wait(Duration::from_secs(30))
         .api_timeout(Duration::from_secs(30))
         .build()

@@ -8,9 +8,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::BuildError;
 use crate::feed::FeedAction;
 use crate::guard::Guard;
+use crate::logins::{Trip, Wording};
 use crate::rules::{Mode, OnUnverified, Rule};
 use crate::service::CheckService;
-use crate::settings::{ApiKey, Settings};
+use crate::settings::{ApiKey, SecretUrl, Settings};
+use crate::shared::SharedTier;
 
 /// Collects the settings of a guard. Each method sets the field of [`Settings`] with its name, where unit and default are
 /// described; nothing is checked before the guard is built.
@@ -20,6 +22,8 @@ pub struct GuardBuilder {
     pub(crate) settings: Settings,
     clock: Option<Arc<dyn Clock>>,
     service: Option<Arc<dyn CheckService>>,
+    wording: Option<Wording>,
+    shared: Option<Arc<dyn SharedTier>>,
 }
 
 impl GuardBuilder {
@@ -43,7 +47,13 @@ impl GuardBuilder {
         let clock = self
             .clock
             .unwrap_or_else(|| Arc::new(SystemClock::default()));
-        Guard::start(&self.settings, clock, self.service)
+        Guard::start(
+            &self.settings,
+            clock,
+            self.service,
+            self.wording.unwrap_or_default(),
+            self.shared,
+        )
     }
 
     /// The clock by which verdicts age, pauses end and the breaker waits; the machine's by default. Deadlines of calls
@@ -57,6 +67,17 @@ impl GuardBuilder {
     /// by `api_url` and `feed_url`.
     pub fn service(mut self, service: impl CheckService) -> Self {
         self.service = Some(Arc::new(service));
+        self
+    }
+
+    /// Works together with other machines by way of this tier: verdicts, the day's budget, failed logins and bans are shared,
+    /// and one machine asks the service for all. A tier that is slow or away fails no request: each call to it has 50 ms, and
+    /// after three failures in a row nobody waits for it until it is back. Meanwhile the machine goes on alone, and spends at
+    /// most a tenth of what was left of the day's budget, but one check at least.
+    ///
+    /// The machines should have the same settings: each goes by its own.
+    pub fn shared(mut self, tier: impl SharedTier) -> Self {
+        self.shared = Some(Arc::new(tier));
         self
     }
 
@@ -248,6 +269,53 @@ impl GuardBuilder {
         self
     }
 
+    /// So many failed logins within `find_time` ban a client.
+    pub fn max_failures(mut self, failures: u32) -> Self {
+        self.settings.max_failures = failures;
+        self
+    }
+
+    /// How long a failed login counts.
+    pub fn find_time(mut self, time: Duration) -> Self {
+        self.settings.find_time = time;
+        self
+    }
+
+    /// How long a ban lasts.
+    pub fn ban_time(mut self, time: Duration) -> Self {
+        self.settings.ban_time = time;
+        self
+    }
+
+    /// How long a ban of a repeat offender may last.
+    pub fn max_ban_time(mut self, time: Duration) -> Self {
+        self.settings.max_ban_time = Some(time);
+        self
+    }
+
+    /// Words the reports of clients that are banned for failed logins. By default they say how many failures there were
+    /// and in what time, and nothing about accounts. What comes back is made one line of 1,024 characters at most.
+    ///
+    /// ```
+    /// # use ipwhois_guard_core::{Guard, Trip};
+    /// let builder = Guard::builder()
+    ///     .word_reports(|trip: &Trip| format!("{} wrong passwords at the shop", trip.failures));
+    /// # drop(builder);
+    /// ```
+    pub fn word_reports(
+        mut self,
+        wording: impl Fn(&Trip) -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.wording = Some(Wording::new(wording));
+        self
+    }
+
+    /// Where several machines share what they know, for the crate `ipwhois-guard-redis`.
+    pub fn redis_url(mut self, url: impl Into<String>) -> Self {
+        self.settings.redis_url = Some(SecretUrl::new(url));
+        self
+    }
+
     /// The folder for what outlives a restart.
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.settings.state_dir = Some(folder.into());
@@ -261,6 +329,8 @@ impl From<Settings> for GuardBuilder {
             settings,
             clock: None,
             service: None,
+            wording: None,
+            shared: None,
         }
     }
 }
@@ -310,6 +380,11 @@ mod tests {
             .feed_interval(second(60))
             .probe_paths(["/.env"])
             .served_paths(["/y.php"])
+            .max_failures(9)
+            .find_time(second(10))
+            .ban_time(second(11))
+            .max_ban_time(second(12))
+            .redis_url("redis://h")
             .state_dir("/e");
         let toml = r#"
             api_url = "http://127.0.0.1:1/api"
@@ -340,6 +415,11 @@ mod tests {
             feed_interval = "60s"
             probe_paths = ["/.env"]
             served_paths = ["/y.php"]
+            max_failures = 9
+            find_time = "10s"
+            ban_time = "11s"
+            max_ban_time = "12s"
+            redis_url = "redis://h"
             state_dir = "/e"
         "#;
         let same = Settings::from_toml(toml).unwrap();

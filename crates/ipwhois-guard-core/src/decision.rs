@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::denial::{Denial, Format};
+use crate::risk::RefusalMeans;
 use crate::rules::{Mode, OnUnverified, Policy};
 use crate::verdict::{Reputation, Source, Unverified, Verdict};
 
@@ -13,6 +14,9 @@ pub struct Decision {
     verdict: Verdict,
     denial: Option<Denial>,
     basis: Basis,
+    mode: Mode,
+    /// What it says of the client when the application refuses the request.
+    pub(crate) refusal_means: RefusalMeans,
 }
 
 /// What a request is decided by.
@@ -60,26 +64,41 @@ impl Decision {
             },
             denial: None,
             basis,
+            mode: Mode::Off,
+            refusal_means: RefusalMeans::Nothing,
         }
+    }
+
+    /// What the rules say is done with refusals of this request.
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
     }
 }
 
-/// What holds for one request: its rule's policy, and when an unverified client should come back.
+/// What holds for one request: its rule's policy, and what its denial will say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) policy: Policy,
     pub(crate) basis: Basis,
+    /// When a client that is refused for now should come back.
     pub(crate) retry_after: Duration,
+    /// What it says of the client when the application refuses the request.
+    pub(crate) refusal_means: RefusalMeans,
 }
 
 impl Terms {
+    /// Whether it matters here that a client is known: the rule is sensitive, or would refuse it for being unknown.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.policy.sensitive || self.policy.on_unverified == OnUnverified::Deny
+    }
+
     /// A client that is welcome or not whatever the service says.
     pub(crate) fn known(&self, client_ip: IpAddr, source: Source) -> Verdict {
         Verdict {
             client_ip: Some(client_ip),
             source,
             reputation: None,
-            allowed: source != Source::Denylist,
+            allowed: !matches!(source, Source::Denylist | Source::Banned),
         }
     }
 
@@ -95,6 +114,20 @@ impl Terms {
             source,
             reputation: Some(reputation),
             allowed: !reputation.reaches(self.policy.min_confidence),
+        }
+    }
+
+    /// A client of whom the feed has spoken, which is enough to deny it.
+    pub(crate) fn in_feed(&self, client_ip: IpAddr) -> Verdict {
+        Verdict {
+            client_ip: Some(client_ip),
+            source: Source::Feed,
+            reputation: Some(Reputation {
+                listed: true,
+                confidence: crate::feed::CONFIDENCE,
+                threat_type: None,
+            }),
+            allowed: false,
         }
     }
 
@@ -117,6 +150,8 @@ impl Terms {
             verdict,
             denial,
             basis: self.basis,
+            mode: self.policy.mode,
+            refusal_means: self.refusal_means,
         }
     }
 
@@ -124,6 +159,7 @@ impl Terms {
     fn refuse(&self, verdict: &Verdict, format: Format) -> Option<Denial> {
         let denial = match verdict.source {
             Source::Unverified(_) => Denial::unverified(self.retry_after, format),
+            Source::Banned => Denial::too_many_attempts(self.retry_after, format),
             _ => Denial::blocked(format),
         };
         tracing::info!(
@@ -150,6 +186,7 @@ mod tests {
             policy: Policy::new(min_confidence, mode, on_unverified),
             basis: Basis::Rules,
             retry_after: Duration::from_secs(30),
+            refusal_means: RefusalMeans::Nothing,
         }
     }
 

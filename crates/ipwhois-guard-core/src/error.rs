@@ -102,6 +102,8 @@ pub enum ApiError {
     /// No connection, or it broke: DNS, TCP, TLS, HTTP framing.
     #[error("the service cannot be reached")]
     Transport {
+        /// Whether there was a connection, so that the service may have counted the call.
+        connected: bool,
         /// The HTTP client's word, without the URL.
         source: Source,
     },
@@ -129,8 +131,8 @@ pub enum ApiError {
         /// The status.
         status: u16,
     },
-    /// A reply with status 200 that is no verdict.
-    #[error("the reply is not a verdict: {reason}")]
+    /// A reply of success that is no verdict on a check, or does not accept a report.
+    #[error("the reply cannot be believed: {reason}")]
     Malformed {
         /// What is wrong with it.
         reason: String,
@@ -156,7 +158,27 @@ pub enum ReportError {
     /// The service did not accept it.
     #[error("the service did not accept the report")]
     Call(#[from] ApiError),
-    /// The guard ended first.
+    /// The source is no name that can be sent.
+    #[error(
+        "report setting `source`: `{value}` is no name of a-z, 0-9, `-`, `_` and `.`, 64 at most"
+    )]
+    InvalidSource {
+        /// The value that was refused, as one line, shortened when it is long.
+        value: String,
+    },
+    /// 10,000 reports wait already; this one was dropped.
+    #[error("the queue of reports is full")]
+    QueueFull,
+    /// The service refused it for good, so it is not sent again.
+    #[error("the service refuses the report: status {status}")]
+    Refused {
+        /// 401 or 403 when the key was refused; 400, 404, 413 or 422 when the report was.
+        status: u16,
+    },
+    /// The service could not be reached, or did not accept it, for 24 hours.
+    #[error("the report could not be delivered for 24 hours")]
+    GivenUp,
+    /// The guard ended first. With a state folder the report is sent after the next start.
     #[error("the guard ended before the report was delivered")]
     ShuttingDown,
 }

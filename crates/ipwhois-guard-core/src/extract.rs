@@ -1,12 +1,16 @@
 //! What extractors have in common: one decision a request, whoever asks first.
 
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use crate::address::Peer;
 use crate::decision::Decision;
-use crate::denial::Denial;
-use crate::guard::{Guard, Step};
+use crate::denial::{Denial, Format};
+use crate::guard::{Asking, Guard, Step};
+use crate::logins::{LoginAttempt, Visitor};
 use crate::request::RequestHead;
+use crate::rules::Mode;
 use crate::verdict::Verdict;
 
 /// What an adapter keeps in a request: which guard looked at it, and what it decided.
@@ -16,13 +20,55 @@ use crate::verdict::Verdict;
 pub struct Guarded {
     guard: Guard,
     decision: Decision,
+    /// How an extractor's refusal would be written.
+    format: Format,
+    /// Whether the client must not be banned.
+    unbannable: bool,
+}
+
+/// An extractor's look at a request: await it.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Looking {
+    guard: Guard,
+    step: LookingStep,
+    format: Format,
+    unbannable: bool,
+}
+
+#[derive(Debug)]
+enum LookingStep {
+    Decided(Decision),
+    Asking(Asking),
+}
+
+impl Future for Looking {
+    type Output = Guarded;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Guarded> {
+        let decision = match &mut self.step {
+            LookingStep::Decided(decision) => *decision,
+            LookingStep::Asking(asking) => ready!(Pin::new(asking).poll(cx)),
+        };
+        Poll::Ready(Guarded {
+            guard: self.guard.clone(),
+            decision,
+            format: self.format,
+            unbannable: self.unbannable,
+        })
+    }
 }
 
 impl Guarded {
     /// A request that `guard` has looked at.
     #[must_use]
     pub const fn new(guard: Guard, decision: Decision) -> Self {
-        Self { guard, decision }
+        Self {
+            guard,
+            decision,
+            format: Format::Json,
+            unbannable: false,
+        }
     }
 
     /// Who decided.
@@ -41,16 +87,14 @@ impl Guarded {
     /// out. What an extractor decided there, by the defaults, does not count.
     pub fn by_rules(earlier: Option<&Self>, guard: &Guard, request: &impl RequestHead) -> Step {
         match earlier {
-            Some(earlier) if earlier.guard.is_same(guard) && earlier.decision.is_by_rules() => {
-                Step::Decided(earlier.decision)
-            }
+            Some(earlier) if earlier.is_by_rules_of(guard) => Step::Decided(earlier.decision),
             _ => guard.decide(request),
         }
     }
 
     /// What an extractor does: it takes the decision that was taken, or, when nobody looked or no rule covers the
     /// request, has it decided by the guard's defaults. `fallback` is the guard of the application's state, for requests
-    /// that went through no middleware. What comes of the step is to be kept with the guard, for the next extractor.
+    /// that went through no middleware. What comes of it is to be kept, for the next extractor.
     ///
     /// # Errors
     /// When the application is not set up for it.
@@ -58,25 +102,57 @@ impl Guarded {
         earlier: Option<&Self>,
         fallback: impl FnOnce() -> Option<Guard>,
         request: &impl RequestHead,
-    ) -> Result<(Guard, Step), SetupMistake> {
-        let guard = match earlier {
+    ) -> Result<Looking, SetupMistake> {
+        let (guard, step) = match earlier {
             Some(earlier) if !earlier.decision.is_out_of_scope() => {
-                return Ok((earlier.guard.clone(), Step::Decided(earlier.decision)));
+                let decided = LookingStep::Decided(earlier.decision);
+                (earlier.guard.clone(), decided)
             }
-            Some(earlier) => earlier.guard.clone(),
-            None => fallback().ok_or(SetupMistake::NoGuard)?,
+            earlier => {
+                let guard = earlier
+                    .map(|earlier| earlier.guard.clone())
+                    .or_else(fallback)
+                    .ok_or(SetupMistake::NoGuard)?;
+                if request.peer() == Peer::Unknown {
+                    return Err(SetupMistake::NoPeer);
+                }
+                let step = match guard.decide_by_defaults(request) {
+                    Step::Decided(decision) => LookingStep::Decided(decision),
+                    Step::Asking(asking) => LookingStep::Asking(asking),
+                };
+                (guard, step)
+            }
         };
-        if request.peer() == Peer::Unknown {
-            return Err(SetupMistake::NoPeer);
-        }
-        let step = guard.decide_by_defaults(request);
-        Ok((guard, step))
+        Ok(Looking {
+            format: Format::preferred(request.header_lines("accept")),
+            unbannable: guard.may_be_a_proxy(request),
+            guard,
+            step,
+        })
     }
 
-    /// What the application answered to the request, for middlewares to tell on the way out. Many refusals make a client
-    /// suspicious; which statuses count as one is the guard's business.
+    /// What a middleware keeps of a request that it lets through, to tell on the way out what was
+    /// [`answered`](Self::answered). `earlier` is what the request carried when it came.
+    ///
+    /// `None` when a middleware of the same guard, further out, tells it already, and when no rule covers the request:
+    /// nobody looked at its client. So the guard's own denials are never told. A middleware answers them without asking the
+    /// application, and an extractor behind it refuses a client only where no rule covers the request.
+    #[must_use]
+    pub fn to_tell(&self, earlier: Option<&Self>) -> Option<Self> {
+        let is_told = earlier.is_some_and(|earlier| earlier.is_by_rules_of(&self.guard));
+        (self.decision.is_by_rules() && !is_told).then(|| self.clone())
+    }
+
+    /// What the application answered to the request, for middlewares to tell on the way out, once, by what
+    /// [`to_tell`](Self::to_tell) gave them. Many refusals make a client suspicious; which statuses count as one is the
+    /// guard's business.
     pub fn answered(&self, status: u16) {
         self.guard.answered(&self.decision, status);
+    }
+
+    /// Whether a middleware of `guard` left this, on a request that one of its rules covers.
+    fn is_by_rules_of(&self, guard: &Guard) -> bool {
+        self.guard.is_same(guard) && self.decision.is_by_rules()
     }
 
     /// Lets the client in, or names the answer to a refused one.
@@ -89,6 +165,9 @@ impl Guarded {
             None => Ok(AllowedClient {
                 guard: self.guard.clone(),
                 verdict: *self.decision.verdict(),
+                format: self.format,
+                mode: self.decision.mode(),
+                unbannable: self.unbannable,
             }),
         }
     }
@@ -99,6 +178,9 @@ impl Guarded {
 pub struct AllowedClient {
     guard: Guard,
     verdict: Verdict,
+    format: Format,
+    mode: Mode,
+    unbannable: bool,
 }
 
 impl AllowedClient {
@@ -112,6 +194,41 @@ impl AllowedClient {
     #[must_use]
     pub const fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// Begins an attempt to log in, before the password is checked. It takes one of the client's `max_failures` places, so
+    /// that of a hundred guesses at once no more than that reach the check: see [`LoginAttempt`].
+    ///
+    /// # Errors
+    /// When the client is banned, or attempts under way have taken its last places: the answer to give it, 429 with
+    /// `Retry-After`. In `monitor` mode nobody is refused.
+    pub async fn login_attempt(&self) -> Result<LoginAttempt, Denial> {
+        self.guard.begin(self.visitor()).await
+    }
+
+    /// Counts a failed login, without an attempt begun before: the simple form, for passwords that are checked one after
+    /// the other.
+    ///
+    /// # Errors
+    /// When the client is banned, by this failure or before: the answer to give it, 429 with `Retry-After`. In `monitor`
+    /// mode nobody is refused.
+    pub async fn failed_login(&self) -> Result<(), Denial> {
+        self.guard.note_failure(&self.visitor()).await
+    }
+
+    /// Forgets the client's failed logins: the simple form.
+    pub async fn successful_login(&self) {
+        self.guard.note_success(&self.visitor()).await;
+    }
+
+    fn visitor(&self) -> Visitor {
+        let client = self.client_ip().filter(|_| !self.unbannable);
+        Visitor {
+            client: client.and_then(|ip| self.guard.bannable(ip)),
+            is_nameless: self.client_ip().is_none() && self.mode != Mode::Off,
+            format: self.format,
+            mode: self.mode,
+        }
     }
 
     /// Takes note that the application finds this client suspicious: a honeypot field that was filled in, a price that no
@@ -130,4 +247,76 @@ pub enum SetupMistake {
     NoGuard,
     /// The framework does not say who is connected.
     NoPeer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Get(&'static str);
+
+    impl RequestHead for Get {
+        fn method(&self) -> &str {
+            "GET"
+        }
+
+        fn path(&self) -> &str {
+            self.0
+        }
+
+        fn peer(&self) -> Peer {
+            // Let in without asking anybody.
+            Peer::Ip([10, 0, 0, 1].into())
+        }
+
+        fn header_lines<'h>(&'h self, _: &'h str) -> impl Iterator<Item = &'h [u8]> {
+            std::iter::empty()
+        }
+    }
+
+    fn guard() -> Guard {
+        let guard = Guard::builder().protect("/admin").build();
+        guard.expect("the settings are right")
+    }
+
+    fn guarded(guard: &Guard, step: Step) -> Guarded {
+        match step {
+            Step::Decided(decision) => Guarded::new(guard.clone(), decision),
+            Step::Asking(_) => unreachable!("nobody has to be asked"),
+        }
+    }
+
+    fn by_rules(guard: &Guard, earlier: Option<&Guarded>, path: &'static str) -> Guarded {
+        guarded(guard, Guarded::by_rules(earlier, guard, &Get(path)))
+    }
+
+    #[test]
+    fn a_middleware_tells_of_requests_that_a_rule_covers() {
+        let guard = guard();
+        assert!(by_rules(&guard, None, "/admin").to_tell(None).is_some());
+        assert!(by_rules(&guard, None, "/open").to_tell(None).is_none());
+    }
+
+    #[test]
+    fn of_two_middlewares_of_a_guard_the_outer_one_tells() {
+        let (guard, other) = (guard(), self::guard());
+        let outer = by_rules(&guard, None, "/admin");
+        let inner = by_rules(&guard, Some(&outer), "/admin");
+        assert!(inner.to_tell(Some(&outer)).is_none());
+        let foreign = by_rules(&other, Some(&outer), "/admin");
+        assert!(foreign.to_tell(Some(&outer)).is_some());
+        // The path was rewritten between them, so that the outer one has nothing to tell.
+        let outer = by_rules(&guard, None, "/open");
+        let inner = by_rules(&guard, Some(&outer), "/admin");
+        assert!(inner.to_tell(Some(&outer)).is_some());
+    }
+
+    #[test]
+    fn a_middleware_tells_although_an_extractor_decided_before_it() {
+        let guard = guard();
+        let step = guard.decide_by_defaults(&Get("/admin"));
+        let extracted = guarded(&guard, step);
+        let within = by_rules(&guard, Some(&extracted), "/admin");
+        assert!(within.to_tell(Some(&extracted)).is_some());
+    }
 }

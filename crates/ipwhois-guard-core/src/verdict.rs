@@ -110,6 +110,8 @@ pub enum Source {
     Allowlist,
     /// The address is in the application's denylist.
     Denylist,
+    /// The client is banned for too many failed logins.
+    Banned,
     /// Loopback, private, reserved or documentation addresses: the service is never asked about them.
     NonPublic,
     /// The client is one of the trusted proxies: never asked about.
@@ -121,6 +123,8 @@ pub enum Source {
     Cache,
     /// A verdict from memory, older than `cache_ttl` and younger than `stale_ttl`; it is being refreshed.
     Stale,
+    /// A verdict of another machine, by way of the shared tier.
+    Shared,
     /// The service was asked for this request.
     Api,
     /// Nobody knows. The rule's `on_unverified` decides.
@@ -136,11 +140,13 @@ impl Source {
             Self::Off => "off",
             Self::Allowlist => "allowlist",
             Self::Denylist => "denylist",
+            Self::Banned => "banned",
             Self::NonPublic => "non-public",
             Self::TrustedProxy => "trusted-proxy",
             Self::Feed => "feed",
             Self::Cache => "cache",
             Self::Stale => "stale",
+            Self::Shared => "shared",
             Self::Api => "api",
             Self::Unverified(_) => "unverified",
         }
@@ -174,6 +180,8 @@ pub enum Unverified {
     RateLimited,
     /// The day's budget has no check left for this client, or none yet.
     NoBudget,
+    /// The client's network has used up its share of the day's budget.
+    Rationed,
     /// The circuit breaker is open: the service failed several times in a row.
     BreakerOpen,
     /// Too many addresses are waiting to be asked about.
@@ -194,6 +202,7 @@ impl Unverified {
             Self::CallFailed => "call-failed",
             Self::RateLimited => "rate-limited",
             Self::NoBudget => "no-budget",
+            Self::Rationed => "rationed",
             Self::BreakerOpen => "breaker-open",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting-down",

@@ -162,6 +162,19 @@ impl ClientResolver {
         told.ok_or(Unverified::BadHeader)
     }
 
+    /// The proxies' networks. None with a hop count.
+    pub(crate) fn trusted_proxies(&self) -> IpSet {
+        match &self.trust {
+            Trust::Proxies { networks, .. } => networks.clone(),
+            Trust::Nobody | Trust::Hops(_) => IpSet::default(),
+        }
+    }
+
+    /// Whether no proxy is trusted, so that no header is read.
+    pub(crate) const fn trusts_nobody(&self) -> bool {
+        matches!(self.trust, Trust::Nobody)
+    }
+
     /// Whether `trusted_proxies` names the address. With a hop count nobody is known by address.
     pub(crate) fn is_trusted_proxy(&self, ip: IpAddr) -> bool {
         match &self.trust {

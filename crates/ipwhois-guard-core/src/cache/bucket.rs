@@ -56,11 +56,12 @@ enum Worth {
 }
 
 impl Entry {
-    fn recall(&self, now: Tick, ages: Ages) -> Memory {
+    fn recall(&self, now: Tick, ages: Ages, clean_since: Tick) -> Memory {
         let failed = self.failed.is_within(ages.failure, now);
-        if self.verified.is_within(ages.fresh, now) {
+        let counts = self.reputation.listed || self.verified >= clean_since;
+        if counts && self.verified.is_within(ages.fresh, now) {
             Memory::Fresh(self.reputation)
-        } else if self.verified.is_within(ages.stale, now) {
+        } else if counts && self.verified.is_within(ages.stale, now) {
             Memory::Stale {
                 reputation: self.reputation,
                 refresh: !failed,
@@ -73,7 +74,7 @@ impl Entry {
     }
 
     fn worth(&self, now: Tick, ages: Ages) -> Worth {
-        match self.recall(now, ages) {
+        match self.recall(now, ages, Tick::NEVER) {
             Memory::Nothing => Worth::Nothing,
             Memory::Failed(_) => Worth::Failure,
             Memory::Fresh(reputation) | Memory::Stale { reputation, .. } => {
@@ -100,11 +101,11 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn recall(&self, key: Key, now: Tick, ages: Ages) -> Memory {
+    pub(super) fn recall(&self, key: Key, now: Tick, ages: Ages, clean_since: Tick) -> Memory {
         match self.entries.iter().find(|entry| entry.key == key) {
             Some(entry) => {
                 entry.touch(now);
-                entry.recall(now, ages)
+                entry.recall(now, ages, clean_since)
             }
             None => Memory::Nothing,
         }
@@ -119,6 +120,31 @@ impl Bucket {
         entry.reputation = reputation;
         entry.verified = now;
         entry.failed = Tick::NEVER;
+    }
+
+    /// Takes back a verdict of that time, unless a newer one is there.
+    pub(super) fn restore(&mut self, key: Key, reputation: Reputation, verified: Tick, now: Tick) {
+        let entry = self.entry(key, now);
+        if entry.verified < verified {
+            entry.reputation = reputation;
+            entry.verified = verified;
+        }
+    }
+
+    /// Takes over a listed verdict of that time, unless a newer listed one is there.
+    pub(super) fn learn_listed(
+        &mut self,
+        key: Key,
+        reputation: Reputation,
+        verified: Tick,
+        now: Tick,
+    ) {
+        let entry = self.entry(key, now);
+        if !entry.reputation.listed || entry.verified < verified {
+            entry.reputation = reputation;
+            entry.verified = verified;
+            entry.failed = Tick::NEVER;
+        }
     }
 
     pub(super) fn note_failure(&mut self, key: Key, reason: Unverified, now: Tick) {

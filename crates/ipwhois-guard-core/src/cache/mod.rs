@@ -92,9 +92,14 @@ impl VerdictCache {
 
     /// What is known of an address. Marks it as used.
     pub(crate) fn recall(&self, ip: IpAddr, now: Tick) -> Memory {
+        self.recall_since(ip, Tick::NEVER, now)
+    }
+
+    /// The same, but a verdict "not listed" from before `clean_since` does not count.
+    pub(crate) fn recall_since(&self, ip: IpAddr, clean_since: Tick, now: Tick) -> Memory {
         let key = Key::from(ip);
         match self.buckets.get(&self.bucket_of(key)) {
-            Some(bucket) => bucket.recall(key, now, self.ages),
+            Some(bucket) => bucket.recall(key, now, self.ages, clean_since),
             None => Memory::Nothing,
         }
     }
@@ -103,6 +108,27 @@ impl VerdictCache {
     pub(crate) fn learn(&self, ip: IpAddr, reputation: Reputation, now: Tick) {
         self.update(Key::from(ip), now, |bucket, key| {
             bucket.learn(key, reputation, now)
+        });
+    }
+
+    /// Takes back a verdict of an earlier time, unless a newer one is there.
+    pub(crate) fn restore(&self, ip: IpAddr, reputation: Reputation, verified: Tick, now: Tick) {
+        self.update(Key::from(ip), now, |bucket, key| {
+            bucket.restore(key, reputation, verified, now)
+        });
+    }
+
+    /// Remembers that an address has just been found to be listed, at that time by another clock: a verdict "not listed" of
+    /// any time gives way.
+    pub(crate) fn learn_listed(
+        &self,
+        ip: IpAddr,
+        reputation: Reputation,
+        verified: Tick,
+        now: Tick,
+    ) {
+        self.update(Key::from(ip), now, |bucket, key| {
+            bucket.learn_listed(key, reputation, verified, now)
         });
     }
 

@@ -232,3 +232,31 @@ fn a_full_cache_makes_room_in_an_empty_bucket() {
     assert_eq!(cache.recall(newcomer, at(1)), Memory::Fresh(LISTED));
     assert_eq!(cache.len(), 32);
 }
+
+#[test]
+fn a_clean_verdict_from_before_a_moment_does_not_count_after_it_and_a_listed_one_does() {
+    let cache = cache(10);
+    cache.learn(client(1), CLEAN, at(10));
+    cache.learn(client(2), LISTED, at(10));
+    let since = |n, since| cache.recall_since(client(n), at(since), at(20));
+    assert_eq!(since(1, 11), Memory::Nothing);
+    assert_eq!(since(1, 10), Memory::Fresh(CLEAN));
+    assert_eq!(since(2, 11), Memory::Fresh(LISTED));
+    cache.note_failure(client(1), Unverified::TimedOut, at(20));
+    assert_eq!(since(1, 11), Memory::Failed(Unverified::TimedOut));
+}
+
+#[test]
+fn a_verdict_taken_back_has_its_age_and_never_replaces_a_newer_one() {
+    let cache = cache(10);
+    cache.restore(client(1), LISTED, at(100), at(5_000));
+    let stale = Memory::Stale {
+        reputation: LISTED,
+        refresh: true,
+    };
+    assert_eq!(cache.recall(client(1), at(5_000)), stale);
+    cache.learn(client(1), CLEAN, at(5_001));
+    cache.restore(client(1), LISTED, at(100), at(5_002));
+    assert_eq!(cache.recall(client(1), at(5_002)), Memory::Fresh(CLEAN));
+    assert_eq!(cache.len(), 1);
+}

@@ -17,6 +17,8 @@ pub(crate) use self::accept::Format;
 pub enum DenialKind {
     /// The client is on the blacklist or the denylist: 403.
     Blocked,
+    /// The client is banned for too many failed logins, or has no attempt left: 429 with `Retry-After`.
+    TooManyAttempts,
     /// The client could not be verified, and the rule refuses such clients: 503 with `Retry-After`.
     Unverified,
 }
@@ -40,10 +42,18 @@ impl Denial {
         }
     }
 
+    pub(crate) fn too_many_attempts(retry_after: Duration, format: Format) -> Self {
+        Self::for_now(DenialKind::TooManyAttempts, retry_after, format)
+    }
+
     pub(crate) fn unverified(retry_after: Duration, format: Format) -> Self {
+        Self::for_now(DenialKind::Unverified, retry_after, format)
+    }
+
+    fn for_now(kind: DenialKind, retry_after: Duration, format: Format) -> Self {
         let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
         Self {
-            kind: DenialKind::Unverified,
+            kind,
             reference: Reference::next(),
             retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
             format,
@@ -63,11 +73,12 @@ impl Denial {
         self.reference.as_str()
     }
 
-    /// The HTTP status: 403 or 503.
+    /// The HTTP status: 403, 429 or 503.
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self.kind {
             DenialKind::Blocked => 403,
+            DenialKind::TooManyAttempts => 429,
             DenialKind::Unverified => 503,
         }
     }
@@ -94,6 +105,9 @@ impl Denial {
             (Format::Json, DenialKind::Blocked) => {
                 format!(r#"{{"error":"Blocked","reference":"{reference}"}}"#)
             }
+            (Format::Json, DenialKind::TooManyAttempts) => {
+                r#"{"error":"Too many attempts"}"#.to_owned()
+            }
             (Format::Json, DenialKind::Unverified) => r#"{"error":"Unverified"}"#.to_owned(),
             (Format::Html, DenialKind::Blocked) => page(
                 "Blocked",
@@ -101,6 +115,10 @@ impl Denial {
                     "<p>This address may not use this site. If you think that is a mistake, tell the site's owner \
                      this reference: <code>{reference}</code></p>"
                 ),
+            ),
+            (Format::Html, DenialKind::TooManyAttempts) => page(
+                "Too many attempts",
+                "<p>There were too many failed attempts from this address. Please try again later.</p>",
             ),
             (Format::Html, DenialKind::Unverified) => page(
                 "Try again later",
@@ -183,6 +201,16 @@ mod tests {
         assert!(headers(denial).contains(&("retry-after", "30".to_owned())));
         let soon = Denial::unverified(Duration::ZERO, Format::Json);
         assert!(headers(soon).contains(&("retry-after", "1".to_owned())));
+    }
+
+    #[test]
+    fn a_banned_client_is_told_for_how_long() {
+        let denial = Denial::too_many_attempts(Duration::from_millis(3_599_001), Format::Json);
+        assert_eq!(denial.status(), 429);
+        assert_eq!(denial.body(), r#"{"error":"Too many attempts"}"#);
+        assert!(headers(denial).contains(&("retry-after", "3600".to_owned())));
+        let page = Denial::too_many_attempts(Duration::from_secs(1), Format::Html).body();
+        assert!(page.contains("<h1>Too many attempts</h1>"), "{page}");
     }
 
     #[test]

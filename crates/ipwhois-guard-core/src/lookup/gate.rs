@@ -83,6 +83,11 @@ impl Gate {
         }
     }
 
+    /// How long the pause after a 429 still lasts.
+    pub(super) const fn pause_left(&self, now: Duration) -> Duration {
+        self.paused_until.saturating_sub(now)
+    }
+
     /// Leave to make a call now.
     pub(super) fn admit(&mut self, now: Duration) -> Result<Permit, Unverified> {
         self.look(now)?;

@@ -8,26 +8,36 @@
 //! 4. A flight whose turn does not come within `max_wait` is given up, so that a burst of strangers is over as soon as it ends.
 //! 5. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the [`Gate`](gate::Gate)
 //!    keeps calls from a service that is down or wants peace.
+//! 6. With a shared tier a flight looks there before anything else, so that one machine asks for all ([`elsewhere`]).
+//! 7. Each call is paid for from the day's budget ([`Purse`]) before it is made, and the count is on disk before the call
+//!    goes out. Until the state folder is read nobody knows what is left or known: flights wait for it.
 
+mod elsewhere;
 mod flight;
 mod gate;
+mod purse;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use dashmap::{DashMap, Entry};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit, oneshot};
 
 use self::flight::{Flight, Landing};
 use self::gate::{Change, Gate, Outcome, Permit};
+use crate::budget::Spend;
 use crate::cache::{Memory, VerdictCache};
 use crate::clock::{Clock, Tick};
 use crate::error::ApiError;
-use crate::service::CheckService;
-use crate::verdict::{Reputation, Unverified};
+use crate::service::{CheckReply, CheckService};
+use crate::state::{Journal, StoredVerdict};
+use crate::verdict::{Reputation, Source, Unverified};
+
+pub(crate) use self::elsewhere::Elsewhere;
+pub(crate) use self::purse::{Demand, Purse};
 
 /// So many calls to the service are under way at once.
 const MAX_CALLS: usize = 16;
@@ -39,9 +49,27 @@ const MAX_FLIGHTS: usize = 1_024;
 const MAX_REFRESHES: usize = 64;
 
 /// What is known of an address in the end.
-pub(crate) type Answer = Result<Reputation, Unverified>;
+pub(crate) type Answer = Result<Found, Unverified>;
 
-/// An address of which the cache knows nothing.
+/// A verdict, and where it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) source: Source,
+    pub(crate) reputation: Reputation,
+}
+
+/// An address to ask about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    pub(crate) ip: IpAddr,
+    pub(crate) demand: Demand,
+    /// Verdicts "not listed" from before this moment do not answer it.
+    pub(crate) clean_since: Tick,
+    /// A stale verdict answers nothing: it is there already.
+    pub(crate) refresh: bool,
+}
+
+/// What comes of a question.
 pub(crate) enum Asked {
     /// No need to wait, or no use.
     Settled(Answer),
@@ -56,10 +84,18 @@ pub(crate) struct Lookup {
     clock: Arc<dyn Clock>,
     max_wait: Duration,
     runtime: Handle,
+    purse: Arc<Purse>,
+    journal: Arc<Journal>,
+    /// Whether the state folder has been read, or cannot be.
+    opened: AtomicBool,
+    opening: Notify,
     flights: DashMap<IpAddr, Flight, foldhash::fast::RandomState>,
     in_the_air: AtomicUsize,
+    /// Told when the last flight has landed.
+    landed: Notify,
     calls: Semaphore,
     gate: Mutex<Gate>,
+    elsewhere: Option<Elsewhere>,
 }
 
 impl Lookup {
@@ -69,6 +105,8 @@ impl Lookup {
         clock: Arc<dyn Clock>,
         max_wait: Duration,
         runtime: Handle,
+        purse: Arc<Purse>,
+        journal: Arc<Journal>,
     ) -> Self {
         Self {
             cache,
@@ -76,11 +114,22 @@ impl Lookup {
             clock,
             max_wait,
             runtime,
+            purse,
+            journal,
+            opened: AtomicBool::new(false),
+            opening: Notify::new(),
             flights: DashMap::default(),
             in_the_air: AtomicUsize::new(0),
+            landed: Notify::new(),
             calls: Semaphore::new(MAX_CALLS),
             gate: Mutex::new(Gate::new()),
+            elsewhere: None,
         }
+    }
+
+    /// With a shared tier.
+    pub(crate) fn with(self, elsewhere: Option<Elsewhere>) -> Self {
+        Self { elsewhere, ..self }
     }
 
     pub(crate) fn cached(&self) -> usize {
@@ -92,20 +141,58 @@ impl Lookup {
         self.cache.recall(ip, self.now())
     }
 
+    /// The same, but a verdict "not listed" from before `clean_since` does not count.
+    pub(crate) fn recall_since(&self, ip: IpAddr, clean_since: Tick) -> Memory {
+        self.cache.recall_since(ip, clean_since, self.now())
+    }
+
+    /// Takes back a verdict of an earlier time.
+    pub(crate) fn restore(&self, ip: IpAddr, reputation: Reputation, verified: Tick) {
+        self.cache.restore(ip, reputation, verified, self.now());
+    }
+
+    /// From now on what is remembered is all that is known: the state folder has been read, or cannot be.
+    pub(crate) fn open(&self) {
+        self.opened.store(true, Ordering::SeqCst);
+        self.opening.notify_waiters();
+    }
+
+    /// Resolves when [`open`](Self::open) was called.
+    pub(crate) async fn until_open(&self) {
+        loop {
+            let opening = self.opening.notified();
+            if self.is_open() {
+                return;
+            }
+            opening.await;
+        }
+    }
+
+    /// Resolves when no flight is in the air.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let landed = self.landed.notified();
+            if self.in_the_air.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            landed.await;
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.opened.load(Ordering::SeqCst)
+    }
+
     /// Asks about an address, together with everybody else who wants to know.
-    pub(crate) fn ask(self: &Arc<Self>, ip: IpAddr) -> Asked {
-        match self.flights.entry(ip) {
+    pub(crate) fn ask(self: &Arc<Self>, question: Question) -> Asked {
+        match self.flights.entry(question.ip) {
             Entry::Occupied(mut flight) => flight.get_mut().join(),
             Entry::Vacant(place) => {
                 // The flight may have landed after the caller looked into the cache.
-                match self.recall(ip) {
-                    Memory::Fresh(reputation) | Memory::Stale { reputation, .. } => {
-                        return Asked::Settled(Ok(reputation));
-                    }
-                    Memory::Failed(reason) => return Asked::Settled(Err(reason)),
-                    Memory::Nothing => {}
+                if let Some(answer) = self.remembered(question) {
+                    return Asked::Settled(answer);
                 }
-                let landing = match self.prepare(ip, MAX_FLIGHTS) {
+                let landing = match self.prepare(question, MAX_FLIGHTS) {
                     Ok(landing) => landing,
                     Err(reason) => return Asked::Settled(Err(reason)),
                 };
@@ -118,37 +205,126 @@ impl Lookup {
     }
 
     /// Asks about an address for whom nobody waits, unless that is being done, was done just now, or is no use now.
-    pub(crate) fn refresh(self: &Arc<Self>, ip: IpAddr) {
+    pub(crate) fn refresh(self: &Arc<Self>, ip: IpAddr, is_urgent: bool) {
+        let question = Question {
+            ip,
+            demand: if is_urgent {
+                Demand::URGENT
+            } else {
+                Demand::REFRESH
+            },
+            clean_since: Tick::NEVER,
+            refresh: true,
+        };
         let is_due = || matches!(self.recall(ip), Memory::Stale { refresh: true, .. });
         if let Entry::Vacant(place) = self.flights.entry(ip)
             && is_due()
-            && let Ok(landing) = self.prepare(ip, MAX_REFRESHES)
+            && let Ok(landing) = self.prepare(question, MAX_REFRESHES)
         {
             drop(place.insert(Flight::empty()));
             self.runtime.spawn(landing.fly());
         }
     }
 
-    /// A place in the air, if the service may be called now and fewer than `limit` are taken.
-    fn prepare(self: &Arc<Self>, ip: IpAddr, limit: usize) -> Result<Landing, Unverified> {
-        self.gate().look(self.clock.elapsed())?;
+    /// What memory answers to a question, if it does.
+    fn remembered(&self, question: Question) -> Option<Answer> {
+        match self.recall_since(question.ip, question.clean_since) {
+            Memory::Failed(reason) => Some(Err(reason)),
+            _ => self.known(question).map(Ok),
+        }
+    }
+
+    /// A verdict from memory that answers a question.
+    fn known(&self, question: Question) -> Option<Found> {
+        let (source, reputation) = match self.recall_since(question.ip, question.clean_since) {
+            Memory::Fresh(reputation) => (Source::Cache, reputation),
+            Memory::Stale { reputation, .. } if !question.refresh => (Source::Stale, reputation),
+            _ => return None,
+        };
+        Some(Found { source, reputation })
+    }
+
+    /// A place in the air, if the service may be called now, the budget has a check for it, and fewer than `limit` places
+    /// are taken. Where another machine may know, only the last counts for now.
+    fn prepare(self: &Arc<Self>, question: Question, limit: usize) -> Result<Landing, Unverified> {
+        let is_alone = self.is_alone();
+        if is_alone {
+            self.gate().look(self.clock.elapsed())?;
+        }
         self.in_the_air
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |flights| {
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |flights| {
                 (flights < limit).then_some(flights + 1)
             })
             .map_err(|_| Unverified::Overloaded)?;
-        Ok(Landing::new(Arc::clone(self), ip))
+        let spend = (is_alone && self.is_open())
+            .then(|| self.purse.take(question.demand, question.ip))
+            .transpose();
+        match spend {
+            Ok(spend) => Ok(Landing::new(Arc::clone(self), question, spend)),
+            Err(reason) => {
+                self.leave_the_air();
+                Err(reason)
+            }
+        }
     }
 
-    /// One call, if the gate still admits it. Its result is in the cache when this returns.
-    async fn call(&self, ip: IpAddr) -> Answer {
+    /// The turn to make a call: one of a few, and not before the state folder is read.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.until_open().await;
+        self.calls.acquire().await
+    }
+
+    /// One call, if the gate still admits it. Its result is in the cache when this returns. `spend` is taken when the
+    /// call goes out.
+    async fn call(&self, question: Question, spend: &mut Option<Spend>, alone: bool) -> Answer {
+        let ip = question.ip;
+        if spend.is_none() {
+            // It was not known what the state folder or another machine knows.
+            if let Some(found) = self.known(question) {
+                return Ok(found);
+            }
+            self.gate().look(self.clock.elapsed())?;
+            *spend = Some(self.purse.take(question.demand, ip)?);
+        }
+        let mut share = self.share(spend, alone).await?;
         let permit = self.gate().admit(self.clock.elapsed())?;
+        self.purse.save().await;
+        let paid = spend.take();
+        if let Some(share) = &mut share {
+            share.sent();
+        }
         let result = self.upstream.check(ip).await;
+        if let Err(ApiError::Transport {
+            connected: false, ..
+        }) = result
+            && let Some(paid) = paid
+        {
+            self.purse.refund(paid);
+            if let Some(share) = &mut share {
+                share.unsent();
+            }
+        }
         self.record(permit, &result);
+        if let Err(ApiError::RateLimited { .. }) = result {
+            // A restart must not ask again at once.
+            self.purse.save().await;
+        }
         match result {
-            Ok(reputation) => {
+            Ok(reply) => {
+                let reputation = reply.reputation;
                 self.cache.learn(ip, reputation, self.now());
-                Ok(reputation)
+                self.journal.note_verdict(StoredVerdict {
+                    ip,
+                    reputation,
+                    verified: self.clock.wall(),
+                });
+                if let Some(quota) = reply.quota {
+                    self.purse.believe(quota);
+                }
+                Ok(Found {
+                    source: Source::Api,
+                    reputation,
+                })
             }
             Err(error) => {
                 let reason = match error {
@@ -168,7 +344,7 @@ impl Lookup {
         }
     }
 
-    fn record(&self, permit: Permit, result: &Result<Reputation, ApiError>) {
+    fn record(&self, permit: Permit, result: &Result<CheckReply, ApiError>) {
         let outcome = match result {
             Ok(_) => Outcome::Answered,
             Err(ApiError::RateLimited { retry_after }) => Outcome::RateLimited {
@@ -178,7 +354,15 @@ impl Lookup {
             Err(ApiError::Status { status: 400 | 422 }) => Outcome::Refused,
             Err(_) => Outcome::Failed,
         };
-        let change = self.gate().record(permit, outcome, self.clock.elapsed());
+        let change = {
+            let now = self.clock.elapsed();
+            let mut gate = self.gate();
+            let change = gate.record(permit, outcome, now);
+            if matches!(outcome, Outcome::RateLimited { .. }) {
+                self.purse.exhaust(gate.pause_left(now));
+            }
+            change
+        };
         match change {
             Change::None => {}
             Change::Opened { wait } => tracing::warn!(
@@ -210,13 +394,19 @@ impl Lookup {
     /// The end of a flight: whoever still waits is answered.
     fn land(&self, ip: IpAddr, answer: Option<Answer>) {
         let flight = self.flights.remove(&ip);
-        self.in_the_air.fetch_sub(1, Ordering::Relaxed);
         if let (Some((_, mut flight)), Some(answer)) = (flight, answer) {
             flight.release(answer);
         }
+        self.leave_the_air();
     }
 
-    fn now(&self) -> Tick {
+    fn leave_the_air(&self) {
+        if self.in_the_air.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.landed.notify_waiters();
+        }
+    }
+
+    pub(crate) fn now(&self) -> Tick {
         Tick::at(self.clock.elapsed())
     }
 

@@ -73,7 +73,7 @@ impl CheckService for Service {
             if *state.fail.borrow() {
                 Err(ApiError::Status { status: 500 })
             } else {
-                Ok(LISTED)
+                Ok(LISTED.into())
             }
         })
     }
@@ -81,6 +81,7 @@ impl CheckService for Service {
 
 struct Bench {
     lookup: Arc<Lookup>,
+    purse: Arc<Purse>,
     service: Service,
     clock: ManualClock,
 }
@@ -93,42 +94,55 @@ fn bench(max_wait: Duration) -> Bench {
         Duration::from_secs(86_400),
         Duration::from_secs(30),
     );
+    let clock_of_guard: Arc<dyn Clock> = Arc::new(clock.clone());
+    let journal = Arc::new(Journal::new(None, Arc::clone(&clock_of_guard)));
+    let purse = Arc::new(Purse::new(
+        BUDGET,
+        Arc::clone(&clock_of_guard),
+        Arc::clone(&journal),
+    ));
     let lookup = Lookup::new(
         VerdictCache::new(10_000, ages),
         Arc::new(service.clone()),
-        Arc::new(clock.clone()),
+        clock_of_guard,
         max_wait,
         Handle::current(),
+        Arc::clone(&purse),
+        journal,
     );
+    lookup.open();
     Bench {
         lookup: Arc::new(lookup),
+        purse,
         service,
         clock,
     }
 }
 
-impl Bench {
-    async fn ask(&self, ip: IpAddr) -> Answer {
-        wait(self.lookup.ask(ip)).await
-    }
+/// Enough for every test that is not about it.
+const BUDGET: u32 = 1_000_000;
 
-    /// Until no flight is in the air.
-    async fn landed(&self) {
-        for _ in 0..1_000_000 {
-            if self.lookup.in_the_air.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("a flight never lands");
+fn question(ip: IpAddr) -> Question {
+    Question {
+        ip,
+        demand: Demand::URGENT,
+        clean_since: Tick::NEVER,
+        refresh: false,
     }
 }
 
-async fn wait(asked: Asked) -> Answer {
-    match asked {
+impl Bench {
+    async fn ask(&self, ip: IpAddr) -> Result<Reputation, Unverified> {
+        wait(self.lookup.ask(question(ip))).await
+    }
+}
+
+async fn wait(asked: Asked) -> Result<Reputation, Unverified> {
+    let answer = match asked {
         Asked::Settled(answer) => answer,
         Asked::Waiting(waiting) => waiting.await.unwrap_or(Err(Unverified::ShuttingDown)),
-    }
+    };
+    answer.map(|found| found.reputation)
 }
 
 fn client(n: u32) -> IpAddr {
@@ -141,7 +155,9 @@ const LONG: Duration = Duration::from_secs(60);
 async fn a_thousand_who_ask_at_once_make_one_call() {
     let bench = bench(LONG);
     bench.service.hold(true);
-    let waiting: Vec<Asked> = (0..1_000).map(|_| bench.lookup.ask(client(1))).collect();
+    let waiting: Vec<Asked> = (0..1_000)
+        .map(|_| bench.lookup.ask(question(client(1))))
+        .collect();
     bench.service.calls_reach(1).await;
     bench.service.hold(false);
     for asked in waiting {
@@ -168,13 +184,13 @@ async fn no_order_of_asking_and_landing_makes_a_second_call() {
 async fn who_hangs_up_neither_cancels_nor_repeats_the_call() {
     let bench = bench(LONG);
     bench.service.hold(true);
-    let impatient = bench.lookup.ask(client(1));
+    let impatient = bench.lookup.ask(question(client(1)));
     bench.service.calls_reach(1).await;
     drop(impatient);
-    let patient = bench.lookup.ask(client(1));
+    let patient = bench.lookup.ask(question(client(1)));
     bench.service.hold(false);
     assert_eq!(wait(patient).await, Ok(LISTED));
-    bench.landed().await;
+    bench.lookup.settled().await;
     assert_eq!(bench.ask(client(1)).await, Ok(LISTED));
     assert_eq!(bench.service.calls(), 1);
 }
@@ -192,11 +208,11 @@ async fn a_wait_ends_in_time_and_the_call_goes_on_for_the_next_request() {
         Memory::Failed(Unverified::TimedOut)
     );
     assert!(matches!(
-        bench.lookup.ask(client(1)),
+        bench.lookup.ask(question(client(1))),
         Asked::Settled(Err(Unverified::TimedOut))
     ));
     bench.service.hold(false);
-    bench.landed().await;
+    bench.lookup.settled().await;
     assert_eq!(bench.lookup.recall(client(1)), Memory::Fresh(LISTED));
     assert_eq!(bench.service.calls(), 1);
 }
@@ -205,12 +221,12 @@ async fn a_wait_ends_in_time_and_the_call_goes_on_for_the_next_request() {
 async fn who_comes_late_waits_only_for_the_rest() {
     let bench = bench(Duration::from_millis(500));
     bench.service.hold(true);
-    let first = bench.lookup.ask(client(1));
+    let first = bench.lookup.ask(question(client(1)));
     let begun = tokio::time::Instant::now();
     tokio::time::advance(Duration::from_millis(1)).await;
     bench.service.calls_reach(1).await;
     tokio::time::advance(Duration::from_millis(399)).await;
-    let late = bench.lookup.ask(client(1));
+    let late = bench.lookup.ask(question(client(1)));
     assert_eq!(wait(first).await, Err(Unverified::TimedOut));
     assert_eq!(wait(late).await, Err(Unverified::TimedOut));
     assert!(begun.elapsed() <= Duration::from_millis(502));
@@ -233,7 +249,9 @@ async fn a_failure_is_remembered_and_asked_about_again_later() {
 async fn at_most_sixteen_calls_are_under_way() {
     let bench = bench(LONG);
     bench.service.hold(true);
-    let waiting: Vec<Asked> = (0..200).map(|n| bench.lookup.ask(client(n))).collect();
+    let waiting: Vec<Asked> = (0..200)
+        .map(|n| bench.lookup.ask(question(client(n))))
+        .collect();
     bench.service.calls_reach(16).await;
     bench.service.hold(false);
     for asked in waiting {
@@ -247,14 +265,16 @@ async fn at_most_sixteen_calls_are_under_way() {
 async fn a_flood_of_strangers_is_cut_off_and_leaves_nothing_behind() {
     let bench = bench(LONG);
     bench.service.hold(true);
-    let waiting: Vec<Asked> = (0..5_000).map(|n| bench.lookup.ask(client(n))).collect();
+    let waiting: Vec<Asked> = (0..5_000)
+        .map(|n| bench.lookup.ask(question(client(n))))
+        .collect();
     let turned_away = waiting
         .iter()
         .filter(|asked| matches!(asked, Asked::Settled(Err(Unverified::Overloaded))));
     assert_eq!(turned_away.count(), 5_000 - MAX_FLIGHTS);
     drop(waiting);
     bench.service.hold(false);
-    bench.landed().await;
+    bench.lookup.settled().await;
     assert!(bench.lookup.flights.is_empty());
 }
 
@@ -280,7 +300,9 @@ async fn who_queues_behind_a_failing_service_is_answered_without_a_call() {
     let bench = bench(LONG);
     bench.service.hold(true);
     bench.service.fail(true);
-    let waiting: Vec<Asked> = (0..500).map(|n| bench.lookup.ask(client(n))).collect();
+    let waiting: Vec<Asked> = (0..500)
+        .map(|n| bench.lookup.ask(question(client(n))))
+        .collect();
     bench.service.calls_reach(16).await;
     bench.service.hold(false);
     for asked in waiting {
@@ -297,11 +319,11 @@ async fn a_stale_verdict_is_refreshed_once_however_often_it_is_used() {
     bench.clock.advance(Duration::from_secs(3_600));
     bench.service.hold(true);
     for _ in 0..100 {
-        bench.lookup.refresh(client(1));
+        bench.lookup.refresh(client(1), false);
     }
     bench.service.calls_reach(2).await;
     bench.service.hold(false);
-    bench.landed().await;
+    bench.lookup.settled().await;
     assert_eq!(bench.lookup.recall(client(1)), Memory::Fresh(LISTED));
     assert_eq!(bench.service.calls(), 2);
 }
@@ -317,12 +339,12 @@ async fn no_order_of_using_and_landing_refreshes_twice() {
             let bench = Arc::clone(&bench);
             tasks.spawn(async move {
                 if let Memory::Stale { refresh: true, .. } = bench.lookup.recall(client(1)) {
-                    bench.lookup.refresh(client(1));
+                    bench.lookup.refresh(client(1), false);
                 }
             });
         }
         tasks.join_all().await;
-        bench.landed().await;
+        bench.lookup.settled().await;
         assert_eq!(bench.service.calls(), 1 + round);
     }
 }
@@ -336,19 +358,24 @@ async fn refreshes_leave_room_for_strangers() {
     bench.clock.advance(Duration::from_secs(3_600));
     bench.service.hold(true);
     for n in 0..200 {
-        bench.lookup.refresh(client(n));
+        bench.lookup.refresh(client(n), false);
     }
     assert_eq!(bench.lookup.in_the_air.load(Ordering::Relaxed), 64);
-    assert!(matches!(bench.lookup.ask(client(1_000)), Asked::Waiting(_)));
+    assert!(matches!(
+        bench.lookup.ask(question(client(1_000))),
+        Asked::Waiting(_)
+    ));
     bench.service.hold(false);
-    bench.landed().await;
+    bench.lookup.settled().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_strangers_is_over_when_it_ends() {
     let bench = bench(Duration::from_millis(500));
     bench.service.hold(true);
-    let burst: Vec<Asked> = (0..2_000).map(|n| bench.lookup.ask(client(n))).collect();
+    let burst: Vec<Asked> = (0..2_000)
+        .map(|n| bench.lookup.ask(question(client(n))))
+        .collect();
     for asked in burst {
         assert!(wait(asked).await.is_err());
     }
@@ -364,11 +391,14 @@ async fn a_burst_of_strangers_is_over_when_it_ends() {
 #[tokio::test]
 async fn a_flight_that_is_thrown_away_strands_nobody() {
     let bench = bench(LONG);
-    let landing = bench.lookup.prepare(client(1), MAX_FLIGHTS).unwrap();
+    let landing = bench.lookup.prepare(question(client(1)), MAX_FLIGHTS);
+    let landing = landing.unwrap();
+    assert_eq!(bench.purse.spent_today(), 1);
     let (flight, waiting) = Flight::with_passenger();
     bench.lookup.flights.insert(client(1), flight);
     drop(landing);
     assert!(waiting.await.is_err());
+    assert_eq!(bench.purse.spent_today(), 0, "the check was not sent");
     assert!(bench.lookup.flights.is_empty());
     assert_eq!(bench.lookup.in_the_air.load(Ordering::Relaxed), 0);
 }
@@ -378,4 +408,70 @@ fn the_day_turns_at_midnight_utc() {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     assert_eq!(until_next_day(at(86_399)), Duration::from_secs(1));
     assert_eq!(until_next_day(at(86_400)), Duration::from_secs(86_400));
+}
+
+#[tokio::test]
+async fn who_asks_before_the_state_folder_is_read_waits_for_it_and_pays_then() {
+    let bench = bench(LONG);
+    bench.lookup.opened.store(false, Ordering::SeqCst);
+    let known = bench.lookup.ask(question(client(1)));
+    let stranger = bench.lookup.ask(question(client(2)));
+    tokio::task::yield_now().await;
+    assert_eq!(bench.service.calls(), 0);
+    assert_eq!(bench.purse.spent_today(), 0);
+    bench.lookup.restore(client(1), LISTED, bench.lookup.now());
+    bench.lookup.open();
+    assert_eq!(wait(known).await, Ok(LISTED));
+    assert_eq!(wait(stranger).await, Ok(LISTED));
+    assert_eq!(bench.service.calls(), 1);
+    assert_eq!(bench.purse.spent_today(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_for_the_state_folder_than_for_the_service() {
+    let bench = bench(Duration::from_millis(500));
+    bench.lookup.opened.store(false, Ordering::SeqCst);
+    assert_eq!(bench.ask(client(1)).await, Err(Unverified::TimedOut));
+    assert_eq!(bench.service.calls(), 0);
+    bench.lookup.open();
+    bench.clock.advance(Duration::from_secs(30));
+    assert_eq!(bench.ask(client(1)).await, Ok(LISTED));
+}
+
+#[tokio::test]
+async fn a_check_that_is_not_sent_is_given_back() {
+    let bench = bench(LONG);
+    bench.service.fail(true);
+    bench.service.hold(true);
+    let waiting: Vec<Asked> = (0..500)
+        .map(|n| bench.lookup.ask(question(client(n))))
+        .collect();
+    bench.service.calls_reach(16).await;
+    bench.service.hold(false);
+    for asked in waiting {
+        assert!(wait(asked).await.is_err());
+    }
+    bench.lookup.settled().await;
+    // The breaker opened; those that queued were never sent.
+    let sent = u32::try_from(bench.service.calls()).unwrap();
+    assert_eq!(bench.purse.spent_today(), sent);
+}
+
+#[tokio::test]
+async fn a_clean_verdict_from_before_the_feed_does_not_answer_the_feeds_question() {
+    let bench = bench(LONG);
+    let now = bench.lookup.now();
+    let clean = Reputation {
+        listed: false,
+        ..LISTED
+    };
+    bench.lookup.restore(client(1), clean, now);
+    bench.clock.advance(Duration::from_secs(60));
+    let doubted = Question {
+        clean_since: bench.lookup.now(),
+        ..question(client(1))
+    };
+    assert_eq!(bench.ask(client(1)).await, Ok(clean));
+    assert_eq!(wait(bench.lookup.ask(doubted)).await, Ok(LISTED));
+    assert_eq!(bench.service.calls(), 1);
 }

@@ -14,6 +14,7 @@ use crate::token::is_token;
 const SHORTEST_FEED_INTERVAL: Duration = Duration::from_secs(60);
 /// Longer ones are mistakes, and short enough not to overflow any clock.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const MOST_FAILURES: u32 = 1_000;
 const MOST_CACHED: usize = 16_777_216;
 const LONGEST_KEY: usize = 512;
 const HIDDEN: &str = "(hidden)";
@@ -31,6 +32,11 @@ impl Settings {
             let value = self.cache_capacity.to_string();
             let reason = format!("is not within 1 and {MOST_CACHED}");
             return Err(BuildError::setting("cache_capacity", value, reason));
+        }
+        if !(1..=MOST_FAILURES).contains(&self.max_failures) {
+            let value = self.max_failures.to_string();
+            let reason = format!("is not within 1 and {MOST_FAILURES}");
+            return Err(BuildError::setting("max_failures", value, reason));
         }
         self.api_base()?;
         self.feed_location()?;
@@ -54,6 +60,9 @@ impl Settings {
             ("stale_ttl", self.stale_ttl),
             ("error_ttl", self.error_ttl),
             ("feed_interval", self.feed_interval),
+            ("find_time", self.find_time),
+            ("ban_time", self.ban_time),
+            ("max_ban_time", self.max_ban_time.unwrap_or(self.ban_time)),
         ];
         for (name, duration) in durations {
             let may_be_zero = name == "max_wait";
@@ -67,6 +76,16 @@ impl Settings {
             };
             let value = humantime::format_duration(duration).to_string();
             return Err(BuildError::setting(name, value, reason));
+        }
+        if self
+            .max_ban_time
+            .is_some_and(|longest| longest < self.ban_time)
+        {
+            return Err(BuildError::Conflict {
+                first: "max_ban_time",
+                second: "ban_time",
+                reason: "contradict each other: the longest ban cannot be shorter than the first",
+            });
         }
         if self.stale_ttl < self.cache_ttl {
             return Err(BuildError::Conflict {

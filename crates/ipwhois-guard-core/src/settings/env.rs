@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{ApiKey, Settings, text};
+use super::{ApiKey, SecretUrl, Settings, text};
 use crate::error::BuildError;
 use crate::rules::{Rule, UnknownChoice, check_path};
 
@@ -12,6 +12,9 @@ const PREFIX: &str = "IPWHOIS_GUARD_";
 
 /// The one setting of which an empty variable says something: that there is no feed.
 const FEED_URL: &str = "feed_url";
+
+/// It may hold a password.
+const REDIS_URL: &str = "redis_url";
 
 /// A setting's name, and how it is set from text.
 type Entry = (&'static str, fn(&mut Settings, &str) -> Result<(), String>);
@@ -74,6 +77,17 @@ const TABLE: &[Entry] = &[
         put(&mut s.probe_paths, list(v).map(Some))
     }),
     ("served_paths", |s, v| put(&mut s.served_paths, list(v))),
+    ("max_failures", |s, v| {
+        put(&mut s.max_failures, text::number(v))
+    }),
+    ("find_time", |s, v| put(&mut s.find_time, text::duration(v))),
+    ("ban_time", |s, v| put(&mut s.ban_time, text::duration(v))),
+    ("max_ban_time", |s, v| {
+        put(&mut s.max_ban_time, text::duration(v).map(Some))
+    }),
+    (REDIS_URL, |s, v| {
+        put(&mut s.redis_url, Ok(Some(SecretUrl::new(v))))
+    }),
     ("state_dir", |s, v| put(&mut s.state_dir, path(v))),
 ];
 
@@ -179,7 +193,7 @@ impl Settings {
             let Some(value) = vars.get(&variable) else {
                 continue;
             };
-            let secret = name == "api_key";
+            let secret = name == "api_key" || name == REDIS_URL;
             let shown = |value: &str| if secret { "(hidden)" } else { value }.to_owned();
             let Some(value) = value.to_str() else {
                 let value = shown(&value.to_string_lossy());

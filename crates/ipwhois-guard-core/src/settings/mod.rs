@@ -4,6 +4,7 @@ mod check;
 mod env;
 mod file;
 mod key;
+mod secret_url;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,6 +16,7 @@ use crate::feed::FeedAction;
 use crate::rules::{Mode, OnUnverified, Policy, Rule};
 
 pub use self::key::ApiKey;
+pub use self::secret_url::SecretUrl;
 
 /// Everything that can be configured. What is not said keeps its default.
 ///
@@ -98,12 +100,30 @@ pub struct Settings {
     /// How often the feed is asked for, give or take a tenth: 1 min to 30 days. Default: 30 min.
     #[serde(deserialize_with = "text::deserialize_duration")]
     pub feed_interval: Duration,
-    /// Paths that only attackers ask for, in place of the built-in list. Default: none, which is the built-in list.
+    /// Paths that only attackers ask for, in place of the built-in list: `/wp-admin` for a path and what is below it, `*.php`
+    /// for an ending. Default: none, which is the [built-in list](crate::built_in_probe_paths).
     pub probe_paths: Option<Vec<String>>,
-    /// Paths that the application has although they look like probes. Default: none.
+    /// Paths that the application has although they look like probes, written in the same way: a site that moved here from
+    /// PHP and still redirects its old addresses names `*.php`. Default: none.
     pub served_paths: Vec<String>,
-    /// The folder for what outlives a restart: verdicts, the day's count, the last good feed. It is made when it is missing.
-    /// Default: none, which is memory only.
+    /// So many failed logins within `find_time` ban a client: 1 to 1,000. Default: 5.
+    pub max_failures: u32,
+    /// How long a failed login counts. Default: 10 min.
+    #[serde(deserialize_with = "text::deserialize_duration")]
+    pub find_time: Duration,
+    /// How long a ban lasts. Default: 1 h.
+    #[serde(deserialize_with = "text::deserialize_duration")]
+    pub ban_time: Duration,
+    /// How long a ban of a repeat offender may last: each further one within 24 h after the end of the last takes twice as
+    /// long, up to this. At least `ban_time`. Default: none, so that all bans last `ban_time`.
+    #[serde(deserialize_with = "text::deserialize_some_duration")]
+    pub max_ban_time: Option<Duration>,
+    /// Where several machines share what they know: a URL such as `redis://host:6379/0`, for the crate `ipwhois-guard-redis`,
+    /// which makes a shared tier of it. Built without one, a guard that has this set says so in the log and runs alone.
+    /// Never shown by `Debug`: it may hold a password. Default: none.
+    pub redis_url: Option<SecretUrl>,
+    /// The folder for what outlives a restart: verdicts, the day's count, the last good feed, reports that are not sent. It is
+    /// made when it is missing. Default: none, which is memory only.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -138,6 +158,11 @@ impl Default for Settings {
             feed_interval: Duration::from_secs(30 * 60),
             probe_paths: None,
             served_paths: Vec::new(),
+            max_failures: 5,
+            find_time: Duration::from_secs(10 * 60),
+            ban_time: Duration::from_secs(60 * 60),
+            max_ban_time: None,
+            redis_url: None,
             state_dir: None,
         }
     }

@@ -104,6 +104,11 @@ fn the_environment_and_toml_say_the_same() {
         ("FEED_INTERVAL", "10m"),
         ("PROBE_PATHS", "/.env,/x.php"),
         ("SERVED_PATHS", "/y.php"),
+        ("MAX_FAILURES", "9"),
+        ("FIND_TIME", "5m"),
+        ("BAN_TIME", "30m"),
+        ("MAX_BAN_TIME", "1day"),
+        ("REDIS_URL", "redis://:s3cr3t-m4rk3r@h/0"),
         ("STATE_DIR", "/e"),
     ];
     let vars = vars.map(|(name, value)| (format!("IPWHOIS_GUARD_{name}"), value));
@@ -138,6 +143,11 @@ fn the_environment_and_toml_say_the_same() {
         feed_interval = "10m"
         probe_paths = ["/.env", "/x.php"]
         served_paths = ["/y.php"]
+        max_failures = 9
+        find_time = "5m"
+        ban_time = "30m"
+        max_ban_time = "24h"
+        redis_url = "redis://:s3cr3t-m4rk3r@h/0"
         state_dir = "/e"
         [[protect]]
         path = "/one"
@@ -590,4 +600,24 @@ fn the_budget_is_what_the_service_gives_unless_told_otherwise() {
     assert_eq!(settings.checks_a_day(), 1_000);
     settings.daily_budget = Some(0);
     assert_eq!(settings.checks_a_day(), 0);
+}
+
+#[test]
+fn limits_of_failed_logins_that_make_no_sense_are_errors() {
+    check_invalid(
+        |settings| settings.max_failures = 0,
+        &["max_failures", "`0`"],
+    );
+    check_invalid(
+        |settings| settings.max_failures = 1_001,
+        &["max_failures", "1001", "1000"],
+    );
+    check_invalid(
+        |settings| settings.find_time = Duration::ZERO,
+        &["find_time"],
+    );
+    check_invalid(
+        |settings| settings.max_ban_time = Some(Duration::from_secs(60)),
+        &["max_ban_time", "ban_time"],
+    );
 }

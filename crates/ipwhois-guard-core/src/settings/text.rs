@@ -47,6 +47,13 @@ pub(super) fn deserialize_duration<'de, D: Deserializer<'de>>(
     deserializer.deserialize_str(DurationVisitor)
 }
 
+/// The same for a setting that may be left out.
+pub(super) fn deserialize_some_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    deserialize_duration(deserializer).map(Some)
+}
+
 struct DurationVisitor;
 
 impl Visitor<'_> for DurationVisitor {

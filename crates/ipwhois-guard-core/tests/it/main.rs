@@ -1,11 +1,18 @@
 //! The guard from outside, without a framework.
 
+mod budget;
+mod feed;
+mod logins;
+mod reports;
+mod shared;
+mod state;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipwhois_guard_core::{
-    Denial, Guard, GuardBuilder, Guarded, ManualClock, Peer, ReportError, RequestHead, Rule,
-    Source, Step, ThreatType, Unverified,
+    Denial, Guard, GuardBuilder, Guarded, ManualClock, Peer, RequestHead, Rule, Source, Step,
+    Unverified,
 };
 use ipwhois_guard_testkit::{Behaviour, StandIn};
 
@@ -52,7 +59,7 @@ impl RequestHead for Head {
 }
 
 /// Runs a future without any runtime: the guard brings its own.
-fn block_on<F: Future>(future: F) -> F::Output {
+fn block_on<F: IntoFuture>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: std::sync::Arc<Self>) {
@@ -61,7 +68,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
     let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
     let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
+    let mut future = std::pin::pin!(future.into_future());
     loop {
         match future.as_mut().poll(&mut context) {
             std::task::Poll::Ready(output) => return output,
@@ -85,7 +92,7 @@ fn a_guard_needs_no_runtime_of_the_application() {
 #[test]
 fn a_guard_serves_several_runtimes_and_outlives_each() {
     let service = service();
-    let guard = builder(&service).build().unwrap();
+    let guard = builder(&service).feed_url("").build().unwrap();
     for n in 1..=4 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
@@ -178,21 +185,6 @@ fn a_decision_from_memory_allocates_nothing() {
 }
 
 #[test]
-fn a_report_reaches_the_service() {
-    let service = service();
-    let guard = builder(&service).build().unwrap();
-    block_on(guard.report(LISTED, ThreatType::BruteForce)).unwrap();
-    let reports = service.reports();
-    assert_eq!(reports.len(), 1);
-    assert_eq!(reports[0].ip, "25.0.0.7");
-    assert_eq!(reports[0].threat_type, "brute-force");
-    // What the service knows of a NAT64 client is its IPv4 address.
-    let nat64 = "64:ff9b::1900:8".parse().unwrap();
-    block_on(guard.report(nat64, ThreatType::Scan)).unwrap();
-    assert_eq!(service.reports()[1].ip, "25.0.0.8");
-}
-
-#[test]
 fn lists_come_from_settings_and_from_files() {
     let service = service();
     let file = |name: &str, text: &str| {
@@ -260,9 +252,8 @@ fn what_an_extractor_decided_further_out_does_not_stand_in_for_the_rules() {
         forwarded_for: None,
     };
     let by_extractor = |path| {
-        let (guard, step) =
-            Guarded::by_extractor(None, || Some(guard.clone()), &head(path)).unwrap();
-        Guarded::new(guard, block_on(step.decision()))
+        let looking = Guarded::by_extractor(None, || Some(guard.clone()), &head(path));
+        block_on(looking.unwrap())
     };
     let status = |earlier: &Guarded, guard: &Guard, path| {
         let step = Guarded::by_rules(Some(earlier), guard, &head(path));
@@ -285,42 +276,4 @@ fn what_an_extractor_decided_further_out_does_not_stand_in_for_the_rules() {
     );
     let lenient = builder(&service).build().unwrap();
     assert_eq!(status(&earlier, &lenient, "/admin"), None);
-}
-
-#[test]
-fn ones_own_addresses_are_never_reported() {
-    let service = service();
-    let guard = builder(&service)
-        .trusted_proxies(["25.1.0.0/16"])
-        .allow(["25.2.0.0/16"])
-        .deny(["25.3.0.0/16"])
-        .build()
-        .unwrap();
-    for own in [
-        "127.0.0.1",
-        "10.0.0.1",
-        "::1",
-        "25.1.0.1",
-        "25.2.0.1",
-        "::ffff:10.0.0.1",
-    ] {
-        let result = block_on(guard.report(own.parse().unwrap(), ThreatType::Scan));
-        assert!(
-            matches!(result, Err(ReportError::NeverReported { .. })),
-            "{own}"
-        );
-    }
-    assert!(service.reports().is_empty());
-    block_on(guard.report([25, 3, 0, 1].into(), ThreatType::Scan)).unwrap();
-}
-
-#[test]
-fn a_refused_report_says_why() {
-    let service = service();
-    service.behave(Behaviour::status(500));
-    let guard = builder(&service).build().unwrap();
-    let error = block_on(guard.report(LISTED, ThreatType::Scan)).unwrap_err();
-    assert!(matches!(error, ReportError::Call(_)), "{error:?}");
-    let cause = std::error::Error::source(&error).expect("a cause");
-    assert!(cause.to_string().contains("500"), "{cause}");
 }

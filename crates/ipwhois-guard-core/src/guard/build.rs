@@ -1,0 +1,248 @@
+//! A guard out of its settings, and what it does in the background.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Guard, Inner};
+use crate::address::{ClientResolver, is_public};
+use crate::api::ApiClient;
+use crate::cache::{Ages, VerdictCache};
+use crate::clock::Clock;
+use crate::complaints::Complaints;
+use crate::error::BuildError;
+use crate::failures::{Limits, Tracker};
+use crate::feed::{FeedKeeper, StoredFeed, Validators};
+use crate::ip_set::IpSet;
+use crate::logins::Wording;
+use crate::lookup::{Elsewhere, Lookup, Purse};
+use crate::reports::{ReportShelf, Reporter};
+use crate::risk::{Ledger, ProbePaths};
+use crate::rules::RuleSet;
+use crate::service::CheckService;
+use crate::settings::Settings;
+use crate::shared::SharedTier;
+use crate::state::{self, Journal, Loaded, Shelf};
+use crate::tier::Tier;
+use crate::worker::Worker;
+
+/// How much longer than a call to the service its lease lasts.
+const BESIDE_THE_CALL: Duration = Duration::from_secs(1);
+
+/// How long the state folder may take to open. Checks wait for it, and nobody waits for a disk that hangs.
+const OPENING: Duration = Duration::from_secs(5);
+
+impl Guard {
+    pub(crate) fn start(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        service: Option<Arc<dyn CheckService>>,
+        wording: Wording,
+        shared: Option<Arc<dyn SharedTier>>,
+    ) -> Result<Self, BuildError> {
+        settings.validate()?;
+        let rules = RuleSet::new(&settings.protect, settings.default_policy())?;
+        let resolver = ClientResolver::new(
+            &settings.trusted_proxies,
+            settings.trusted_hops,
+            &settings.client_ip_header,
+        )?;
+        let allowlist = list("allow", &settings.allow, "allow_file", &settings.allow_file)?;
+        let denylist = list("deny", &settings.deny, "deny_file", &settings.deny_file)?;
+        let probes = ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
+        let api = ApiClient::new(settings, Arc::clone(&clock))?;
+
+        let journal = Arc::new(Journal::new(settings.state_dir.clone(), Arc::clone(&clock)));
+        let worker = {
+            let journal = Arc::clone(&journal);
+            Worker::start(move || journal.close())?
+        };
+        let purse = Arc::new(Purse::new(
+            settings.checks_a_day(),
+            Arc::clone(&clock),
+            Arc::clone(&journal),
+        ));
+        if shared.is_none() && settings.redis_url.is_some() {
+            tracing::warn!(
+                target: "ipwhois_guard",
+                "`redis_url` is set and the guard has no shared tier: build it with `ipwhois_guard_redis::guard_from_settings`"
+            );
+        }
+        let tier = shared.map(|shared| Arc::new(Tier::new(shared, worker.runtime().clone())));
+        let elsewhere = tier.as_ref().map(|tier| Elsewhere {
+            tier: Arc::clone(tier),
+            lease: settings.api_timeout.saturating_add(BESIDE_THE_CALL),
+            cache_ttl: settings.cache_ttl,
+            stale_ttl: settings.stale_ttl,
+        });
+        let lookup = Lookup::new(
+            VerdictCache::new(
+                settings.cache_capacity,
+                Ages::new(settings.cache_ttl, settings.stale_ttl, settings.error_ttl),
+            ),
+            service.unwrap_or_else(|| Arc::new(api.clone())),
+            Arc::clone(&clock),
+            settings.max_wait,
+            worker.runtime().clone(),
+            Arc::clone(&purse),
+            Arc::clone(&journal),
+        );
+        let lookup = Arc::new(lookup.with(elsewhere));
+        let feed = {
+            let journal = Arc::clone(&journal);
+            let keep_copy = move |feed: StoredFeed| {
+                journal.note_feed(state::StoredFeed {
+                    text: feed.text,
+                    etag: feed.validators.etag,
+                    last_modified: feed.validators.last_modified,
+                    fetched: feed.fetched,
+                });
+            };
+            Arc::new(FeedKeeper::new(
+                settings,
+                Arc::clone(&clock),
+                Box::new(keep_copy),
+            )?)
+        };
+        let shelf = Arc::new(Shelf::new(Arc::clone(&journal)));
+        let reporter = Arc::new(
+            Reporter::new(
+                Arc::new(api.clone()),
+                Arc::clone(&shelf) as Arc<dyn ReportShelf>,
+                Arc::clone(&clock),
+            )
+            .screened({
+                let lists = (allowlist.clone(), resolver.trusted_proxies());
+                move |ip| is_public(ip) && !lists.0.contains(ip) && !lists.1.contains(ip)
+            }),
+        );
+        let background = Background {
+            reporter: Arc::clone(&reporter),
+            shelf,
+            lookup: Arc::clone(&lookup),
+            purse: Arc::clone(&purse),
+            tier: tier.clone(),
+            feed: Arc::clone(&feed),
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            cache_ttl: settings.cache_ttl,
+            stale_ttl: settings.stale_ttl,
+        };
+        let runtime = worker.runtime().clone();
+        runtime.spawn(background.run());
+        let guard = Self(Arc::new(Inner {
+            rules,
+            resolver,
+            allowlist,
+            denylist,
+            lookup,
+            purse,
+            feed,
+            feed_action: settings.feed_action,
+            probes,
+            ledger: Ledger::new(),
+            tracker: Tracker::new(Limits {
+                max_failures: settings.max_failures,
+                find_time: settings.find_time,
+                ban_time: settings.ban_time,
+                max_ban_time: settings.max_ban_time,
+            }),
+            tier,
+            nameless: Tracker::of_one(Limits {
+                max_failures: settings.max_failures.saturating_mul(10).min(1_000),
+                find_time: settings.find_time,
+                ban_time: settings.find_time,
+                max_ban_time: None,
+            }),
+            max_failures: settings.max_failures,
+            find_time: settings.find_time,
+            wording,
+            reporter,
+            journal,
+            clock: Arc::clone(&clock),
+            retry_after: settings.error_ttl,
+            complaints: Complaints::new(clock),
+            worker,
+        }));
+        guard.attend(&runtime);
+        Ok(guard)
+    }
+}
+
+/// What goes on besides requests.
+struct Background {
+    reporter: Arc<Reporter>,
+    shelf: Arc<Shelf>,
+    lookup: Arc<Lookup>,
+    purse: Arc<Purse>,
+    tier: Option<Arc<Tier>>,
+    feed: Arc<FeedKeeper>,
+    journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+    cache_ttl: Duration,
+    stale_ttl: Duration,
+}
+
+impl Background {
+    async fn run(self) {
+        let opening = self.journal.open(self.stale_ttl);
+        match tokio::time::timeout(OPENING, opening).await {
+            Ok(Some(loaded)) => self.restore(loaded).await,
+            Ok(None) => {}
+            Err(_) => {
+                self.journal.abandon();
+                tracing::error!(
+                    target: "ipwhois_guard",
+                    within = ?OPENING,
+                    "the state folder does not open: the guard runs from memory"
+                );
+            }
+        }
+        if let Some(tier) = &self.tier {
+            tier.reconcile(&self.purse).await;
+        }
+        self.lookup.open();
+        tokio::join!(self.journal.run(), self.feed.keep(), self.reporter.run());
+    }
+
+    async fn restore(&self, loaded: Loaded) {
+        let (wall, elapsed) = (self.clock.wall(), self.clock.elapsed());
+        for stored in loaded.verdicts {
+            if let Some(age) = state::age(stored.verified, wall, self.cache_ttl, self.stale_ttl) {
+                let verified = state::tick(age, elapsed);
+                self.lookup.restore(stored.ip, stored.reputation, verified);
+            }
+        }
+        if let Some(bytes) = loaded.budget {
+            self.purse.restore(&bytes);
+        }
+        self.shelf.fill(loaded.reports);
+        if let Some(feed) = loaded.feed {
+            let stored = StoredFeed {
+                text: feed.text,
+                validators: Validators {
+                    etag: feed.etag,
+                    last_modified: feed.last_modified,
+                },
+                fetched: feed.fetched,
+            };
+            let keeper = Arc::clone(&self.feed);
+            // A large one takes some milliseconds to read.
+            let _ = tokio::task::spawn_blocking(move || keeper.restore(stored)).await;
+        }
+    }
+}
+
+/// One list from a setting and from a file.
+fn list(
+    setting: &'static str,
+    items: &[String],
+    file_setting: &'static str,
+    file: &Option<PathBuf>,
+) -> Result<IpSet, BuildError> {
+    let items = IpSet::parse(setting, items)?;
+    match file {
+        Some(path) => Ok(items.union(IpSet::read_file(file_setting, path)?)),
+        None => Ok(items),
+    }
+}

@@ -1,0 +1,128 @@
+//! Failed logins and bans as all machines count them, and what the others announce.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::{Guard, Inner};
+use crate::failures::{Failure, counted_as};
+use crate::shared::{Announcement, Attempt, AttemptId, AttemptLimits};
+
+impl Guard {
+    /// Begins to probe and to listen. It does not keep the guard alive.
+    pub(super) fn attend(&self, runtime: &Handle) {
+        let Some(tier) = &self.0.tier else { return };
+        let lookup = Arc::clone(&self.0.lookup);
+        let purse = Arc::clone(&self.0.purse);
+        let inner: Weak<Inner> = Arc::downgrade(&self.0);
+        let tier = Arc::clone(tier);
+        runtime.spawn(async move {
+            // What the state folder knows is older than what is announced.
+            lookup.until_open().await;
+            let hear = |announcement| {
+                if let Some(inner) = inner.upgrade() {
+                    Self(inner).hear(announcement);
+                }
+            };
+            tokio::join!(tier.keep(&purse), tier.listen(hear));
+        });
+    }
+
+    fn hear(&self, announcement: Announcement) {
+        match announcement {
+            Announcement::Listed { ip, verdict } => self.0.lookup.hear_listed(ip, verdict),
+            Announcement::Banned { client, length } => {
+                if let Some(client) = self.bannable(client) {
+                    self.0.tracker.ban(client, length, self.0.lookup.now());
+                }
+            }
+            Announcement::Unbanned { client } => self.0.tracker.unban(client),
+        }
+    }
+
+    /// Begins an attempt on all machines; `None` when they cannot be asked.
+    pub(super) async fn begin_elsewhere(&self, client: IpAddr) -> Option<Attempt> {
+        let tier = Arc::clone(self.0.tier.as_ref()?);
+        let limits = self.limits();
+        let begin = async move { tier.begin_attempt(counted_as(client), limits).await };
+        self.0.worker.runtime().spawn(begin).await.ok()?
+    }
+
+    /// Counts a failure on all machines. Answers for how long the client is banned if that trips.
+    pub(super) fn fail_elsewhere(
+        &self,
+        client: IpAddr,
+        here: Failure,
+        attempt: Option<AttemptId>,
+    ) -> Option<JoinHandle<Option<Duration>>> {
+        let tier = Arc::clone(self.0.tier.as_ref()?);
+        let ban_here = match here {
+            Failure::Counted { .. } => None,
+            Failure::Tripped { ban } => Some(ban),
+            Failure::Banned { .. } => return None,
+        };
+        let limits = self.limits();
+        let attempt = attempt.unwrap_or_else(unknown_attempt);
+        let guard = self.clone();
+        let fail = async move {
+            let key = counted_as(client);
+            let failures = tier.fail_attempt(key, attempt, limits).await;
+            let ban = match ban_here {
+                Some(ban) => ban,
+                None if failures.is_some_and(|failures| failures >= limits.max_failures) => {
+                    match guard.0.tracker.trip(client, guard.0.lookup.now()) {
+                        Failure::Tripped { ban } => {
+                            guard.trip(client, ban);
+                            ban
+                        }
+                        Failure::Banned { retry_after } => return Some(retry_after),
+                        Failure::Counted { .. } => return None,
+                    }
+                }
+                None => return None,
+            };
+            // Nobody waits for the announcement.
+            tier.background(move |tier| async move { tier.ban(key, ban).await });
+            Some(ban)
+        };
+        Some(self.0.worker.runtime().spawn(fail))
+    }
+
+    /// A client has logged in: its failures are forgotten everywhere.
+    pub(super) async fn pardon_elsewhere(&self, client: IpAddr) {
+        if let Some(tier) = &self.0.tier {
+            let tier = Arc::clone(tier);
+            let pardon = async move { tier.clear_failures(counted_as(client)).await };
+            // It ends early only with the guard.
+            let _ = self.0.worker.runtime().spawn(pardon).await;
+        }
+    }
+
+    pub(super) fn ban_elsewhere(&self, client: IpAddr, length: Duration) {
+        if let Some(tier) = &self.0.tier {
+            tier.background(move |tier| async move { tier.ban(counted_as(client), length).await });
+        }
+    }
+
+    pub(super) fn unban_elsewhere(&self, client: IpAddr) {
+        if let Some(tier) = &self.0.tier {
+            tier.background(move |tier| async move { tier.unban(counted_as(client)).await });
+        }
+    }
+
+    fn limits(&self) -> AttemptLimits {
+        AttemptLimits {
+            max_failures: self.0.max_failures,
+            find_time: self.0.find_time,
+        }
+    }
+}
+
+/// A failure without an attempt needs a number that no other machine uses.
+fn unknown_attempt() -> AttemptId {
+    AttemptId(RandomState::new().hash_one(()))
+}

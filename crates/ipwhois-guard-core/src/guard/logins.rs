@@ -1,0 +1,275 @@
+//! Failed logins and bans.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::Guard;
+use crate::address::lookup_address;
+use crate::denial::{Denial, Format};
+use crate::failures::{Failure, Reservation, Tracker};
+use crate::logins::{LoginAttempt, Trip, Visitor};
+use crate::reports::Report;
+use crate::risk::Signal;
+use crate::rules::Mode;
+use crate::shared::{Attempt, AttemptId};
+use crate::verdict::{Source, ThreatType};
+
+/// When to try again while attempts on other machines have taken all places.
+const ATTEMPTS_ELSEWHERE: Duration = Duration::from_secs(1);
+
+/// As whom clients are counted of whom nobody knows who they are. No client has this address.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+impl Guard {
+    /// Begins an attempt to log in, before the password is checked: see [`LoginAttempt`]. IPv6 counts by /64. Handlers take
+    /// [`AllowedClient::login_attempt`](crate::AllowedClient::login_attempt), which knows the client.
+    ///
+    /// # Errors
+    /// When the client is banned, or attempts under way have taken its last places: the answer to give it, 429 with
+    /// `Retry-After`. In `monitor` mode nobody is refused.
+    pub async fn login_attempt(&self, ip: IpAddr) -> Result<LoginAttempt, Denial> {
+        self.begin(self.visitor(ip)).await
+    }
+
+    /// Counts a failed login, without an attempt begun before.
+    ///
+    /// # Errors
+    /// When the client is banned, by this or before: the answer to give it, 429 with `Retry-After`. In `monitor` mode nobody
+    /// is refused.
+    pub async fn failed_login(&self, ip: IpAddr) -> Result<(), Denial> {
+        self.note_failure(&self.visitor(ip)).await
+    }
+
+    /// Forgets a client's failed logins, without an attempt begun before.
+    pub async fn successful_login(&self, ip: IpAddr) {
+        self.note_success(&self.visitor(ip)).await;
+    }
+
+    /// Bans a client for so long, as failed logins would: it is answered 429. A longer ban stays as it is. Allowlisted
+    /// addresses and trusted proxies are not banned.
+    pub fn ban(&self, ip: IpAddr, length: Duration) {
+        if let Some(client) = self.bannable(ip) {
+            self.0.tracker.ban(client, length, self.0.lookup.now());
+            self.ban_elsewhere(client, length);
+        }
+    }
+
+    /// Lifts a ban.
+    pub fn unban(&self, ip: IpAddr) {
+        let client = ip.to_canonical();
+        self.0.tracker.unban(client);
+        self.unban_elsewhere(client);
+    }
+
+    /// How much longer a client is banned.
+    #[inline]
+    pub(super) fn banned(&self, client: IpAddr) -> Option<Duration> {
+        // Most applications have banned nobody, and the time is not for free.
+        if !self.0.tracker.has_banned() {
+            return None;
+        }
+        self.0.tracker.banned(client, self.0.lookup.now())
+    }
+
+    pub(crate) async fn begin(&self, visitor: Visitor) -> Result<LoginAttempt, Denial> {
+        let Some((tracker, counted_as)) = self.counted(&visitor) else {
+            return Ok(LoginAttempt::new(self.clone(), visitor, None));
+        };
+        let reservation = match tracker.begin(counted_as, self.0.lookup.now()) {
+            Ok(reservation) => Some(reservation),
+            Err(refused) => {
+                visitor.refuse(refused.retry_after)?;
+                None
+            }
+        };
+        let is_counted = reservation.is_some();
+        // Made before the other machines are asked: who hangs up meanwhile has failed.
+        let mut attempt = LoginAttempt::new(self.clone(), visitor, reservation);
+        if let Some(client) = visitor.client.filter(|_| is_counted) {
+            match self.begin_elsewhere(client).await {
+                Some(Attempt::Begun(id)) => attempt.begun_elsewhere(id),
+                Some(Attempt::Refused) => {
+                    attempt.withdraw();
+                    visitor.refuse(self.banned(client).unwrap_or(ATTEMPTS_ELSEWHERE))?;
+                }
+                None => {}
+            }
+        }
+        Ok(attempt)
+    }
+
+    pub(crate) fn withdraw(&self, reservation: Reservation) {
+        self.0.tracker.withdraw(reservation);
+    }
+
+    pub(crate) async fn end_well(&self, visitor: &Visitor, reservation: Reservation) {
+        match visitor.client {
+            Some(client) => {
+                self.0.tracker.succeed(reservation);
+                self.pardon_elsewhere(client).await;
+            }
+            // One of many knew a password, which forgives nothing to the others.
+            None => self.0.nameless.withdraw(reservation),
+        }
+    }
+
+    /// Counts a failure here, and begins to count it elsewhere: both happen even if nobody waits for the answer.
+    pub(crate) fn end_badly(
+        &self,
+        visitor: &Visitor,
+        reservation: Reservation,
+        elsewhere: Option<AttemptId>,
+    ) -> Ending {
+        let tracker = if visitor.is_nameless {
+            &self.0.nameless
+        } else {
+            &self.0.tracker
+        };
+        let failure = tracker.fail(reservation, self.0.lookup.now());
+        self.ending(visitor, failure, elsewhere)
+    }
+
+    pub(crate) async fn note_failure(&self, visitor: &Visitor) -> Result<(), Denial> {
+        let Some((tracker, counted_as)) = self.counted(visitor) else {
+            return Ok(());
+        };
+        let failure = tracker.note_failure(counted_as, self.0.lookup.now());
+        self.ending(visitor, failure, None).answer().await
+    }
+
+    pub(crate) async fn note_success(&self, visitor: &Visitor) {
+        if let Some(client) = visitor.client {
+            self.0.tracker.note_success(client);
+            self.pardon_elsewhere(client).await;
+        }
+    }
+
+    fn ending(&self, visitor: &Visitor, failure: Failure, elsewhere: Option<AttemptId>) -> Ending {
+        let client = visitor.client;
+        Ending {
+            visitor: *visitor,
+            elsewhere: client.and_then(|client| self.fail_elsewhere(client, failure, elsewhere)),
+            here: self.failed(visitor, failure),
+        }
+    }
+
+    /// Where a visitor's failures are counted, and as whom; `None` for those that are never banned.
+    fn counted(&self, visitor: &Visitor) -> Option<(&Tracker, IpAddr)> {
+        match visitor.client {
+            Some(client) => Some((&self.0.tracker, client)),
+            None if visitor.is_nameless => Some((&self.0.nameless, NOBODY)),
+            None => None,
+        }
+    }
+
+    /// The client as failures count it; `None` for those that are never banned.
+    pub(crate) fn bannable(&self, ip: IpAddr) -> Option<IpAddr> {
+        let client = ip.to_canonical();
+        let is_exempt =
+            self.0.allowlist.contains(client) || self.0.resolver.is_trusted_proxy(client);
+        (!is_exempt).then_some(client)
+    }
+
+    fn visitor(&self, ip: IpAddr) -> Visitor {
+        Visitor {
+            client: self.bannable(ip),
+            is_nameless: false,
+            format: Format::Json,
+            mode: self.0.rules.defaults().mode,
+        }
+    }
+
+    fn failed(&self, visitor: &Visitor, failure: Failure) -> Result<(), Denial> {
+        let Some(client) = visitor.client else {
+            return match failure {
+                Failure::Counted { .. } => Ok(()),
+                Failure::Banned { retry_after: wait } => visitor.refuse(wait),
+                Failure::Tripped { ban } => {
+                    tracing::warn!(
+                        target: "ipwhois_guard",
+                        ?ban,
+                        "too many failed logins of clients whose address cannot be determined: they have to wait"
+                    );
+                    visitor.refuse(ban)
+                }
+            };
+        };
+        self.signal(client, Signal::FailedLogin);
+        match failure {
+            Failure::Counted { left } => {
+                tracing::debug!(target: "ipwhois_guard", %client, left, "a login failed");
+                Ok(())
+            }
+            Failure::Banned { retry_after } => visitor.refuse(retry_after),
+            Failure::Tripped { ban } => {
+                self.trip(client, ban);
+                visitor.refuse(ban)
+            }
+        }
+    }
+
+    /// A client has failed too often: the log says so, and the service is told once.
+    #[cold]
+    pub(super) fn trip(&self, client: IpAddr, ban: Duration) {
+        let trip = Trip {
+            client,
+            failures: self.0.max_failures,
+            within: self.0.find_time,
+            ban,
+        };
+        tracing::warn!(
+            target: "ipwhois_guard",
+            %client,
+            failures = trip.failures,
+            within = ?trip.within,
+            ?ban,
+            "banned for failed logins"
+        );
+        if !self.is_reportable(client) {
+            return;
+        }
+        let report = Report::new(lookup_address(client), ThreatType::BruteForce)
+            .with_message(self.0.wording.of(&trip));
+        if let Err(error) = self.enqueue(report) {
+            tracing::warn!(target: "ipwhois_guard", %client, %error, "not reported");
+        }
+    }
+
+    /// Whether the service may be told of an address: not of one's own ones.
+    pub(super) fn is_reportable(&self, client: IpAddr) -> bool {
+        matches!(self.own_word(client), None | Some(Source::Denylist))
+    }
+}
+
+/// What a failure is answered: by what is counted here, or else elsewhere.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Ending {
+    visitor: Visitor,
+    here: Result<(), Denial>,
+    elsewhere: Option<JoinHandle<Option<Duration>>>,
+}
+
+impl Ending {
+    pub(crate) async fn answer(self) -> Result<(), Denial> {
+        self.here?;
+        let Some(elsewhere) = self.elsewhere else {
+            return Ok(());
+        };
+        match elsewhere.await {
+            Ok(Some(ban)) => self.visitor.refuse(ban),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Visitor {
+    fn refuse(&self, retry_after: Duration) -> Result<(), Denial> {
+        if self.mode != Mode::Enforce {
+            return Ok(());
+        }
+        Err(Denial::too_many_attempts(retry_after, self.format))
+    }
+}

@@ -1,0 +1,140 @@
+//! What every implementation of [`SharedTier`] must keep.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use ipwhois_guard_core::shared::{InMemory, SharedTier, suite};
+//!
+//! # async fn test() {
+//! // A fresh place for each promise; each call of what is returned is one more machine at it.
+//! suite::run(|| {
+//!     let place = InMemory::new();
+//!     move || Arc::new(place.another()) as Arc<dyn SharedTier>
+//! })
+//! .await;
+//! # }
+//! ```
+//!
+//! It needs a tokio runtime with its clock, one thread of it is enough, and takes some seconds: what expires is waited
+//! for.
+
+mod attempts;
+mod budget;
+mod hearing;
+mod verdicts;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{SharedError, SharedTier};
+
+type Tier = Arc<dyn SharedTier>;
+
+/// So long something may take that is bound to happen.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A length that is over before the suite loses its patience, and long enough to be used.
+const SHORT: Duration = Duration::from_millis(400);
+/// A length that is not over while the suite runs.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Machines at one place.
+struct Machines<'a>(&'a dyn Fn() -> Tier);
+
+impl Machines<'_> {
+    fn one(&self) -> Tier {
+        (self.0)()
+    }
+
+    fn two(&self) -> [Tier; 2] {
+        [self.one(), self.one()]
+    }
+
+    fn three(&self) -> [Tier; 3] {
+        [self.one(), self.one(), self.one()]
+    }
+}
+
+/// Holds an implementation to the promises of [`SharedTier`]. `fresh` makes an empty place and returns what makes
+/// tiers at it, one for each machine.
+///
+/// # Panics
+///
+/// When a promise is not kept: the message says which.
+pub async fn run<P>(fresh: impl Fn() -> P)
+where
+    P: Fn() -> Arc<dyn SharedTier>,
+{
+    macro_rules! each {
+        ($($module:ident::$promise:ident)*) => {$(
+            let place = fresh();
+            $module::$promise(Machines(&place)).await;
+        )*};
+    }
+    each! {
+        verdicts::one_machine_gets_the_lease
+        verdicts::a_verdict_comes_back_as_it_was
+        verdicts::a_verdict_ends_the_lease_and_is_renewed
+        verdicts::a_verdict_is_forgotten_in_time
+        verdicts::a_lease_runs_out
+        verdicts::a_lease_is_released_by_its_machine_alone
+        budget::no_more_is_spent_than_there_is
+        budget::a_claim_is_spent_as_a_whole_or_not
+        budget::a_ration_lasts_its_span
+        budget::what_is_taken_back_can_be_spent_again
+        budget::what_was_spent_elsewhere_is_added
+        attempts::no_more_attempts_begin_than_there_are_places
+        attempts::one_caller_learns_of_the_last_failure
+        attempts::failures_take_places_until_they_are_cleared
+        attempts::failures_and_attempts_are_forgotten_in_time
+        attempts::a_failure_of_an_unknown_attempt_counts
+        hearing::what_is_listed_reaches_all_machines
+        hearing::bans_reach_all_machines
+        hearing::who_comes_later_hears_of_the_bans_in_force
+    }
+}
+
+/// What a call answers; it must.
+#[track_caller]
+fn answered<T>(answer: Result<T, SharedError>, call: &str) -> T {
+    match answer {
+        Ok(value) => value,
+        Err(error) => panic!("{call} failed: {error:?}"),
+    }
+}
+
+/// Asks again until the answer is there.
+async fn until<T, F>(promise: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{promise}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Starts a hundred calls at once, spread over the machines.
+async fn hundred<T, F>(machines: &[Tier], call: impl Fn(Tier) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let calls: Vec<_> = machines
+        .iter()
+        .cycle()
+        .take(100)
+        .map(|machine| tokio::spawn(call(Arc::clone(machine))))
+        .collect();
+    let mut answers = Vec::new();
+    for call in calls {
+        match call.await {
+            Ok(answer) => answers.push(answer),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+    answers
+}

@@ -1,0 +1,146 @@
+//! A shared tier with troubles of one's choice.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{
+    Announcement, Attempt, AttemptId, AttemptLimits, Claim, Seen, SharedError, SharedFuture,
+    SharedTier, SharedVerdict, Spent,
+};
+
+/// What is wrong with a [`Troubled`] tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// It fails at once.
+    Away,
+    /// It never answers, and nothing of what it is told has an effect.
+    Silent,
+    /// It answers, and nobody can read it.
+    Unreadable,
+}
+
+/// A tier that fails as it is told to: for tests of what is around it. Clones share their trouble.
+#[derive(Clone, Debug)]
+pub struct Troubled<T> {
+    tier: T,
+    trouble: Arc<watch::Sender<Trouble>>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl<T> Troubled<T> {
+    /// Without any trouble yet.
+    pub fn new(tier: T) -> Self {
+        Self {
+            tier,
+            trouble: Arc::new(watch::Sender::new(Trouble::None)),
+            calls: Arc::default(),
+        }
+    }
+
+    /// From now on. A connection that listens is lost with any trouble.
+    pub fn behave(&self, trouble: Trouble) {
+        self.trouble.send_replace(trouble);
+    }
+
+    /// How many calls were made, listening not counted.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn call<'a, R: Send + 'a>(
+        &self,
+        answer: impl FnOnce() -> SharedFuture<'a, R>,
+    ) -> SharedFuture<'a, R> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        match *self.trouble.borrow() {
+            Trouble::None => answer(),
+            Trouble::Silent => Box::pin(std::future::pending()),
+            trouble => Box::pin(std::future::ready(Err(error(trouble)))),
+        }
+    }
+}
+
+fn error(trouble: Trouble) -> SharedError {
+    match trouble {
+        Trouble::Unreadable => SharedError::Unreadable {
+            reason: "a list where a number should be".to_owned(),
+        },
+        _ => SharedError::Away {
+            source: "the connection is gone".into(),
+        },
+    }
+}
+
+impl<T: SharedTier> SharedTier for Troubled<T> {
+    fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen> {
+        self.call(|| self.tier.look(ip, lease))
+    }
+
+    fn learn(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) -> SharedFuture<'_, ()> {
+        self.call(|| self.tier.learn(ip, verdict, keep))
+    }
+
+    fn release(&self, ip: IpAddr) -> SharedFuture<'_, ()> {
+        self.call(|| self.tier.release(ip))
+    }
+
+    fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
+        self.call(|| self.tier.spend(claim))
+    }
+
+    fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()> {
+        self.call(|| self.tier.unspend(claim))
+    }
+
+    fn add_spent(&self, day: u64, checks: u32) -> SharedFuture<'_, u32> {
+        self.call(|| self.tier.add_spent(day, checks))
+    }
+
+    fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {
+        self.call(|| self.tier.begin_attempt(client, limits))
+    }
+
+    fn fail_attempt(
+        &self,
+        client: IpAddr,
+        attempt: AttemptId,
+        limits: AttemptLimits,
+    ) -> SharedFuture<'_, u32> {
+        self.call(|| self.tier.fail_attempt(client, attempt, limits))
+    }
+
+    fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()> {
+        self.call(|| self.tier.clear_failures(client))
+    }
+
+    fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
+        self.call(|| self.tier.ban(client, length))
+    }
+
+    fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()> {
+        self.call(|| self.tier.unban(client))
+    }
+
+    fn listen<'a>(
+        &'a self,
+        hear: &'a (dyn Fn(Announcement) + Send + Sync),
+    ) -> SharedFuture<'a, ()> {
+        Box::pin(async move {
+            let mut trouble = self.trouble.subscribe();
+            tokio::select! {
+                lost = self.tier.listen(hear) => lost,
+                // The sender lives as long as this one.
+                Ok(trouble) = trouble.wait_for(|trouble| *trouble != Trouble::None) => {
+                    Err(error(*trouble))
+                }
+            }
+        })
+    }
+}

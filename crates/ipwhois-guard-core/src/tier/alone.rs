@@ -1,0 +1,106 @@
+//! What a machine may spend while the tier is away, and what it owes the tier afterwards.
+
+/// A machine alone may spend this part of what was left when the tier went away, and one check at least. So ten machines
+/// without a tier stay within the day's limit. Machines that still reach it do not know of these checks until they are told:
+/// the day can have so many too many.
+const PART: u32 = 10;
+
+#[derive(Debug, Default)]
+pub(super) struct Alone {
+    /// Days since 1970.
+    day: u64,
+    /// What may be spent in this outage; `None` while the tier is there.
+    share: Option<u32>,
+    /// What was spent in this outage.
+    spent: u32,
+    /// What was spent in this day and the tier does not know yet.
+    owed: u32,
+}
+
+impl Alone {
+    /// Spends one check, if the share has room; `left` of the day with this one.
+    pub(super) fn spend(&mut self, day: u64, left: u32) -> bool {
+        if self.day != day {
+            // The day that is over has no use for its count.
+            *self = Self {
+                day,
+                ..Self::default()
+            };
+        }
+        let share = *self.share.get_or_insert((left / PART).max(1));
+        let room = self.spent < share;
+        if room {
+            self.spent += 1;
+            self.owed += 1;
+        }
+        room
+    }
+
+    /// The check was never sent.
+    pub(super) fn unspend(&mut self, day: u64) {
+        if self.day == day && self.owed > 0 {
+            self.owed -= 1;
+            self.spent = self.spent.saturating_sub(1);
+        }
+    }
+
+    /// The tier is back.
+    pub(super) fn end(&mut self) {
+        self.share = None;
+        self.spent = 0;
+    }
+
+    /// What to tell the tier, and for which day. It is owed no longer: see [`owe`](Self::owe).
+    pub(super) fn settle(&mut self) -> Option<(u64, u32)> {
+        let owed = std::mem::take(&mut self.owed);
+        (owed > 0).then_some((self.day, owed))
+    }
+
+    /// The tier could not be told.
+    pub(super) fn owe(&mut self, day: u64, checks: u32) {
+        if self.day == day {
+            self.owed = self.owed.saturating_add(checks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_worth_a_tenth_of_what_was_left_when_it_began() {
+        for (left, expected) in [(50, 5), (59, 5), (9, 1), (1, 1), (1_000, 100)] {
+            let mut alone = Alone::default();
+            let spent = (0..left).take_while(|n| alone.spend(1, left - n)).count();
+            assert_eq!(spent, expected, "of {left}");
+            assert_eq!(alone.settle(), Some((1, expected as u32)));
+            assert_eq!(alone.settle(), None, "told once");
+            assert!(!alone.spend(1, left), "what is told is not given back");
+        }
+    }
+
+    #[test]
+    fn another_outage_has_a_share_of_its_own_and_another_day_owes_nothing() {
+        let mut alone = Alone::default();
+        assert!(alone.spend(1, 1));
+        assert!(!alone.spend(1, 1));
+        alone.end();
+        assert!(alone.spend(1, 1));
+        assert!(alone.spend(2, 50));
+        assert_eq!(alone.settle(), Some((2, 1)));
+        alone.owe(1, 7);
+        assert_eq!(alone.settle(), None);
+        alone.owe(2, 7);
+        assert_eq!(alone.settle(), Some((2, 7)));
+    }
+
+    #[test]
+    fn a_check_that_was_not_sent_is_not_owed() {
+        let mut alone = Alone::default();
+        assert!(alone.spend(1, 1));
+        alone.unspend(1);
+        assert_eq!(alone.settle(), None);
+        assert!(alone.spend(1, 1));
+    }
+}

@@ -1,0 +1,115 @@
+//! Checks in the count of all machines, or in this one's while it is alone.
+
+use std::sync::Arc;
+
+use super::Tier;
+use crate::shared::{Claim, Spent};
+
+/// A check that was counted: by the tier, or alone. Dropped before it was [`sent`](Self::sent), it is taken back.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Share {
+    tier: Arc<Tier>,
+    claim: Claim,
+    /// How many the day has by the tier's count; `None` when the check was counted alone.
+    pub(crate) spent: Option<u32>,
+    sent: bool,
+}
+
+/// The check may not be spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unspent {
+    /// The day has no room, by the tier's count, or this machine's share is used up.
+    NoBudget {
+        spent: Option<u32>,
+    },
+    Rationed,
+}
+
+impl Tier {
+    /// Spends a check, with `left` of them left by this machine's count, this one included.
+    pub(crate) async fn spend(self: &Arc<Self>, claim: Claim, left: u32) -> Result<Share, Unspent> {
+        let counted = if self.is_there() && self.settle().await.is_ok() {
+            let call = self.is_there().then(|| self.shared.spend(&claim));
+            self.answer(call).await
+        } else {
+            None
+        };
+        let spent = match counted {
+            Some(Spent::Yes { spent }) => Some(spent),
+            Some(Spent::NoBudget { spent }) => {
+                let spent = Some(spent);
+                return Err(Unspent::NoBudget { spent });
+            }
+            Some(Spent::Rationed) => return Err(Unspent::Rationed),
+            None => return self.spend_alone(claim, left),
+        };
+        self.state().alone.end();
+        Ok(self.share(claim, spent))
+    }
+
+    /// The same when the tier has just failed to answer something else.
+    pub(crate) fn spend_alone(self: &Arc<Self>, claim: Claim, left: u32) -> Result<Share, Unspent> {
+        if self.state().alone.spend(claim.day, left) {
+            Ok(self.share(claim, None))
+        } else {
+            Err(Unspent::NoBudget { spent: None })
+        }
+    }
+
+    fn share(self: &Arc<Self>, claim: Claim, spent: Option<u32>) -> Share {
+        Share {
+            tier: Arc::clone(self),
+            claim,
+            spent,
+            sent: false,
+        }
+    }
+
+    /// Adds what was spent alone; answers the day and what it has then, if there was anything to add.
+    pub(super) async fn settle(&self) -> Result<Option<(u64, u32)>, ()> {
+        let owed = {
+            let mut state = self.state();
+            state.alone.settle()
+        };
+        let Some((day, checks)) = owed else {
+            return Ok(None);
+        };
+        match self.deadline(self.shared.add_spent(day, checks)).await {
+            Some(spent) => Ok(Some((day, spent))),
+            None => {
+                self.state().alone.owe(day, checks);
+                Err(())
+            }
+        }
+    }
+}
+
+impl Share {
+    /// The check goes out: it is spent.
+    pub(crate) fn sent(&mut self) {
+        self.sent = true;
+    }
+
+    /// It did not get through after all.
+    pub(crate) fn unsent(&mut self) {
+        self.sent = false;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.sent {
+            return;
+        }
+        if self.spent.is_none() {
+            self.tier.state().alone.unspend(self.claim.day);
+            return;
+        }
+        let claim = self.claim.clone();
+        self.tier.background(|tier| async move {
+            let call = tier.is_there().then(|| tier.shared.unspend(&claim));
+            tier.answer(call).await;
+        });
+    }
+}

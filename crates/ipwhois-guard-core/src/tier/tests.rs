@@ -1,0 +1,191 @@
+use super::*;
+use crate::clock::{Clock, ManualClock};
+use crate::shared::{Claim, InMemory, Trouble, Troubled};
+use crate::state::Journal;
+
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(26, 0, 0, 1));
+const LEASE: Duration = Duration::from_secs(4);
+
+struct Bench {
+    tier: Arc<Tier>,
+    troubled: Troubled<InMemory>,
+    purse: Purse,
+}
+
+fn bench() -> Bench {
+    let troubled = Troubled::new(InMemory::new());
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+    let journal = Arc::new(Journal::new(None, Arc::clone(&clock)));
+    Bench {
+        tier: Arc::new(Tier::new(Arc::new(troubled.clone()), Handle::current())),
+        troubled,
+        purse: Purse::new(50, clock, journal),
+    }
+}
+
+impl Bench {
+    async fn fail_until_it_opens(&self, trouble: Trouble) {
+        self.troubled.behave(trouble);
+        for _ in 0..3 {
+            assert!(self.tier.is_there());
+            assert_eq!(self.tier.look(CLIENT, LEASE).await, None);
+        }
+        assert!(!self.tier.is_there());
+    }
+
+    fn claim(&self) -> Claim {
+        Claim {
+            day: self.purse.today(),
+            below: 50,
+            rations: Vec::new(),
+        }
+    }
+
+    async fn spend(&self, left: u32) -> Result<Option<u32>, Unspent> {
+        let mut share = self.tier.spend(self.claim(), left).await?;
+        share.sent();
+        Ok(share.spent)
+    }
+
+    /// Keeps the tier until it is there, and answers how long that took.
+    async fn keep_until_there(&self) -> Duration {
+        let since = Instant::now();
+        let there = async {
+            while !self.tier.is_there() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = self.tier.keep(&self.purse) => {}
+            () = there => {}
+        }
+        since.elapsed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_silent_tier_waits_50_ms_and_the_fourth_does_not_wait() {
+    let bench = bench();
+    bench.troubled.behave(Trouble::Silent);
+    for expected in [50, 50, 50, 0, 0] {
+        let since = Instant::now();
+        assert_eq!(bench.tier.look(CLIENT, LEASE).await, None);
+        let waited = since.elapsed().as_millis();
+        assert!((expected..=expected + 1).contains(&waited), "{waited} ms");
+    }
+    assert_eq!(bench.troubled.calls(), 3);
+    assert_eq!(bench.tier.status().1, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_after_a_second_finds_it_back() {
+    let bench = bench();
+    bench.fail_until_it_opens(Trouble::Away).await;
+    let (error, _) = bench.tier.status();
+    assert!(error.is_some_and(|error| error.contains("cannot be reached")));
+    bench.troubled.behave(Trouble::None);
+    let away = bench.keep_until_there().await.as_millis();
+    assert!((1_000..1_010).contains(&away), "{away} ms");
+    assert_eq!(bench.tier.status(), (None, 3));
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_opens_nothing() {
+    let bench = bench();
+    bench.troubled.behave(Trouble::Unreadable);
+    for _ in 0..10 {
+        assert_eq!(bench.tier.look(CLIENT, LEASE).await, None);
+    }
+    assert!(bench.tier.is_there());
+    let (error, failures) = bench.tier.status();
+    assert!(error.is_some_and(|error| error.contains("a list where a number should be")));
+    assert_eq!(failures, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_spent_alone_is_added_before_anybody_spends_again() {
+    let bench = bench();
+    assert_eq!(bench.spend(50).await, Ok(Some(1)));
+    bench.fail_until_it_opens(Trouble::Away).await;
+    for _ in 0..4 {
+        assert_eq!(bench.spend(49).await, Ok(None));
+    }
+    let used_up = Err(Unspent::NoBudget { spent: None });
+    assert_eq!(bench.spend(45).await, used_up);
+    bench.troubled.behave(Trouble::None);
+    bench.keep_until_there().await;
+    assert_eq!(bench.purse.spent_today(), 5, "believed");
+    assert_eq!(bench.spend(45).await, Ok(Some(6)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_has_forgotten_the_day_is_told() {
+    let bench = bench();
+    assert_eq!(bench.spend(50).await, Ok(Some(1)));
+    bench.purse.adopt(bench.purse.today(), 20);
+    bench.fail_until_it_opens(Trouble::Away).await;
+    assert_eq!(bench.spend(30).await, Ok(None));
+    bench.purse.adopt(bench.purse.today(), 21);
+    bench.troubled.behave(Trouble::None);
+    bench.keep_until_there().await;
+    assert_eq!(bench.spend(29).await, Ok(Some(22)));
+}
+
+#[tokio::test]
+async fn a_failure_that_opens_nothing_is_settled_by_the_next_check() {
+    let bench = bench();
+    bench.troubled.behave(Trouble::Unreadable);
+    assert_eq!(bench.spend(50).await, Ok(None));
+    bench.troubled.behave(Trouble::None);
+    assert_eq!(bench.spend(49).await, Ok(Some(2)));
+    assert_eq!(bench.spend(48).await, Ok(Some(3)));
+}
+
+#[tokio::test]
+async fn a_check_that_was_not_sent_is_taken_back() {
+    let bench = bench();
+    let share = bench.tier.spend(bench.claim(), 50).await.unwrap();
+    assert_eq!(share.spent, Some(1));
+    drop(share);
+    tokio::task::yield_now().await;
+    assert_eq!(bench.spend(50).await, Ok(Some(1)));
+}
+
+#[tokio::test]
+async fn a_lease_that_is_dropped_lets_another_machine_try() {
+    let bench = bench();
+    let other = bench.tier.shared.look(CLIENT, LEASE).await.unwrap();
+    assert_eq!(other, Seen::Leased);
+    assert_eq!(bench.tier.look(CLIENT, LEASE).await, Some(Seen::Awaited));
+    drop(Lease::new(Arc::clone(&bench.tier), CLIENT));
+    tokio::task::yield_now().await;
+    assert_eq!(bench.tier.look(CLIENT, LEASE).await, Some(Seen::Leased));
+    Lease::new(Arc::clone(&bench.tier), CLIENT).ended();
+    tokio::task::yield_now().await;
+    assert_eq!(bench.tier.look(CLIENT, LEASE).await, Some(Seen::Awaited));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_is_taken_up_again_and_brings_the_bans_in_force() {
+    let bench = bench();
+    bench.troubled.behave(Trouble::Away);
+    let heard = Mutex::new(Vec::new());
+    let hear = |announcement| heard.lock().unwrap().push(announcement);
+    let script = async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        // At once, after 100 ms, and 200 ms after that.
+        assert_eq!(bench.tier.status().1, 2);
+        bench.troubled.behave(Trouble::None);
+        bench.tier.ban(CLIENT, LEASE).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    tokio::select! {
+        () = bench.tier.listen(hear) => {}
+        () = script => {}
+    }
+    let heard = heard.lock().unwrap();
+    assert!(
+        matches!(heard[..], [Announcement::Banned { client: CLIENT, .. }]),
+        "{heard:?}"
+    );
+}

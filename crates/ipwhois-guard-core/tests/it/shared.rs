@@ -1,0 +1,496 @@
+//! Several guards that work together through a shared tier.
+
+use std::time::{Instant, SystemTime};
+
+use ipwhois_guard_core::shared::{InMemory, Seen, SharedTier, SharedVerdict, Trouble, Troubled};
+use ipwhois_guard_core::{ApiError, CheckFuture, CheckService, Reputation};
+
+use super::budget::Blacklist;
+use super::*;
+
+const BUDGET: u32 = 50;
+const NO_BUDGET: Source = Source::Unverified(Unverified::NoBudget);
+
+/// A service that takes its time.
+#[derive(Clone, Debug)]
+struct Slow(Blacklist);
+
+impl CheckService for Slow {
+    fn check(&self, ip: IpAddr) -> CheckFuture<'_> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            self.0.check(ip).await
+        })
+    }
+}
+
+/// A service that is down.
+#[derive(Debug)]
+struct Down;
+
+impl CheckService for Down {
+    fn check(&self, _: IpAddr) -> CheckFuture<'_> {
+        Box::pin(std::future::ready(Err(ApiError::Status { status: 500 })))
+    }
+}
+
+fn machine(tier: impl SharedTier, service: impl CheckService, budget: u32) -> Guard {
+    let guard = Guard::builder()
+        .service(service)
+        .shared(tier)
+        .feed_url("")
+        .clock(ManualClock::new())
+        .daily_budget(budget)
+        .max_wait(PATIENCE)
+        .build()
+        .expect("the settings are right");
+    block_on(guard.ready());
+    guard
+}
+
+fn machines<const N: usize>(tier: &InMemory, service: &(impl CheckService + Clone)) -> [Guard; N] {
+    std::array::from_fn(|_| machine(tier.another(), service.clone(), BUDGET))
+}
+
+fn nth(n: u32) -> IpAddr {
+    Ipv4Addr::from_bits(0x1a00_0001 + (n << 8)).into()
+}
+
+fn source(guard: &Guard, ip: IpAddr) -> Source {
+    block_on(guard.check(ip)).source()
+}
+
+fn is_banned(guard: &Guard, ip: IpAddr) -> bool {
+    source(guard, ip) == Source::Banned
+}
+
+fn fail(guard: &Guard, ip: IpAddr) -> Option<u16> {
+    let denial = block_on(guard.failed_login(ip)).err();
+    denial.map(|denial| denial.status())
+}
+
+/// What happens in the background happens soon.
+#[track_caller]
+fn until(happens: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !happens() {
+        assert!(since.elapsed() < PATIENCE, "it did not happen");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whatever each machine can hear, it hears from now on.
+fn until_all_hear(tier: &InMemory, guards: &[Guard]) {
+    let sentinel = IpAddr::V4(Ipv4Addr::new(26, 255, 0, 1));
+    block_on(tier.ban(sentinel, PATIENCE)).expect("never away");
+    until(|| guards.iter().all(|guard| is_banned(guard, sentinel)));
+}
+
+#[test]
+fn one_check_is_made_for_a_client_that_five_machines_see_at_once() {
+    let blacklist = Blacklist::of([LISTED]);
+    let guards = machines::<5>(&InMemory::new(), &Slow(blacklist.clone()));
+    let head = Head {
+        path: "/",
+        peer: Peer::Ip(LISTED),
+        forwarded_for: None,
+    };
+    let steps: Vec<Step> = guards
+        .iter()
+        .flat_map(|guard| [guard.decide(&head), guard.decide(&head)])
+        .collect();
+    let sources: Vec<Source> = steps
+        .into_iter()
+        .map(|step| {
+            let decision = block_on(step.decision());
+            assert_eq!(decision.denial().map(Denial::status), Some(403));
+            decision.verdict().source()
+        })
+        .collect();
+    assert_eq!(blacklist.checks(), 1);
+    let from = |source| sources.iter().filter(|from| **from == source).count();
+    // Those who wait have it from the tier, or have heard of it.
+    assert_eq!(from(Source::Api), 2, "{sources:?}");
+    assert_eq!(from(Source::Shared) + from(Source::Cache), 8);
+    for guard in &guards {
+        assert_eq!(source(guard, LISTED), Source::Cache);
+    }
+}
+
+#[test]
+fn a_verdict_keeps_its_age_on_the_way_to_another_machine() {
+    let tier = InMemory::new();
+    let blacklist = Blacklist::of([]);
+    let guard = machine(tier.another(), blacklist.clone(), BUDGET);
+    let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    let of_age = |ip, seconds| {
+        let verdict = SharedVerdict {
+            reputation: Reputation {
+                listed: false,
+                confidence: 0,
+                threat_type: None,
+            },
+            verified: epoch - Duration::from_secs(seconds),
+        };
+        block_on(tier.learn(ip, verdict, PATIENCE)).expect("never away");
+    };
+    of_age(nth(1), 3_599);
+    assert_eq!(source(&guard, nth(1)), Source::Shared);
+    assert_eq!(source(&guard, nth(1)), Source::Cache);
+    assert_eq!(blacklist.checks(), 0);
+    assert_eq!(guard.stats().checks_today, 0, "nothing is paid for it");
+    // A stale one is used, and refreshed by the service: the tier has nothing better.
+    of_age(nth(2), 3_601);
+    assert_eq!(source(&guard, nth(2)), Source::Stale);
+    assert_eq!(source(&guard, nth(2)), Source::Stale);
+    until(|| source(&guard, nth(2)) == Source::Cache);
+    assert_eq!(blacklist.asked(), [nth(2)]);
+    of_age(nth(3), 30 * 24 * 3_600);
+    assert_eq!(source(&guard, nth(3)), Source::Api);
+}
+
+#[test]
+fn when_the_machine_that_asks_dies_another_one_asks() {
+    let tier = InMemory::new();
+    let blacklist = Blacklist::of([]);
+    let guard = machine(tier.another(), blacklist.clone(), BUDGET);
+    let lease = Duration::from_millis(150);
+    let seen = block_on(tier.another().look(CLEAN, lease)).expect("never away");
+    assert_eq!(seen, Seen::Leased);
+    let since = Instant::now();
+    assert_eq!(source(&guard, CLEAN), Source::Api);
+    assert!(since.elapsed() >= lease / 2, "it waited");
+}
+
+#[test]
+fn who_waits_for_another_machine_waits_as_long_as_for_the_service() {
+    let tier = InMemory::new();
+    let blacklist = Blacklist::of([]);
+    let guard = Guard::builder()
+        .service(blacklist.clone())
+        .shared(tier.another())
+        .feed_url("")
+        .max_wait(Duration::from_millis(30))
+        .build()
+        .unwrap();
+    let other = tier.another();
+    block_on(other.look(CLEAN, PATIENCE)).expect("never away");
+    let timed_out = Source::Unverified(Unverified::TimedOut);
+    assert_eq!(source(&guard, CLEAN), timed_out);
+    assert_eq!(source(&guard, CLEAN), timed_out, "at once");
+    let verdict = SharedVerdict {
+        reputation: Reputation {
+            listed: false,
+            confidence: 0,
+            threat_type: None,
+        },
+        verified: SystemTime::now(),
+    };
+    block_on(other.learn(CLEAN, verdict, PATIENCE)).expect("never away");
+    until(|| source(&guard, CLEAN) == Source::Cache);
+    assert_eq!(blacklist.checks(), 0);
+}
+
+#[test]
+fn when_the_machine_that_asks_gets_no_answer_another_one_asks() {
+    let tier = InMemory::new();
+    let blacklist = Blacklist::of([]);
+    let failed = Source::Unverified(Unverified::CallFailed);
+    assert_eq!(
+        source(&machine(tier.another(), Down, BUDGET), CLEAN),
+        failed
+    );
+    let guard = machine(tier.another(), blacklist, BUDGET);
+    let since = Instant::now();
+    assert_eq!(source(&guard, CLEAN), Source::Api);
+    // The lease is one of seconds.
+    assert!(since.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_listed_verdict_replaces_the_clean_one_of_the_other_machines_at_once() {
+    let tier = InMemory::new();
+    let guards = machines::<3>(&tier, &Blacklist::of([]));
+    until_all_hear(&tier, &guards);
+    for guard in &guards {
+        assert!(block_on(guard.check(CLEAN)).is_allowed());
+    }
+    let verdict = SharedVerdict {
+        reputation: Reputation {
+            listed: true,
+            confidence: 95,
+            threat_type: None,
+        },
+        // By a clock that is late.
+        verified: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 - 20),
+    };
+    block_on(tier.learn(CLEAN, verdict, PATIENCE)).expect("never away");
+    for guard in &guards {
+        until(|| !block_on(guard.check(CLEAN)).is_allowed());
+        assert_eq!(source(guard, CLEAN), Source::Cache);
+    }
+}
+
+#[test]
+fn five_guesses_spread_over_five_machines_trip_and_are_reported_once() {
+    let service = service();
+    let tier = InMemory::new();
+    let guards: [Guard; 5] =
+        std::array::from_fn(|_| builder(&service).shared(tier.another()).build().unwrap());
+    until_all_hear(&tier, &guards);
+    for guard in &guards[..4] {
+        assert_eq!(fail(guard, CLEAN), None);
+    }
+    assert_eq!(fail(&guards[4], CLEAN), Some(429));
+    for guard in &guards {
+        until(|| is_banned(guard, CLEAN));
+    }
+    assert!(service.wait_for_reports(1, PATIENCE));
+    for guard in &guards {
+        assert_eq!(block_on(guard.shutdown(PATIENCE)), 0);
+    }
+    assert_eq!(service.reports().len(), 1);
+}
+
+#[test]
+fn of_a_hundred_guesses_at_once_on_five_machines_five_reach_the_password_check() {
+    let tier = InMemory::new();
+    let guards = machines::<5>(&tier, &Blacklist::of([]));
+    until_all_hear(&tier, &guards);
+    let begun: Vec<_> = (0..100)
+        .filter_map(|n| block_on(guards[n % 5].login_attempt(CLEAN)).ok())
+        .collect();
+    assert_eq!(begun.len(), 5);
+    let failed = begun.into_iter().map(|attempt| block_on(attempt.failed()));
+    let refused = failed.filter(Result::is_err).count();
+    assert_eq!(refused, 1);
+    for guard in &guards {
+        until(|| is_banned(guard, CLEAN));
+    }
+}
+
+#[test]
+fn an_attempt_that_is_dropped_counts_as_failed_on_all_machines() {
+    let tier = InMemory::new();
+    let guards = machines::<5>(&tier, &Blacklist::of([]));
+    until_all_hear(&tier, &guards);
+    for guard in &guards {
+        drop(block_on(guard.login_attempt(CLEAN)).expect("a place is left"));
+    }
+    for guard in &guards {
+        until(|| is_banned(guard, CLEAN));
+    }
+}
+
+#[test]
+fn a_refused_guess_costs_the_client_nothing_on_this_machine() {
+    let tier = InMemory::new();
+    let [one, other] = machines::<2>(&tier, &Blacklist::of([]));
+    let under_way: Vec<_> = (0..5)
+        .map(|_| block_on(one.login_attempt(CLEAN)).expect("a place is left"))
+        .collect();
+    for _ in 0..10 {
+        assert!(block_on(other.login_attempt(CLEAN)).is_err());
+    }
+    assert_eq!(other.stats().tracked_clients, 0);
+    for attempt in under_way {
+        block_on(attempt.succeeded());
+    }
+    assert!(block_on(other.login_attempt(CLEAN)).is_ok());
+}
+
+#[test]
+fn a_success_on_one_machine_forgets_the_failures_in_the_common_count() {
+    let guards = machines::<2>(&InMemory::new(), &Blacklist::of([]));
+    for _ in 0..3 {
+        for guard in &guards {
+            assert_eq!(fail(guard, CLEAN), None);
+            assert_eq!(fail(guard, CLEAN), None);
+        }
+        for guard in &guards {
+            block_on(guard.successful_login(CLEAN));
+        }
+    }
+}
+
+#[test]
+fn a_ban_on_one_machine_refuses_on_all_and_so_does_its_end() {
+    let tier = InMemory::new();
+    let guards = machines::<3>(&tier, &Blacklist::of([]));
+    until_all_hear(&tier, &guards);
+    let in_a_64 = "3ffe:1:2:3::9".parse().unwrap();
+    for ip in [CLEAN, in_a_64] {
+        guards[0].ban(ip, Duration::from_secs(60));
+        for guard in &guards {
+            until(|| is_banned(guard, ip));
+        }
+    }
+    // One that has just started hears of it as well.
+    let late = machine(tier.another(), Blacklist::of([]), BUDGET);
+    until(|| is_banned(&late, CLEAN));
+    guards[1].unban(CLEAN);
+    for guard in &guards {
+        until(|| !is_banned(guard, CLEAN));
+    }
+}
+
+#[test]
+fn ones_own_addresses_are_not_banned_on_another_machines_word() {
+    let tier = InMemory::new();
+    let careful = Guard::builder()
+        .shared(tier.another())
+        .feed_url("")
+        .trusted_proxies(["26.0.0.1"])
+        .build()
+        .unwrap();
+    let guards = [careful, machine(tier.another(), Blacklist::of([]), BUDGET)];
+    guards[1].ban(CLEAN, PATIENCE);
+    until_all_hear(&tier, &guards);
+    assert_eq!(source(&guards[0], CLEAN), Source::TrustedProxy);
+}
+
+#[test]
+fn five_machines_never_spend_more_than_the_day_has() {
+    let blacklist = Blacklist::of([]);
+    let guards = machines::<5>(&InMemory::new(), &blacklist);
+    std::thread::scope(|scope| {
+        for (m, guard) in guards.iter().enumerate() {
+            scope.spawn(move || {
+                for n in 0..30 {
+                    let source = source(guard, nth(m as u32 * 1_000 + n));
+                    assert!(matches!(source, Source::Api | NO_BUDGET), "{source}");
+                }
+            });
+        }
+    });
+    assert_eq!(blacklist.checks(), BUDGET as usize);
+    for guard in &guards {
+        // Who was through early knows it when it asks again.
+        assert_eq!(source(guard, nth(9_999)), NO_BUDGET);
+        assert_eq!(guard.stats().checks_left, 0);
+        assert_eq!(guard.stats().checks_today, BUDGET);
+    }
+}
+
+#[test]
+fn what_a_machine_knows_from_before_counts_for_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |tier: &InMemory| {
+        let guard = Guard::builder()
+            .service(Blacklist::of([]))
+            .shared(tier.another())
+            .feed_url("")
+            .clock(ManualClock::new())
+            .daily_budget(BUDGET)
+            .state_dir(folder.path())
+            .max_wait(PATIENCE)
+            .build()
+            .unwrap();
+        block_on(guard.ready());
+        guard
+    };
+    let guard = start(&InMemory::new());
+    for n in 0..7 {
+        assert_eq!(source(&guard, nth(n)), Source::Api);
+    }
+    drop(guard);
+    // A place that knows nothing of it.
+    let tier = InMemory::new();
+    assert_eq!(start(&tier).stats().checks_today, 7);
+    let other = machine(tier.another(), Blacklist::of([]), BUDGET);
+    assert_eq!(other.stats().checks_today, 7);
+}
+
+#[test]
+fn a_network_has_one_share_on_all_machines_together() {
+    let blacklist = Blacklist::of([]);
+    let tier = InMemory::new();
+    let guards: [Guard; 5] =
+        std::array::from_fn(|_| machine(tier.another(), blacklist.clone(), 1_000));
+    for n in 0..40_u8 {
+        let head = Head {
+            path: "/.env",
+            peer: Peer::Ip([26, 1, 1, n].into()),
+            forwarded_for: None,
+        };
+        let _ = block_on(guards[usize::from(n) % 5].decide(&head).decision());
+    }
+    assert_eq!(blacklist.checks(), 8);
+}
+
+#[test]
+fn a_tier_in_trouble_fails_no_request_and_no_login() {
+    for trouble in [Trouble::Away, Trouble::Silent, Trouble::Unreadable] {
+        let tier = Troubled::new(InMemory::new());
+        tier.behave(trouble);
+        let guard = machine(tier.clone(), Blacklist::of([LISTED]), 10_000);
+        for n in 0..20 {
+            assert_eq!(source(&guard, nth(n)), Source::Api, "{trouble:?}");
+        }
+        assert!(!block_on(guard.check(LISTED)).is_allowed());
+        for _ in 0..4 {
+            assert_eq!(fail(&guard, CLEAN), None, "{trouble:?}");
+        }
+        assert_eq!(fail(&guard, CLEAN), Some(429), "{trouble:?}");
+        let stats = guard.stats();
+        assert!(stats.shared_error.is_some(), "{trouble:?}");
+        assert!(stats.shared_failures >= 3, "{trouble:?}");
+        // Whatever answers is asked, whatever does not is left alone but for a probe.
+        let asked = tier.calls();
+        assert_eq!(asked > 10, trouble == Trouble::Unreadable, "{asked}");
+    }
+}
+
+#[test]
+fn while_the_tier_is_away_a_tenth_may_be_spent_and_is_added_afterwards() {
+    let memory = InMemory::new();
+    let tier = Troubled::new(memory.another());
+    let blacklist = Blacklist::of([]);
+    let guard = machine(tier.clone(), blacklist.clone(), BUDGET);
+    tier.behave(Trouble::Away);
+    for n in 0..20 {
+        let expected = if n < 5 { Source::Api } else { NO_BUDGET };
+        assert_eq!(source(&guard, nth(n)), expected);
+    }
+    assert_eq!(blacklist.checks(), 5);
+    tier.behave(Trouble::None);
+    until(|| guard.stats().shared_error.is_none());
+    let other = machine(memory.another(), blacklist, BUDGET);
+    assert_eq!(source(&other, nth(100)), Source::Api);
+    assert_eq!(other.stats().checks_today, 6);
+    assert_eq!(source(&guard, nth(101)), Source::Api);
+    assert_eq!(guard.stats().checks_today, 7);
+}
+
+#[test]
+fn a_decision_from_memory_asks_no_tier_and_allocates_nothing() {
+    let tier = Troubled::new(InMemory::new());
+    let guard = machine(tier.clone(), Blacklist::of([]), BUDGET);
+    assert_eq!(source(&guard, CLEAN), Source::Api);
+    block_on(guard.settled());
+    // The day's count at the start, a look, a check, and what was learnt.
+    until(|| tier.calls() == 4);
+    let head = Head {
+        path: "/",
+        peer: Peer::Ip(CLEAN),
+        forwarded_for: None,
+    };
+    let decide = || match guard.decide(&head) {
+        Step::Decided(decision) => assert!(decision.denial().is_none()),
+        Step::Asking(_) => panic!("no question is open"),
+    };
+    decide();
+    assert_eq!(allocation_counter::measure(decide).count_total, 0);
+    assert_eq!(tier.calls(), 4);
+}
+
+#[test]
+fn who_listens_does_not_keep_a_guard_alive() {
+    let service = service();
+    let tier = InMemory::new();
+    let guard = builder(&service).shared(tier.another()).build().unwrap();
+    until_all_hear(&tier, std::slice::from_ref(&guard));
+    assert_eq!(source(&guard, LISTED), Source::Api);
+    drop(guard);
+    assert!(service.wait_for_connections_to_fall(0, PATIENCE));
+}
