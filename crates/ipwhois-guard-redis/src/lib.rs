@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod guard;
+mod keys;
+mod link;
+mod listen;
+mod scripts;
+mod tier;
+mod trouble;
+mod value;
+
+pub use guard::{guard_from_env, guard_from_settings};
+pub use tier::{RedisTier, RedisTierBuilder};

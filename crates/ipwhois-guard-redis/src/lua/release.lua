@@ -1,0 +1,5 @@
+-- KEYS lease; ARGV this machine's lease.
+if text(KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+end
+return 1

@@ -1,0 +1,294 @@
+//! The tier: each method one script, each script one trip.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ipwhois_guard_core::BuildError;
+use ipwhois_guard_core::shared::{
+    Announcement, Attempt, AttemptId, AttemptLimits, Claim, SETTLING, Seen, SharedError,
+    SharedFuture, SharedTier, SharedVerdict, Spent,
+};
+use redis::Value;
+
+use crate::address;
+use crate::keys::Keys;
+use crate::link::Link;
+use crate::listen::listen;
+use crate::scripts::{Call, Name};
+use crate::trouble::{unexpected, unreadable};
+use crate::value::{LONGEST, millis, read_verdict, write_announcement, write_verdict};
+
+const PREFIX: &str = "ipwhois-guard:";
+const LONGEST_PREFIX: usize = 64;
+/// A day's count outlives its day, whatever a machine's clock says.
+const DAY_KEPT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+/// With more, those that end first make room.
+const MOST_BANS: u32 = 100_000;
+
+/// What several machines know together, in Redis.
+///
+/// Nothing is connected before the first call, and nothing fails for Redis being away but the calls: they answer
+/// [`SharedError::Away`] until it is back.
+pub struct RedisTier {
+    link: Arc<Link>,
+    keys: Keys,
+    url: String,
+    /// This machine's leases.
+    lease: String,
+    numbers: RandomState,
+    attempts: AtomicU64,
+}
+
+/// Makes a [`RedisTier`] with settings beside the URL.
+#[derive(Clone)]
+#[must_use]
+pub struct RedisTierBuilder {
+    url: String,
+    prefix: String,
+}
+
+impl RedisTier {
+    /// A tier at a URL: `redis://host:6379/0`, `rediss://user:password@host/0` by TLS, or
+    /// `redis+unix:///run/redis.sock?db=0&user=…&pass=…`. It connects at the first call.
+    ///
+    /// # Errors
+    ///
+    /// The URL cannot be used. The error names the setting `redis_url` and shows the URL without user, password and
+    /// query.
+    pub fn connect(url: impl Into<String>) -> Result<Self, BuildError> {
+        Self::builder(url).connect()
+    }
+
+    /// The same with other settings.
+    pub fn builder(url: impl Into<String>) -> RedisTierBuilder {
+        RedisTierBuilder {
+            url: url.into(),
+            prefix: PREFIX.to_owned(),
+        }
+    }
+}
+
+impl RedisTierBuilder {
+    /// What all keys and the channel begin with, for several applications on one Redis that are not to know of each
+    /// other. At most 64 characters of printable ASCII, without braces, which Redis Cluster reads. Default:
+    /// `ipwhois-guard:`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Makes the tier. It connects at the first call.
+    ///
+    /// # Errors
+    ///
+    /// The URL or the prefix cannot be used.
+    pub fn connect(self) -> Result<RedisTier, BuildError> {
+        let client = address::client(&self.url)?;
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
+        if self.prefix.len() > LONGEST_PREFIX || !self.prefix.bytes().all(is_plain) {
+            return Err(BuildError::Setting {
+                setting: "redis_prefix".to_owned(),
+                value: self.prefix,
+                reason: format!(
+                    "is not at most {LONGEST_PREFIX} printable ASCII characters without braces"
+                ),
+            });
+        }
+        let database = client.get_connection_info().redis.db;
+        let numbers = RandomState::new();
+        Ok(RedisTier {
+            link: Arc::new(Link::new(client)),
+            keys: Keys::new(&self.prefix, database),
+            url: address::without_password(&self.url),
+            lease: format!("1 {:016x}", numbers.hash_one("lease")),
+            numbers,
+            attempts: AtomicU64::new(0),
+        })
+    }
+}
+
+impl fmt::Debug for RedisTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTier")
+            .field("url", &self.url)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisTierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTierBuilder")
+            .field("url", &address::without_password(&self.url))
+            .field("prefix", &self.prefix)
+            .finish()
+    }
+}
+
+impl RedisTier {
+    /// Calls a script whose answer says nothing.
+    async fn tell(&self, call: Call) -> Result<(), SharedError> {
+        match self.link.call(call).await? {
+            Value::Int(1) => Ok(()),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Calls a script that answers a number.
+    async fn count(&self, call: Call) -> Result<u32, SharedError> {
+        match self.link.call(call).await? {
+            Value::Int(count) => u32::try_from(count).map_err(|_| unreadable("a count")),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// No other machine has the number.
+    fn attempt(&self) -> AttemptId {
+        let number = self.attempts.fetch_add(1, Ordering::Relaxed);
+        AttemptId(self.numbers.hash_one(number))
+    }
+
+    fn attempts(
+        &self,
+        name: Name,
+        client: IpAddr,
+        attempt: AttemptId,
+        limits: AttemptLimits,
+    ) -> Call {
+        Call::new(name, self.keys.attempts(client))
+            .arg(limits.max_failures)
+            .arg(millis(limits.find_time))
+            .arg(attempt.0)
+            .arg(millis(SETTLING))
+    }
+}
+
+impl SharedTier for RedisTier {
+    fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen> {
+        let keys = [self.keys.verdict(ip), self.keys.lease(ip)];
+        let call = Call::new(Name::Look, keys)
+            .arg(&self.lease)
+            .arg(millis(lease));
+        Box::pin(async move {
+            match self.link.call(call).await? {
+                Value::Int(1) => Ok(Seen::Leased),
+                Value::Int(0) => Ok(Seen::Awaited),
+                Value::BulkString(text) => std::str::from_utf8(&text)
+                    .ok()
+                    .and_then(read_verdict)
+                    .map(Seen::Verdict)
+                    .ok_or_else(|| unreadable("a verdict")),
+                answer => Err(unexpected(&answer)),
+            }
+        })
+    }
+
+    fn learn(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) -> SharedFuture<'_, ()> {
+        let announcement = if verdict.reputation.listed {
+            write_announcement(&Announcement::Listed { ip, verdict })
+        } else {
+            String::new()
+        };
+        let keys = [self.keys.verdict(ip), self.keys.lease(ip)];
+        let call = Call::new(Name::Learn, keys)
+            .arg(write_verdict(&verdict))
+            .arg(millis(keep))
+            .arg(self.keys.channel())
+            .arg(announcement);
+        Box::pin(self.tell(call))
+    }
+
+    fn release(&self, ip: IpAddr) -> SharedFuture<'_, ()> {
+        let call = Call::new(Name::Release, [self.keys.lease(ip)]).arg(&self.lease);
+        Box::pin(self.tell(call))
+    }
+
+    fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
+        let mut call = Call::new(Name::Spend, self.keys.claim(claim))
+            .arg(claim.below)
+            .arg(millis(DAY_KEPT));
+        for ration in &claim.rations {
+            call = call.arg(ration.below).arg(millis(ration.keep));
+        }
+        Box::pin(async move {
+            let answer = self.link.call(call).await?;
+            match redis::from_redis_value(&answer) {
+                Ok((0, spent)) => Ok(Spent::Yes { spent }),
+                Ok((1, spent)) => Ok(Spent::NoBudget { spent }),
+                Ok((2, _)) => Ok(Spent::Rationed),
+                _ => Err(unexpected(&answer)),
+            }
+        })
+    }
+
+    fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()> {
+        let call = Call::new(Name::Unspend, self.keys.claim(claim));
+        Box::pin(self.tell(call))
+    }
+
+    fn add_spent(&self, day: u64, checks: u32) -> SharedFuture<'_, u32> {
+        let call = Call::new(Name::AddSpent, [self.keys.day(day)])
+            .arg(checks)
+            .arg(millis(DAY_KEPT));
+        Box::pin(self.count(call))
+    }
+
+    fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {
+        let attempt = self.attempt();
+        let call = self.attempts(Name::BeginAttempt, client, attempt, limits);
+        Box::pin(async move {
+            match self.link.call(call).await? {
+                Value::Int(1) => Ok(Attempt::Begun(attempt)),
+                Value::Int(0) => Ok(Attempt::Refused),
+                answer => Err(unexpected(&answer)),
+            }
+        })
+    }
+
+    fn fail_attempt(
+        &self,
+        client: IpAddr,
+        attempt: AttemptId,
+        limits: AttemptLimits,
+    ) -> SharedFuture<'_, u32> {
+        Box::pin(self.count(self.attempts(Name::FailAttempt, client, attempt, limits)))
+    }
+
+    fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()> {
+        let call = Call::new(Name::ClearFailures, self.keys.attempts(client));
+        Box::pin(self.tell(call))
+    }
+
+    fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
+        let client = client.to_canonical();
+        let announcement = Announcement::Banned { client, length };
+        let call = Call::new(Name::Ban, [self.keys.bans()])
+            .arg(client)
+            .arg(millis(length))
+            .arg(millis(LONGEST))
+            .arg(MOST_BANS)
+            .arg(self.keys.channel())
+            .arg(write_announcement(&announcement));
+        Box::pin(self.tell(call))
+    }
+
+    fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()> {
+        let client = client.to_canonical();
+        let call = Call::new(Name::Unban, [self.keys.bans()])
+            .arg(client)
+            .arg(self.keys.channel())
+            .arg(write_announcement(&Announcement::Unbanned { client }));
+        Box::pin(self.tell(call))
+    }
+
+    fn listen<'a>(
+        &'a self,
+        hear: &'a (dyn Fn(Announcement) + Send + Sync),
+    ) -> SharedFuture<'a, ()> {
+        Box::pin(listen(&self.link, &self.keys, hear))
+    }
+}

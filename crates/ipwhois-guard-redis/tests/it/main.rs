@@ -1,0 +1,44 @@
+//! The tier with real Redis servers.
+
+mod outage;
+mod promises;
+mod proxy;
+mod refusals;
+mod server;
+mod strange;
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use ipwhois_guard_core::shared::{AttemptLimits, Claim, Ration, SharedVerdict};
+use ipwhois_guard_core::{Reputation, ThreatType};
+
+const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(25, 0, 0, 7));
+const LONG: Duration = Duration::from_secs(3600);
+const LIMITS: AttemptLimits = AttemptLimits {
+    max_failures: 5,
+    find_time: Duration::from_secs(600),
+};
+
+fn listed() -> SharedVerdict {
+    SharedVerdict {
+        reputation: Reputation {
+            listed: true,
+            confidence: 95,
+            threat_type: Some(ThreatType::Scan),
+        },
+        verified: SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000),
+    }
+}
+
+fn claim() -> Claim {
+    Claim {
+        day: 20_781,
+        below: 500,
+        rations: vec![Ration {
+            name: "25.0.0.0/24".to_owned(),
+            below: 3,
+            keep: LONG,
+        }],
+    }
+}

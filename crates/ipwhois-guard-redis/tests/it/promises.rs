@@ -1,0 +1,237 @@
+//! What the trait promises, and what this implementation adds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use ipwhois_guard_core::shared::{Attempt, AttemptId, Claim, Seen, SharedTier, Spent, suite};
+use ipwhois_guard_redis::RedisTier;
+
+use super::proxy::Proxy;
+use super::server::{Server, tier, until};
+use super::{IP, LIMITS, LONG, claim, listed};
+
+#[tokio::test]
+async fn the_tier_keeps_the_promises_of_the_trait() {
+    let server = Server::start();
+    let places = AtomicU32::new(0);
+    // One server for all: that the places do not know of each other is the prefix's promise.
+    suite::run(|| {
+        let prefix = format!("place-{}:", places.fetch_add(1, Ordering::Relaxed));
+        let url = server.url();
+        move || {
+            let tier = RedisTier::builder(url.clone())
+                .prefix(prefix.clone())
+                .connect();
+            Arc::new(tier.expect("a tier")) as Arc<dyn SharedTier>
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_keys_of_a_script_are_in_one_slot_of_a_cluster() {
+    let server = Server::start_with(&["--cluster-enabled", "yes", "--port", "0"]);
+    let _: () = server.does(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    until("the cluster is up", || async {
+        let info: String = server.does(&["CLUSTER", "INFO"]);
+        info.contains("cluster_state:ok").then_some(())
+    })
+    .await;
+    call_everything(&*server.tier()).await;
+}
+
+/// Calls each method once; all of them succeed.
+pub(crate) async fn call_everything(tier: &dyn SharedTier) {
+    assert_eq!(tier.look(IP, LONG).await.expect("an answer"), Seen::Leased);
+    tier.release(IP).await.expect("an answer");
+    tier.learn(IP, listed(), LONG).await.expect("an answer");
+    assert_eq!(
+        tier.look(IP, LONG).await.expect("an answer"),
+        Seen::Verdict(listed())
+    );
+    assert_eq!(
+        tier.spend(&claim()).await.expect("an answer"),
+        Spent::Yes { spent: 1 }
+    );
+    tier.unspend(&claim()).await.expect("an answer");
+    assert_eq!(tier.add_spent(claim().day, 7).await.expect("an answer"), 7);
+    let Attempt::Begun(attempt) = tier.begin_attempt(IP, LIMITS).await.expect("an answer") else {
+        panic!("a place is free");
+    };
+    assert_eq!(
+        tier.fail_attempt(IP, attempt, LIMITS)
+            .await
+            .expect("an answer"),
+        1
+    );
+    tier.clear_failures(IP).await.expect("an answer");
+    tier.ban(IP, LONG).await.expect("an answer");
+    tier.unban(IP).await.expect("an answer");
+}
+
+#[tokio::test]
+async fn each_call_is_one_command() {
+    let server = Server::start();
+    let proxy = Proxy::start(&server.socket()).await;
+    let tier = tier(&proxy.url());
+    tier.release(IP).await.unwrap();
+    let connecting = proxy.commands();
+    call_everything(&*tier).await;
+    assert_eq!(proxy.commands() - connecting, 12);
+    assert_eq!(proxy.connections(), 1, "all calls share a connection");
+}
+
+#[tokio::test]
+async fn a_server_that_has_forgotten_the_scripts_gets_them_again() {
+    let server = Server::start();
+    let proxy = Proxy::start(&server.socket()).await;
+    let tier = tier(&proxy.url());
+    tier.release(IP).await.unwrap();
+    let _: () = server.does(&["SCRIPT", "FLUSH"]);
+    let before = proxy.commands();
+    call_everything(&*tier.clone()).await;
+    // Eleven scripts (one is called twice), each of them told once more.
+    assert_eq!(proxy.commands() - before, 12 + 11);
+}
+
+#[tokio::test]
+async fn every_key_expires() {
+    let server = Server::start();
+    let tier = server.tier();
+    let short = Duration::from_secs(50);
+    let other = [25, 0, 0, 8].into();
+    tier.look(IP, short).await.unwrap();
+    tier.learn(other, listed(), short).await.unwrap();
+    tier.spend(&claim()).await.unwrap();
+    tier.add_spent(claim().day + 1, 1).await.unwrap();
+    tier.begin_attempt(IP, LIMITS).await.unwrap();
+    tier.fail_attempt(IP, AttemptId(1), LIMITS).await.unwrap();
+    for n in 1..=5 {
+        tier.fail_attempt(other, AttemptId(n), LIMITS)
+            .await
+            .unwrap();
+    }
+    tier.ban(IP, LONG).await.unwrap();
+    tier.ban(other, short).await.unwrap();
+    let yesterday = Claim {
+        day: claim().day - 1,
+        ..claim()
+    };
+    // What was never spent leaves no count behind.
+    tier.unspend(&yesterday).await.unwrap();
+    let expected = [
+        ("ipwhois-guard:attempts:{25.0.0.7}", 600),
+        ("ipwhois-guard:bans", 3600),
+        ("ipwhois-guard:failures:{25.0.0.7}", 600),
+        ("ipwhois-guard:lease:{25.0.0.7}", 50),
+        ("ipwhois-guard:tripped:{25.0.0.8}", 2),
+        ("ipwhois-guard:verdict:{25.0.0.8}", 50),
+        ("ipwhois-guard:{budget}:day:20781", 2 * 24 * 3600),
+        ("ipwhois-guard:{budget}:day:20782", 2 * 24 * 3600),
+        ("ipwhois-guard:{budget}:ration:25.0.0.0/24", 3600),
+    ];
+    let mut keys: Vec<String> = server.does(&["KEYS", "*"]);
+    keys.sort();
+    let names: Vec<&str> = expected.iter().map(|(key, _)| *key).collect();
+    assert_eq!(keys, names, "these keys are there, and no others");
+    for (key, seconds) in expected {
+        let left: i64 = server.does(&["PTTL", key]);
+        assert!(left <= seconds * 1000, "{key}: {left}");
+        assert!(left > 0 || seconds == 2, "{key}: {left}");
+    }
+    let day = "ipwhois-guard:{budget}:day:20781";
+    let before: i64 = server.does(&["PTTL", day]);
+    tier.unspend(&claim()).await.unwrap();
+    let after: i64 = server.does(&["PTTL", day]);
+    assert!(
+        after > 0 && after <= before,
+        "what is taken back keeps the time"
+    );
+}
+
+#[tokio::test]
+async fn the_bans_of_a_large_site_are_told_in_pages() {
+    let server = Server::start();
+    let tier = server.tier();
+    let clients = 2345_u32;
+    for n in 0..clients {
+        let bytes = n.to_be_bytes();
+        tier.ban([25, 1, bytes[2], bytes[3]].into(), LONG)
+            .await
+            .unwrap();
+    }
+    let heard = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    let hear = |announcement| {
+        let text = format!("{announcement:?}");
+        heard
+            .lock()
+            .unwrap()
+            .insert(text.split(", length").next().map(str::to_owned));
+    };
+    let begun = Instant::now();
+    let listening = tier.listen(&hear);
+    let all = until("all bans are told", || async {
+        (heard.lock().unwrap().len() == clients as usize).then_some(())
+    });
+    tokio::select! {
+        ended = listening => panic!("{ended:?}"),
+        () = all => {}
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn databases_do_not_hear_each_other() {
+    let server = Server::start();
+    let first = server.tier();
+    let second = tier(&format!("{}?db=1", server.url()));
+    second.ban(IP, LONG).await.unwrap();
+    let heard = std::sync::Mutex::new(Vec::new());
+    let hear = |announcement| heard.lock().unwrap().push(announcement);
+    let listening = second.listen(&hear);
+    let other = async {
+        until("it listens", || async {
+            (!heard.lock().unwrap().is_empty()).then_some(())
+        })
+        .await;
+        first.ban([25, 0, 0, 8].into(), LONG).await.unwrap();
+        second.unban(IP).await.unwrap();
+        until("it hears its own", || async {
+            (heard.lock().unwrap().len() >= 2).then_some(())
+        })
+        .await;
+    };
+    tokio::select! {
+        ended = listening => panic!("{ended:?}"),
+        () = other => {}
+    }
+    assert_eq!(heard.lock().unwrap().len(), 2, "{heard:?}");
+}
+
+#[test]
+fn debug_shows_no_password() {
+    let url = "redis://guard:secret@redis.example/1";
+    let builder = RedisTier::builder(url);
+    let shown = format!(
+        "{builder:?} {:?}",
+        builder.clone().connect().expect("a tier")
+    );
+    assert!(!shown.contains("secret"), "{shown}");
+    assert!(shown.contains("redis.example/1"), "{shown}");
+}
+
+#[test]
+fn a_prefix_that_cannot_be_used_is_refused() {
+    let connect = |prefix: &str| {
+        RedisTier::builder("redis://redis.example")
+            .prefix(prefix)
+            .connect()
+    };
+    assert!(connect("").is_ok());
+    assert!(connect(&"p".repeat(64)).is_ok());
+    for prefix in ["{a}:", "a b", "\u{e9}:", &"p".repeat(65)] {
+        let error = connect(prefix).expect_err("it is refused").to_string();
+        assert!(error.starts_with("setting `redis_prefix`: "), "{error}");
+    }
+}

@@ -1,0 +1,191 @@
+//! A Redis server of the test's own.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use ipwhois_guard_core::shared::SharedTier;
+use ipwhois_guard_redis::RedisTier;
+
+/// So long something may take that is bound to happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server on a Unix socket, without persistence. It ends with this value, and with the process if that is killed.
+pub(crate) struct Server {
+    folder: PathBuf,
+    arguments: Vec<String>,
+    running: Option<Running>,
+}
+
+struct Running {
+    /// A shell that ends the server when its standard input is closed.
+    shell: Child,
+    pid: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let mut server = Self::new(arguments);
+        server.run();
+        server
+    }
+
+    /// One that is not running yet.
+    pub(crate) fn new(arguments: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ipwhois-guard-redis-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder for the server");
+        Self {
+            folder,
+            arguments: arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect(),
+            running: None,
+        }
+    }
+
+    pub(crate) fn run(&mut self) {
+        let found = Command::new("redis-server").arg("--version").output();
+        assert!(
+            found.is_ok_and(|output| output.status.success()),
+            "these tests need redis-server: on Debian, apt-get install redis-server (tests/run does it)"
+        );
+        let mut shell = Command::new("sh")
+            .args([
+                "-c",
+                r#"redis-server "$@" >/dev/null & echo $!; cat >/dev/null; kill -9 $!; wait"#,
+            ])
+            .args([
+                "sh",
+                "--port",
+                "0",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--logfile",
+                "log",
+            ])
+            .args(["--unixsocket", "socket", "--dir"])
+            .arg(&self.folder)
+            .args(&self.arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let output = shell.stdout.take().expect("it is piped");
+        let mut pid = String::new();
+        BufReader::new(output)
+            .read_line(&mut pid)
+            .expect("the server's id");
+        let pid = pid.trim().to_owned();
+        self.running = Some(Running { shell, pid });
+        let begun = Instant::now();
+        while self.connection().is_none() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the server starts: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.running = None;
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    pub(crate) fn tier(&self) -> Arc<RedisTier> {
+        tier(&self.url())
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = &self.running.as_ref().expect("it runs").pid;
+        let status = Command::new("kill").args([signal, pid]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    fn connection(&self) -> Option<redis::Connection> {
+        redis::Client::open(self.url()).ok()?.get_connection().ok()
+    }
+
+    /// Does a command beside the tier.
+    #[track_caller]
+    pub(crate) fn does<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        let mut connection = self.connection().expect("a connection");
+        let mut all = redis::cmd(command[0]);
+        all.arg(&command[1..]);
+        match all.query(&mut connection) {
+            Ok(answer) => answer,
+            Err(error) => panic!("{command:?}: {error}"),
+        }
+    }
+}
+
+#[track_caller]
+pub(crate) fn tier(url: &str) -> Arc<RedisTier> {
+    Arc::new(RedisTier::connect(url).expect("a URL"))
+}
+
+/// Asks again until the answer is there.
+#[track_caller]
+pub(crate) fn until<T, F>(what: &'static str, mut ask: impl FnMut() -> F) -> impl Future<Output = T>
+where
+    F: Future<Output = Option<T>>,
+{
+    let begun = Instant::now();
+    async move {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Waits until the tier answers again.
+pub(crate) async fn back(tier: &dyn SharedTier) {
+    until("it works again by itself", || async {
+        tier.release([26, 0, 0, 99].into()).await.ok()
+    })
+    .await;
+}

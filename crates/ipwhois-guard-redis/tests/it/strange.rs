@@ -1,0 +1,221 @@
+//! Keys that hold what this version did not write.
+
+use ipwhois_guard_core::shared::{
+    Announcement, Attempt, AttemptId, Seen, SharedError, SharedTier, Spent,
+};
+
+use super::server::{Server, until};
+use super::{IP, LIMITS, LONG, claim, listed};
+
+const VERDICT: &str = "ipwhois-guard:verdict:{25.0.0.7}";
+const LEASE: &str = "ipwhois-guard:lease:{25.0.0.7}";
+const DAY: &str = "ipwhois-guard:{budget}:day:20781";
+const RATION: &str = "ipwhois-guard:{budget}:ration:25.0.0.0/24";
+const FAILURES: &str = "ipwhois-guard:failures:{25.0.0.7}";
+const ATTEMPTS: &str = "ipwhois-guard:attempts:{25.0.0.7}";
+const TRIPPED: &str = "ipwhois-guard:tripped:{25.0.0.7}";
+const BANS: &str = "ipwhois-guard:bans";
+
+/// Commands that put something strange into a key, which is `K`. None of it expires.
+fn strange() -> Vec<Vec<String>> {
+    let long = "1".repeat(100_000);
+    let commands: &[&[&str]] = &[
+        &["SET", "K", ""],
+        &["SET", "K", "1"],
+        &["SET", "K", "garbage"],
+        &["SET", "K", "-5"],
+        &["SET", "K", "1e9"],
+        &["SET", "K", "4294967296"],
+        &["SET", "K", "99999999999999999999"],
+        &["SET", "K", &long],
+        &["SET", "K", "\u{0}\u{1}\u{e9}"],
+        &["SET", "K", "0 listed 95 scan 1790000000"],
+        &["SET", "K", "2 listed 95 scan 1790000000"],
+        &["SET", "K", "1 listed 101 scan 1790000000"],
+        &["SET", "K", "1 listed 95 scan"],
+        &["SET", "K", "1 0123456789abcdef"],
+        &["RPUSH", "K", "1"],
+        &["SADD", "K", "1"],
+        &["HSET", "K", "1", "1"],
+        &["ZADD", "K", "inf", "a", "-inf", "b", "1e300", "c", "5", "d"],
+        &["XADD", "K", "*", "a", "1"],
+    ];
+    let owned = |command: &&[&str]| command.iter().map(|&word| word.to_owned()).collect();
+    commands.iter().map(owned).collect()
+}
+
+fn put(server: &Server, command: &[String], key: &str) {
+    let command: Vec<&str> = command
+        .iter()
+        .map(|word| if word == "K" { key } else { word })
+        .collect();
+    let _: redis::Value = server.does(&command);
+}
+
+fn expires(server: &Server, key: &str) -> bool {
+    server.does::<i64>(&["PTTL", key]) > 0
+}
+
+#[tokio::test]
+async fn a_verdict_that_cannot_be_read_is_none_and_is_written_over() {
+    let server = Server::start();
+    let tier = server.tier();
+    for command in strange() {
+        let _: () = server.does(&["FLUSHALL"]);
+        put(&server, &command, VERDICT);
+        let seen = tier.look(IP, LONG).await;
+        let is_none = matches!(seen, Ok(Seen::Leased) | Err(SharedError::Unreadable { .. }));
+        assert!(is_none, "{command:?}: {seen:?}");
+        tier.learn(IP, listed(), LONG).await.unwrap();
+        assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+        assert!(expires(&server, VERDICT), "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_one_is_taken() {
+    let server = Server::start();
+    let (tier, other) = (server.tier(), server.tier());
+    for command in strange() {
+        let _: () = server.does(&["FLUSHALL"]);
+        put(&server, &command, LEASE);
+        tier.release(IP).await.unwrap();
+        assert_eq!(
+            tier.look(IP, LONG).await.unwrap(),
+            Seen::Leased,
+            "{command:?}"
+        );
+        assert!(expires(&server, LEASE), "{command:?}");
+        assert_eq!(other.look(IP, LONG).await.unwrap(), Seen::Awaited);
+        // What is no lease is none, even if it would go away by itself.
+        put(&server, &["DEL".to_owned(), "K".to_owned()], LEASE);
+        put(&server, &command, LEASE);
+        let _: u32 = server.does(&["PEXPIRE", LEASE, "1000000"]);
+        let is_one = command.contains(&"1 0123456789abcdef".to_owned());
+        let seen = tier.look(IP, LONG).await.unwrap();
+        assert_eq!(seen == Seen::Awaited, is_one, "{command:?}: {seen:?}");
+        put(&server, &["DEL".to_owned(), "K".to_owned()], LEASE);
+        put(&server, &command, LEASE);
+        tier.learn(IP, listed(), LONG).await.unwrap();
+        assert_eq!(other.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_none_counts_as_nothing() {
+    let server = Server::start();
+    let tier = server.tier();
+    // It is a count, and no other one can be told from it.
+    let is_count = |command: &[String]| command == ["SET", "K", "1"];
+    for command in strange().into_iter().filter(|command| !is_count(command)) {
+        for key in [DAY, RATION] {
+            let _: () = server.does(&["FLUSHALL"]);
+            put(&server, &command, key);
+            tier.unspend(&claim()).await.unwrap();
+            let spent = tier.spend(&claim()).await.unwrap();
+            assert_eq!(spent, Spent::Yes { spent: 1 }, "{command:?} in {key}");
+            assert!(expires(&server, key), "{command:?} in {key}");
+            assert_eq!(tier.spend(&claim()).await.unwrap(), Spent::Yes { spent: 2 });
+            tier.unspend(&claim()).await.unwrap();
+            assert_eq!(tier.spend(&claim()).await.unwrap(), Spent::Yes { spent: 2 });
+        }
+        put(&server, &["DEL".to_owned(), "K".to_owned()], DAY);
+        put(&server, &command, DAY);
+        let spent = tier.add_spent(claim().day, 3).await.unwrap();
+        assert_eq!(spent, 3, "{command:?}");
+        assert!(expires(&server, DAY), "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_counted_whatever_was_in_the_way() {
+    let server = Server::start();
+    let tier = server.tier();
+    for command in strange() {
+        for key in [FAILURES, ATTEMPTS, TRIPPED] {
+            let _: () = server.does(&["FLUSHALL"]);
+            put(&server, &command, key);
+            let begun = tier.begin_attempt(IP, LIMITS).await.unwrap();
+            assert_ne!(begun, Attempt::Refused, "{command:?} in {key}");
+            assert!(expires(&server, ATTEMPTS), "{command:?} in {key}");
+            let _: () = server.does(&["FLUSHALL"]);
+            put(&server, &command, key);
+            for n in 1..=5_u32 {
+                let failures = tier.fail_attempt(IP, AttemptId(n.into()), LIMITS).await;
+                assert_eq!(failures.unwrap(), n, "{command:?} in {key}");
+            }
+            let begun = tier.begin_attempt(IP, LIMITS).await.unwrap();
+            assert_eq!(begun, Attempt::Refused, "{command:?} in {key}");
+            put(&server, &["DEL".to_owned(), "K".to_owned()], key);
+            put(&server, &command, key);
+            tier.clear_failures(IP).await.unwrap();
+            let begun = tier.begin_attempt(IP, LIMITS).await.unwrap();
+            assert_ne!(begun, Attempt::Refused, "{command:?} in {key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bans_are_told_whatever_was_in_the_way() {
+    let server = Server::start();
+    let tier = server.tier();
+    for command in strange() {
+        let _: () = server.does(&["FLUSHALL"]);
+        put(&server, &command, BANS);
+        // Nothing of it is a ban, and a listener survives it.
+        let heard = std::sync::Mutex::new(Vec::new());
+        let hear = |announcement| heard.lock().unwrap().push(announcement);
+        let listening = tier.listen(&hear);
+        let telling = async {
+            tier.unban([25, 0, 0, 8].into()).await.unwrap();
+            until("what is announced is heard", || async {
+                tier.ban(IP, LONG).await.unwrap();
+                (!heard.lock().unwrap().is_empty()).then_some(())
+            })
+            .await;
+        };
+        tokio::select! {
+            ended = listening => panic!("{command:?}: {ended:?}"),
+            () = telling => {}
+        }
+        let no_other_ban = heard.lock().unwrap().iter().all(|heard| match heard {
+            Announcement::Banned { client, length } => *client == IP && *length <= LONG,
+            _ => true,
+        });
+        assert!(no_other_ban, "{command:?}: {heard:?}");
+        assert!(expires(&server, BANS), "{command:?}");
+        let bans: u32 = server.does(&["ZCOUNT", BANS, "0", "+inf"]);
+        assert_eq!(bans, 1, "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn announcements_that_cannot_be_read_are_passed_over() {
+    let server = Server::start();
+    let tier = server.tier();
+    tier.ban(IP, LONG).await.unwrap();
+    let heard = std::sync::Mutex::new(Vec::new());
+    let hear = |announcement| heard.lock().unwrap().push(announcement);
+    let listening = tier.listen(&hear);
+    let telling = async {
+        until("it listens", || async {
+            (!heard.lock().unwrap().is_empty()).then_some(())
+        })
+        .await;
+        for text in ["", "garbage", "2 unban 25.0.0.7", "1 unban nobody", "\u{0}"] {
+            let _: u32 = server.does(&["PUBLISH", "ipwhois-guard:announcements:0", text]);
+        }
+        tier.unban(IP).await.unwrap();
+        until("what can be read is heard", || async {
+            (heard.lock().unwrap().len() >= 2).then_some(())
+        })
+        .await;
+    };
+    tokio::select! {
+        ended = listening => panic!("{ended:?}"),
+        () = telling => {}
+    }
+    let last = heard.lock().unwrap().pop();
+    assert_eq!(last, Some(Announcement::Unbanned { client: IP }));
+    assert_eq!(heard.lock().unwrap().len(), 1);
+}
