@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
-use ipwhois_guard_core::{AllowedClient, Asking, Guard, Guarded, Step, Verdict};
+use ipwhois_guard_core::{AllowedClient, Guard, Guarded, Looking, SetupMistake, Verdict};
 
 use crate::GuardRejection;
 use crate::head::ActixHead;
@@ -32,7 +32,7 @@ impl FromRequest for AllowedIp {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ExtractFuture::new(request, |guarded| {
             let client = guarded.admit();
-            client.map(Self).map_err(GuardRejection::Denied)
+            client.map(Self).map_err(GuardRejection::from)
         })
     }
 }
@@ -52,38 +52,18 @@ impl FromRequest for IpVerdict {
 
 /// The future of an extractor.
 pub struct ExtractFuture<T> {
-    state: State,
+    request: HttpRequest,
+    /// Begun when it is first polled: actix-web makes the futures of all extractors before it polls any.
+    looking: Option<Looking>,
     extract: fn(&Guarded) -> Result<T, GuardRejection>,
-}
-
-enum State {
-    Settled(Result<Guarded, GuardRejection>),
-    Asking(HttpRequest, Guard, Asking),
-    Done,
 }
 
 impl<T> ExtractFuture<T> {
     fn new(request: &HttpRequest, extract: fn(&Guarded) -> Result<T, GuardRejection>) -> Self {
         Self {
-            state: State::new(request),
+            request: request.clone(),
+            looking: None,
             extract,
-        }
-    }
-}
-
-impl State {
-    fn new(request: &HttpRequest) -> Self {
-        let begun = Guarded::by_extractor(
-            request.extensions().get::<Guarded>(),
-            || guard_in_app_data(request),
-            &ActixHead(request),
-        );
-        match begun {
-            Ok((guard, Step::Decided(decision))) => {
-                Self::Settled(Ok(keep(request, Guarded::new(guard, decision))))
-            }
-            Ok((guard, Step::Asking(asking))) => Self::Asking(request.clone(), guard, asking),
-            Err(mistake) => Self::Settled(Err(mistake.into())),
         }
     }
 }
@@ -92,20 +72,17 @@ impl<T> Future for ExtractFuture<T> {
     type Output = Result<T, GuardRejection>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Asking(request, guard, asking) = &mut self.state {
-            let guarded = match decided_meanwhile(request) {
-                Some(guarded) => guarded,
-                None => {
-                    let decision = ready!(Pin::new(asking).poll(cx));
-                    keep(request, Guarded::new(guard.clone(), decision))
-                }
-            };
-            self.state = State::Settled(Ok(guarded));
-        }
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Settled(settled) => Poll::Ready(settled.and_then(|it| (self.extract)(&it))),
-            State::Asking(..) | State::Done => panic!("polled after completion"),
-        }
+        let this = &mut *self;
+        let looking = match &mut this.looking {
+            // While this extractor waited, another one may have decided.
+            Some(looking) if !is_decided(&this.request) => looking,
+            _ => this.looking.insert(look(&this.request)?),
+        };
+        let guarded = ready!(Pin::new(looking).poll(cx));
+        let extracted = (this.extract)(&guarded);
+        // For the next extractor.
+        this.request.extensions_mut().insert(guarded);
+        Poll::Ready(extracted)
     }
 }
 
@@ -122,15 +99,16 @@ fn guard_in_app_data(request: &HttpRequest) -> Option<Guard> {
     guard.or_else(|| request.app_data::<Guard>()).cloned()
 }
 
-/// Leaves the decision for the next extractor.
-fn keep(request: &HttpRequest, guarded: Guarded) -> Guarded {
-    request.extensions_mut().insert(guarded.clone());
-    guarded
+fn look(request: &HttpRequest) -> Result<Looking, SetupMistake> {
+    Guarded::by_extractor(
+        request.extensions().get::<Guarded>(),
+        || guard_in_app_data(request),
+        &ActixHead(request),
+    )
 }
 
-/// actix-web starts a handler's extractors together: while this one waited, another may have decided.
-fn decided_meanwhile(request: &HttpRequest) -> Option<Guarded> {
+fn is_decided(request: &HttpRequest) -> bool {
     let extensions = request.extensions();
-    let guarded = extensions.get::<Guarded>()?;
-    (!guarded.decision().is_out_of_scope()).then(|| guarded.clone())
+    let guarded = extensions.get::<Guarded>();
+    guarded.is_some_and(|guarded| !guarded.decision().is_out_of_scope())
 }

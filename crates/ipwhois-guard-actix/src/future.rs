@@ -3,10 +3,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use actix_web::HttpResponse;
 use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
-use ipwhois_guard_core::{Asking, Denial};
+use actix_web::{Error, HttpResponse};
+use ipwhois_guard_core::{Asking, Denial, Guarded};
 use pin_project_lite::pin_project;
 
 use crate::respond::with_unread;
@@ -33,6 +33,7 @@ pin_project! {
         Inner {
             #[pin]
             future: F,
+            to_tell: Option<Guarded>,
         },
         Denied {
             response: Option<ServiceResponse>,
@@ -70,10 +71,10 @@ impl<S, F, R> State<S, F, R> {
 
 impl<S, R, B> Future for ResponseFuture<S, R>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     R: Fn(&Denial) -> HttpResponse,
 {
-    type Output = Result<ServiceResponse<EitherBody<B>>, S::Error>;
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
@@ -84,9 +85,17 @@ where
                     let (request, gate) = waiting.take().expect("polled after completion");
                     gate.pass(request, decision)
                 }
-                StateProjection::Inner { future } => {
-                    let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(response.map_into_left_body()));
+                StateProjection::Inner { future, to_tell } => {
+                    let answer = ready!(future.poll(cx));
+                    if let Some(guarded) = to_tell.take() {
+                        // An inner middleware's error becomes a response only further out.
+                        let status = match &answer {
+                            Ok(response) => response.status(),
+                            Err(error) => error.error_response().status(),
+                        };
+                        guarded.answered(status.as_u16());
+                    }
+                    return Poll::Ready(answer.map(ServiceResponse::map_into_left_body));
                 }
                 StateProjection::Denied { response } => {
                     let response = response.take().expect("polled after completion");

@@ -11,9 +11,10 @@ mod service;
 pub use extract::{AllowedIp, ExtractFuture, IpVerdict};
 pub use future::ResponseFuture;
 pub use ipwhois_guard_core::{
-    AllowedClient, BuildError, Decision, Denial, DenialKind, Guard, GuardBuilder, Guarded, Mode,
-    OnUnverified, Peer, Reputation, Rule, Settings, SetupMistake, Source, ThreatType, Unverified,
-    Verdict,
+    AllowedClient, BuildError, Decision, Denial, DenialKind, FeedAction, FeedError, FeedUpdate,
+    Guard, GuardBuilder, Guarded, LoginAttempt, Mode, OnUnverified, Peer, QueuedReport,
+    ReportError, ReportRequest, Reputation, Rule, Settings, SetupMistake, Source, Stats,
+    ThreatType, Trip, Unverified, Verdict,
 };
 pub use middleware::IpGuard;
 pub use rejection::GuardRejection;

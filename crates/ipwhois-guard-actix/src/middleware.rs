@@ -1,9 +1,9 @@
 use std::fmt;
 use std::future::{Ready, ready};
 
-use actix_web::HttpResponse;
 use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::{Error, HttpResponse};
 use ipwhois_guard_core::{Denial, Guard};
 
 use crate::{GuardService, denial_response};
@@ -62,11 +62,11 @@ impl<R> fmt::Debug for IpGuard<R> {
 
 impl<S, R, B> Transform<S, ServiceRequest> for IpGuard<R>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     R: Fn(&Denial) -> HttpResponse + Clone,
 {
     type Response = ServiceResponse<EitherBody<B>>;
-    type Error = S::Error;
+    type Error = Error;
     type Transform = GuardService<S, R>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;

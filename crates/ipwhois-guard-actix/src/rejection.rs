@@ -4,7 +4,8 @@ use ipwhois_guard_core::{Denial, SetupMistake};
 
 use crate::denial_response;
 
-/// Why an extractor did not run the handler.
+/// Why an extractor did not run the handler, or what a handler answers when a failed login has banned the client: `?`
+/// makes it of a [`Denial`].
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardRejection {
@@ -21,6 +22,12 @@ pub enum GuardRejection {
     /// a 500, which nobody reads.
     #[error("no peer address: the client reset its connection before the server accepted it")]
     NoPeer,
+}
+
+impl From<Denial> for GuardRejection {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
 }
 
 impl From<SetupMistake> for GuardRejection {

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
-use actix_web::{HttpMessage, HttpResponse, ResponseError};
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use ipwhois_guard_core::{Decision, Denial, Guard, Guarded, Source, Step, Unverified};
 
 use crate::future::State;
@@ -41,9 +41,11 @@ where
             return State::refused(request, response);
         }
         let guarded = Guarded::new(self.guard.clone(), decision);
+        let to_tell = guarded.to_tell(request.extensions().get());
         request.extensions_mut().insert(guarded);
         State::Inner {
             future: self.inner.call(request),
+            to_tell,
         }
     }
 }
@@ -68,14 +70,14 @@ impl<S, R> fmt::Debug for GuardService<S, R> {
 
 impl<S, R, B> Service<ServiceRequest> for GuardService<S, R>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     R: Fn(&Denial) -> HttpResponse,
 {
     type Response = ServiceResponse<EitherBody<B>>;
-    type Error = S::Error;
+    type Error = Error;
     type Future = ResponseFuture<S, R>;
 
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.0.inner.poll_ready(cx)
     }
 

@@ -30,7 +30,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let client = guarded(parts, state).await?.admit();
-        client.map(Self).map_err(GuardRejection::Denied)
+        client.map(Self).map_err(GuardRejection::from)
     }
 }
 
@@ -56,12 +56,12 @@ async fn guarded<S>(parts: &mut Parts, state: &S) -> Result<Guarded, GuardReject
 where
     GuardState: FromRef<S>,
 {
-    let (guard, step) = Guarded::by_extractor(
+    let looking = Guarded::by_extractor(
         parts.extensions.get::<Guarded>(),
         || GuardState::from_ref(state).into_guard(),
         &HttpHead::<ConnectionContext>::from(&*parts),
     )?;
-    let guarded = Guarded::new(guard, step.decision().await);
+    let guarded = looking.await;
     parts.extensions.insert(guarded.clone());
     Ok(guarded)
 }

@@ -4,7 +4,8 @@ use ipwhois_guard_tower::{Denial, RequestContext, SetupMistake, denial_response}
 
 use crate::ConnectionContext;
 
-/// Why an extractor did not run the handler.
+/// Why an extractor did not run the handler, or what a handler answers when a failed login has banned the client: `?`
+/// makes it of a [`Denial`].
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardRejection {
@@ -19,6 +20,12 @@ pub enum GuardRejection {
     /// A mistake in the set-up: axum does not know who is connected. The response is a 500 that says so.
     #[error("no connect info: {}", ConnectionContext::NO_PEER_HINT)]
     NoConnectInfo,
+}
+
+impl From<Denial> for GuardRejection {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
 }
 
 impl From<SetupMistake> for GuardRejection {

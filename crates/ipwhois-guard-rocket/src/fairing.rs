@@ -171,11 +171,15 @@ impl Fairing for IpGuard {
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         let memory = Memory::of(request);
         let Some(rejection) = memory.rejection.get() else {
+            let by_rules = memory.by_rules.get();
+            if let Some(guarded) = by_rules.and_then(|guarded| guarded.to_tell(None)) {
+                guarded.answered(response.status().code);
+            }
             return;
         };
         let answer = || {
             rejection
-                .answer(request)
+                .respond_to(request)
                 .unwrap_or_else(|status| Response::build().status(status).finalize())
         };
         if memory.went_astray() {

@@ -19,6 +19,7 @@ pub(crate) struct Memory {
     /// What the client asked for, when the fairing has sent the request elsewhere.
     pub(crate) asked_for: OnceLock<Origin<'static>>,
     answered: AtomicBool,
+    is_worded: AtomicBool,
 }
 
 impl Memory {
@@ -38,6 +39,16 @@ impl Memory {
 
     pub(crate) fn set_answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the application word an answer; `None` when it is doing so already.
+    pub(crate) fn word<T>(&self, words: impl FnOnce() -> T) -> Option<T> {
+        if self.is_worded.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let worded = words();
+        self.is_worded.store(false, Ordering::Relaxed);
+        Some(worded)
     }
 }
 

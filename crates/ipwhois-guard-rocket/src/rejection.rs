@@ -5,11 +5,14 @@ use rocket::response::{self, Responder};
 
 use crate::denial_response;
 use crate::head::NO_PEER_HINT;
+use crate::memory::Memory;
 use crate::wiring::Installed;
 
-/// Why a request guard did not let the handler run.
+/// Why a request guard did not let the handler run, or what a handler answers when a failed login has banned the client:
+/// `?` makes it of a [`Denial`].
 ///
-/// As a responder it is the denial as the guard words it, or a 500 that says what to mend.
+/// As a responder it is the denial, in the words of [`respond_with`](crate::IpGuard::respond_with) if there are some, or a 500
+/// that says what to mend.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardRejection {
@@ -25,6 +28,12 @@ pub enum GuardRejection {
     NoPeer,
 }
 
+impl From<Denial> for GuardRejection {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
 impl From<SetupMistake> for GuardRejection {
     fn from(mistake: SetupMistake) -> Self {
         match mistake {
@@ -34,22 +43,17 @@ impl From<SetupMistake> for GuardRejection {
     }
 }
 
-impl GuardRejection {
-    /// The answer that the client gets, in the application's own words if it has some.
-    pub(crate) fn answer(self, request: &Request<'_>) -> response::Result<'static> {
-        match (self, Installed::of(request)) {
-            (Self::Denied(denial), Some(installed)) => (installed.answer)(&denial, request),
-            _ => self.respond_to(request),
-        }
-    }
-}
-
-// Not in the application's own words: those may be made of this.
 impl<'r> Responder<'r, 'static> for GuardRejection {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        match self {
-            Self::Denied(denial) => Ok(denial_response(&denial)),
-            mistake => (Status::InternalServerError, mistake.to_string()).respond_to(request),
-        }
+        let Self::Denied(denial) = self else {
+            let mistake = self.to_string();
+            return (Status::InternalServerError, mistake).respond_to(request);
+        };
+        let memory = Memory::of(request);
+        memory.rejection.get_or_init(|| self);
+        let worded = Installed::of(request)
+            .and_then(|installed| memory.word(|| (installed.answer)(&denial, request)));
+        // The application's own words may be made of this.
+        worded.unwrap_or_else(|| Ok(denial_response(&denial)))
     }
 }

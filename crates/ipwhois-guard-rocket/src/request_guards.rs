@@ -34,7 +34,7 @@ impl<'r> FromRequest<'r> for AllowedIp {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, GuardRejection> {
         let client = match guarded(request).await {
-            Ok(guarded) => guarded.admit().map_err(GuardRejection::Denied),
+            Ok(guarded) => guarded.admit().map_err(GuardRejection::from),
             Err(rejection) => Err(rejection),
         };
         outcome(request, client.map(Self))
@@ -75,8 +75,7 @@ async fn guarded<'r>(request: &'r Request<'_>) -> Result<&'r Guarded, GuardRejec
     let memory = Memory::of(request);
     let earlier = memory.by_request_guard.get().or(memory.by_rules.get());
     let fallback = || Installed::of(request).map(|installed| installed.guard.clone());
-    let (guard, step) = Guarded::by_extractor(earlier, fallback, &Head(request))?;
-    let guarded = Guarded::new(guard, step.decision().await);
+    let guarded = Guarded::by_extractor(earlier, fallback, &Head(request))?.await;
     Ok(memory.by_request_guard.get_or_init(|| guarded))
 }
 

@@ -12,6 +12,7 @@ use ipwhois_guard_core::Guard;
 use rocket::catcher::{self, Catcher};
 use rocket::http::uri::Origin;
 use rocket::http::{Method, Status};
+use rocket::response::Responder;
 use rocket::route::{self, Route};
 use rocket::{Build, Data, Ignite, Phase, Request, Response, Rocket};
 
@@ -120,7 +121,7 @@ impl route::Handler for Exit {
         match memory.rejection.get() {
             Some(rejection) if memory.is_refused() => {
                 memory.set_answered();
-                match rejection.answer(request) {
+                match rejection.respond_to(request) {
                     Ok(response) => route::Outcome::Success(response),
                     Err(status) => route::Outcome::Error(status),
                 }
@@ -134,7 +135,7 @@ impl route::Handler for Exit {
 impl catcher::Handler for Exit {
     async fn handle<'r>(&self, status: Status, request: &'r Request<'_>) -> catcher::Result<'r> {
         match Memory::of(request).rejection.get() {
-            Some(rejection) => rejection.answer(request),
+            Some(rejection) => rejection.respond_to(request),
             // The application uses the status itself.
             None => Response::build().status(status).ok(),
         }

@@ -27,8 +27,11 @@ impl<R: Clone, ReqBody> Admission<R, ReqBody> {
 }
 
 impl<R, ReqBody> Admission<R, ReqBody> {
-    /// The request with its decision for the extractors, or the answer to a refused one.
-    fn settle<ResBody>(self, decision: Decision) -> Result<Request<ReqBody>, Response<ResBody>>
+    /// The request with its decision for the extractors, and what to keep for the way out; or the answer to a refused one.
+    fn settle<ResBody>(
+        self,
+        decision: Decision,
+    ) -> Result<(Request<ReqBody>, Option<Guarded>), Response<ResBody>>
     where
         R: Respond<ResBody>,
     {
@@ -37,8 +40,9 @@ impl<R, ReqBody> Admission<R, ReqBody> {
         }
         let mut request = self.request;
         let guarded = Guarded::new(self.guard, decision);
+        let to_tell = guarded.to_tell(request.extensions().get());
         request.extensions_mut().insert(guarded);
-        Ok(request)
+        Ok((request, to_tell))
     }
 }
 
@@ -63,6 +67,7 @@ pin_project! {
         Inner {
             #[pin]
             future: F,
+            to_tell: Option<Guarded>,
         },
         Denied {
             response: Option<Response<ResBody>>,
@@ -102,8 +107,9 @@ where
 {
     fn admitted(admission: Admission<R, ReqBody>, decision: Decision, inner: &mut S) -> Self {
         match admission.settle(decision) {
-            Ok(request) => Self::Inner {
+            Ok((request, to_tell)) => Self::Inner {
                 future: inner.call(request),
+                to_tell,
             },
             Err(response) => Self::Denied {
                 response: Some(response),
@@ -128,7 +134,13 @@ where
                     let (admission, mut inner) = waiting.take().expect("polled after completion");
                     State::admitted(admission, decision, &mut inner)
                 }
-                StateProjection::Inner { future } => return future.poll(cx),
+                StateProjection::Inner { future, to_tell } => {
+                    let response = ready!(future.poll(cx))?;
+                    if let Some(guarded) = to_tell.take() {
+                        guarded.answered(response.status().as_u16());
+                    }
+                    return Poll::Ready(Ok(response));
+                }
                 StateProjection::Denied { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));
                 }

@@ -11,9 +11,10 @@ pub use context::{ExtensionContext, PeerAddr, RequestContext};
 pub use future::ResponseFuture;
 pub use head::HttpHead;
 pub use ipwhois_guard_core::{
-    AllowedClient, BuildError, Decision, Denial, DenialKind, Guard, GuardBuilder, Guarded, Mode,
-    OnUnverified, Peer, Reputation, Rule, Settings, SetupMistake, Source, ThreatType, Unverified,
-    Verdict,
+    AllowedClient, BuildError, Decision, Denial, DenialKind, FeedAction, FeedError, FeedUpdate,
+    Guard, GuardBuilder, Guarded, LoginAttempt, Mode, OnUnverified, Peer, QueuedReport,
+    ReportError, ReportRequest, Reputation, Rule, Settings, SetupMistake, Source, Stats,
+    ThreatType, Trip, Unverified, Verdict,
 };
 pub use layer::{GuardLayer, IpGuardLayer};
 pub use respond::{PlainDenial, Respond, denial_response};

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::ops::Deref;
 
 use ipwhois_guard_core::{AllowedClient, Verdict};
@@ -5,17 +6,26 @@ use warp::{Filter, Rejection};
 
 use crate::IpGuard;
 use crate::head::head;
-use crate::rejection::GuardRejection;
+use crate::rejection::{GuardRejection, Respond};
 
 /// An allowed client, from [`allowed_ip`].
-#[derive(Clone, Debug)]
-pub struct AllowedIp(AllowedClient);
+#[derive(Clone)]
+pub struct AllowedIp {
+    client: AllowedClient,
+    pub(crate) respond: Respond,
+}
 
 impl Deref for AllowedIp {
     type Target = AllowedClient;
 
     fn deref(&self) -> &AllowedClient {
-        &self.0
+        &self.client
+    }
+}
+
+impl fmt::Debug for AllowedIp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AllowedIp").field(&self.client).finish()
     }
 }
 
@@ -40,7 +50,7 @@ pub fn allowed_ip(
         async move {
             let (guarded, respond) = looking.await?;
             match guarded.admit() {
-                Ok(client) => Ok(AllowedIp(client)),
+                Ok(client) => Ok(AllowedIp { client, respond }),
                 Err(denial) => Err(Rejection::from(GuardRejection::denied(denial, respond))),
             }
         }

@@ -1,6 +1,9 @@
+use std::convert::Infallible;
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
+use http::StatusCode;
 use ipwhois_guard_core::{Denial, Guard, Guarded, Peer};
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
@@ -81,22 +84,33 @@ impl IpGuard {
         R: Reply + 'static,
     {
         let guard = self.clone();
+        // With rejections as values, so that both kinds of answer can be seen beside what was decided.
+        let answer = routes
+            .boxed()
+            .map(|reply: R| Ok(reply.into_response()))
+            .or_else(|rejection| ready(Ok::<_, Infallible>((Err(rejection),))));
         head()
             .and_then(move |head| guard.clone().admit(head))
-            .and(routes.boxed())
-            .map(|_kept: Kept, reply: R| reply.into_response())
+            .and(answer)
+            .and_then(|(to_tell, _kept): Admitted, answer| {
+                tell(to_tell, &answer);
+                ready(answer)
+            })
             .recover(recover)
             .unify()
     }
 
     /// Decides by the rules, and keeps the decision for what runs behind the guard.
-    async fn admit(self, head: Head) -> Result<Kept, Rejection> {
+    async fn admit(self, head: Head) -> Result<Admitted, Rejection> {
         let head = head.or_peer(self.without_address);
         let earlier = in_flight::recall(&self.guard, &head);
         let step = Guarded::by_rules(earlier.as_ref(), &self.guard, &head);
         let guarded = Guarded::new(self.guard, step.decision().await);
         match guarded.admit() {
-            Ok(_) => Ok(in_flight::keep(head, guarded)),
+            Ok(_) => {
+                let to_tell = guarded.to_tell(earlier.as_ref());
+                Ok((to_tell, in_flight::keep(head, guarded)))
+            }
             Err(denial) => Err(GuardRejection::denied(denial, self.respond).into()),
         }
     }
@@ -105,10 +119,25 @@ impl IpGuard {
     pub(crate) async fn look(self, head: Head) -> Result<(Guarded, Respond), GuardRejection> {
         let head = head.or_peer(self.without_address);
         let earlier = in_flight::recall(&self.guard, &head);
-        let (guard, step) = Guarded::by_extractor(earlier.as_ref(), || Some(self.guard), &head)
+        let looking = Guarded::by_extractor(earlier.as_ref(), || Some(self.guard), &head)
             // There is a guard, so the peer is missing.
             .map_err(|_| GuardRejection::no_peer())?;
-        Ok((Guarded::new(guard, step.decision().await), self.respond))
+        Ok((looking.await, self.respond))
+    }
+}
+
+/// A request that was let in, while the routes behind the guard run.
+type Admitted = (Option<Guarded>, Kept);
+
+/// Tells the guard what the routes answered. A rejection has no status yet: warp makes a response of it at the very end,
+/// after all branches and the application's own `recover`. Only "not found" is as good as certain.
+fn tell(to_tell: Option<Guarded>, answer: &Result<Response, Rejection>) {
+    let status = match answer {
+        Ok(response) => Some(response.status()),
+        Err(rejection) => rejection.is_not_found().then_some(StatusCode::NOT_FOUND),
+    };
+    if let (Some(guarded), Some(status)) = (to_tell, status) {
+        guarded.answered(status.as_u16());
     }
 }
 

@@ -4,13 +4,16 @@ mod extract;
 mod guard;
 mod head;
 mod in_flight;
+mod logins;
 mod rejection;
 
 pub use extract::{AllowedIp, IpVerdict, allowed_ip, ip_verdict};
 pub use guard::IpGuard;
 pub use ipwhois_guard_tower::{
-    AllowedClient, BuildError, Decision, Denial, DenialKind, Guard, GuardBuilder, Guarded,
-    IpGuardLayer, Mode, OnUnverified, Peer, PeerAddr, Reputation, Rule, Settings, Source,
-    ThreatType, Unverified, Verdict,
+    AllowedClient, BuildError, Decision, Denial, DenialKind, FeedAction, FeedError, FeedUpdate,
+    Guard, GuardBuilder, Guarded, IpGuardLayer, Mode, OnUnverified, Peer, PeerAddr, QueuedReport,
+    ReportError, ReportRequest, Reputation, Rule, Settings, Source, Stats, ThreatType, Trip,
+    Unverified, Verdict,
 };
+pub use logins::LoginAttempt;
 pub use rejection::{GuardRejection, recover};

@@ -12,7 +12,7 @@ use crate::head::NO_PEER_HINT;
 /// How denials are answered; `None` is as core words them.
 pub(crate) type Respond = Option<Arc<dyn Fn(&Denial) -> Response + Send + Sync>>;
 
-/// Why a filter of this crate did not let a request through. [`recover`] answers it; an application that answers it
+/// Why a filter of this crate did not let a request through, or a failed login was the client's last. [`recover`] answers it; an application that answers it
 /// itself finds it by `rejection.find::<GuardRejection>()`.
 #[derive(Clone, thiserror::Error)]
 #[error("{reason}")]
@@ -77,6 +77,13 @@ impl fmt::Debug for GuardRejection {
 }
 
 impl Reject for GuardRejection {}
+
+/// For handlers in `then` that return `Result<_, GuardRejection>`.
+impl Reply for GuardRejection {
+    fn into_response(self) -> Response {
+        self.response()
+    }
+}
 
 /// Answers the rejections of this crate's filters and passes on all others, whatever other branches of the routes said:
 /// `routes.recover(ipwhois_guard_warp::recover)`.

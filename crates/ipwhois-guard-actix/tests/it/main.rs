@@ -4,4 +4,5 @@ mod bench;
 mod connections;
 mod extractors;
 mod places;
+mod refusals;
 mod rewriting;

@@ -125,3 +125,14 @@ fn a_second_guard_stops_the_launch() {
     let other = rocket().manage(guard()).attach(IpGuard::new(guard()));
     assert_eq!(launch_error(other), "ipwhois-guard");
 }
+
+#[test]
+fn what_a_handler_passes_on_has_the_applications_words_too() {
+    let worded = IpGuard::new(guard()).respond_with(|_| (Status::NotFound, "nothing here"));
+    let client = client(app().attach(worded));
+    for path in ["/data", "/passed-on"] {
+        let response = get(&client, path, LISTED);
+        assert_eq!(response.status(), Status::NotFound);
+        assert_eq!(response.into_string().unwrap(), "nothing here", "{path}");
+    }
+}

@@ -5,6 +5,7 @@ mod answers;
 mod branches;
 mod once;
 mod peer;
+mod refusals;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
