@@ -1,9 +1,9 @@
 //! The example app on actix-web: `cargo run -p example-actix`.
 
 use actix_web::http::StatusCode;
-use actix_web::{App, HttpServer, rt, web};
-use example_demo::{Demo, Failure, Whoami};
-use ipwhois_guard_actix::{AllowedIp, IpGuard, IpVerdict};
+use actix_web::{App, HttpServer, web};
+use example_demo::{Demo, Failure, Whoami, stop_signal};
+use ipwhois_guard_actix::{AllowedIp, GuardRejection, IpGuard, IpVerdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,18 +17,16 @@ async fn main() -> Result<(), Failure> {
             .configure(routes)
             .wrap(IpGuard::new(guard.clone()))
     })
-    .shutdown_signal(async {
-        // Without a handler for the signal there is nothing to wait for but the end.
-        if rt::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
+    .shutdown_signal(stop_signal())
+    // Seconds. A client that never ends its request must not keep the reports from being sent.
+    .shutdown_timeout(3)
     .bind(demo.address)
     .map_err(|error| format!("cannot listen on {}: {error}", demo.address))?;
     for address in server.addrs() {
         demo.announce(address);
     }
     server.run().await?;
+    demo.end().await;
     Ok(())
 }
 
@@ -56,13 +54,18 @@ struct Credentials {
 }
 
 /// Guarded by `AllowedIp`: a refused client does not reach the password check.
-async fn login(_client: AllowedIp, form: web::Form<Credentials>) -> (web::Json<Value>, StatusCode) {
+async fn login(
+    client: AllowedIp,
+    form: web::Form<Credentials>,
+) -> Result<(web::Json<Value>, StatusCode), GuardRejection> {
+    let attempt = client.login_attempt().await?;
     if form.username == "demo" && form.password == "demo" {
-        (web::Json(json!({ "status": "ok" })), StatusCode::OK)
-    } else {
-        let error = json!({ "error": "Invalid credentials" });
-        (web::Json(error), StatusCode::UNAUTHORIZED)
+        attempt.succeeded().await;
+        return Ok((web::Json(json!({ "status": "ok" })), StatusCode::OK));
     }
+    attempt.failed().await?; // the fifth: 429
+    let error = json!({ "error": "Invalid credentials" });
+    Ok((web::Json(error), StatusCode::UNAUTHORIZED))
 }
 
 /// Guarded by the rule `/admin`.

@@ -6,8 +6,8 @@ use axum::extract::{Form, Path};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use example_demo::{Demo, Failure, Whoami};
-use ipwhois_guard_axum::{AllowedIp, Guard, IpGuardLayer, IpVerdict};
+use example_demo::{Demo, Failure, Whoami, stop_signal, until_stopped};
+use ipwhois_guard_axum::{AllowedIp, Guard, GuardRejection, IpGuardLayer, IpVerdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,17 +18,13 @@ async fn main() -> Result<(), Failure> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", demo.address))?;
     demo.announce(listener.local_addr()?);
-    axum::serve(
+    let server = axum::serve(
         listener,
         app(demo.guard.clone()).into_make_service_with_connect_info::<SocketAddr>(),
     )
-    .with_graceful_shutdown(async {
-        // Without a handler for the signal there is nothing to wait for but the end.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
-    .await?;
+    .with_graceful_shutdown(stop_signal());
+    until_stopped(server.into_future()).await.transpose()?;
+    demo.end().await;
     Ok(())
 }
 
@@ -55,13 +51,18 @@ struct Credentials {
 }
 
 /// Guarded by `AllowedIp`: a refused client does not reach the password check.
-async fn login(_client: AllowedIp, Form(form): Form<Credentials>) -> (StatusCode, Json<Value>) {
+async fn login(
+    client: AllowedIp,
+    Form(form): Form<Credentials>,
+) -> Result<(StatusCode, Json<Value>), GuardRejection> {
+    let attempt = client.login_attempt().await?;
     if form.username == "demo" && form.password == "demo" {
-        (StatusCode::OK, Json(json!({ "status": "ok" })))
-    } else {
-        let error = json!({ "error": "Invalid credentials" });
-        (StatusCode::UNAUTHORIZED, Json(error))
+        attempt.succeeded().await;
+        return Ok((StatusCode::OK, Json(json!({ "status": "ok" }))));
     }
+    attempt.failed().await?; // the fifth: 429
+    let error = json!({ "error": "Invalid credentials" });
+    Ok((StatusCode::UNAUTHORIZED, Json(error)))
 }
 
 /// Guarded by the rule `/admin`.

@@ -5,16 +5,24 @@ use std::error::Error;
 use std::fmt;
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use ipwhois_guard_core::{Guard, Rule, Settings, Verdict};
 use ipwhois_guard_testkit::StandIn;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-/// A made-up attacker and a made-up visitor, from networks that nobody announces: documentation addresses would not do,
+/// A made-up attacker, a made-up visitor, and one who guesses passwords, from networks that nobody announces: documentation addresses would not do,
 /// since the guard never asks about them.
 const LISTED: Ipv4Addr = Ipv4Addr::new(25, 0, 0, 7);
 const CLEAN: Ipv4Addr = Ipv4Addr::new(26, 0, 0, 1);
+const GUESSER: Ipv4Addr = Ipv4Addr::new(26, 0, 0, 2);
+
+/// The feed of the stand-in service. The guard looks for it beside the API.
+const FEED: &str = "# A made-up blacklist\n25.0.0.7\n25.0.0.8\n25.0.1.99\n";
+
+/// How long requests under way may take when the process is asked to end.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// What an example app starts with.
 #[derive(Debug)]
@@ -50,7 +58,7 @@ impl Demo {
             Some(stand_in(&mut settings)?)
         };
         Ok(Self {
-            guard: Guard::from_settings(settings)?,
+            guard: ipwhois_guard_redis::guard_from_settings(settings)?,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port()?)),
             stand_in,
         })
@@ -67,9 +75,61 @@ impl Demo {
              trusted as a proxy, so that X-Forwarded-For can play the client. Try:\n\n\
              \x20 curl -i -H 'X-Forwarded-For: {CLEAN}' http://{address}/admin            # a clean client: 200\n\
              \x20 curl -i -H 'X-Forwarded-For: {LISTED}' http://{address}/admin            # a listed client: 403\n\
-             \x20 curl -i -H 'X-Forwarded-For: {CLEAN}, {LISTED}' http://{address}/admin  # it claims to be the clean one: 403\n"
+             \x20 curl -i -H 'X-Forwarded-For: {CLEAN}, {LISTED}' http://{address}/admin  # it claims to be the clean one: 403\n\
+             \x20 curl -i -H 'X-Forwarded-For: {GUESSER}' -d 'username=demo&password=guess' http://{address}/login   # the fifth time: 429\n"
         );
     }
+
+    /// To be awaited when the server has ended: sends what is still to be reported, and says what could not be.
+    pub async fn end(&self) {
+        let undelivered = self.guard.shutdown(Duration::from_secs(5)).await;
+        if undelivered > 0 {
+            println!("{undelivered} reports are not delivered");
+        }
+    }
+}
+
+/// Runs a server that ends gracefully when [`stop_signal`] resolves, but not for longer than some seconds after that: a
+/// client that never ends its request must not keep the reports from being sent before the platform's patience is over.
+pub async fn until_stopped<T>(server: impl Future<Output = T>) -> Option<T> {
+    let overdue = async {
+        stop_signal().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = server => Some(result),
+        () = overdue => None,
+    }
+}
+
+/// Resolves when the process is asked to end: by ctrl-c, or by SIGTERM, which is what container platforms send.
+pub async fn stop_signal() {
+    let ctrl_c = async {
+        // Without a handler for the signal there is nothing to wait for but the end.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = ctrl_c => {}
+        () = terminated() => {}
+    }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }
 
 /// The answer of `GET /whoami`.
@@ -115,6 +175,7 @@ impl fmt::Debug for Failure {
 
 fn stand_in(settings: &mut Settings) -> Result<StandIn, Box<dyn Error>> {
     let stand_in = StandIn::start()?;
+    stand_in.list_feed(FEED, 95);
     stand_in.list_as(LISTED.into(), 95, "brute-force");
     settings.api_url = stand_in.url();
     if settings.trusted_proxies.is_empty() && settings.trusted_hops.is_none() {

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use example_demo::{Demo, Failure, Whoami};
-use ipwhois_guard_rocket::{AllowedIp, Guard, IpGuard, IpVerdict};
+use ipwhois_guard_rocket::{AllowedIp, Guard, GuardRejection, IpGuard, IpVerdict};
 use rocket::fairing::AdHoc;
 use rocket::form::{Form, FromForm};
 use rocket::http::Status;
 use rocket::serde::json::{Json, Value, json};
 use rocket::{Build, Config, Rocket, get, post, routes};
 
+/// Rocket ends by itself on ctrl-c and SIGTERM.
 #[rocket::main]
 async fn main() -> Result<(), Failure> {
     let demo = Arc::new(Demo::from_env()?);
@@ -27,6 +28,7 @@ async fn main() -> Result<(), Failure> {
         .launch()
         .await
         .map_err(|error| format!("cannot serve on {}: {error}", demo.address))?;
+    demo.end().await;
     Ok(())
 }
 
@@ -56,13 +58,18 @@ struct Credentials {
 
 /// Guarded by `AllowedIp`: a refused client does not reach the password check.
 #[post("/login", data = "<form>")]
-fn login(_client: AllowedIp, form: Form<Credentials>) -> (Status, Json<Value>) {
+async fn login(
+    client: AllowedIp,
+    form: Form<Credentials>,
+) -> Result<(Status, Json<Value>), GuardRejection> {
+    let attempt = client.login_attempt().await?;
     if form.username == "demo" && form.password == "demo" {
-        (Status::Ok, Json(json!({ "status": "ok" })))
-    } else {
-        let error = json!({ "error": "Invalid credentials" });
-        (Status::Unauthorized, Json(error))
+        attempt.succeeded().await;
+        return Ok((Status::Ok, Json(json!({ "status": "ok" }))));
     }
+    attempt.failed().await?; // the fifth: 429
+    let error = json!({ "error": "Invalid credentials" });
+    Ok((Status::Unauthorized, Json(error)))
 }
 
 /// Guarded by the rule `/admin`.

@@ -1,7 +1,9 @@
 //! The example app on warp: `cargo run -p example-warp`.
 
-use example_demo::{Demo, Failure, Whoami};
-use ipwhois_guard_warp::{AllowedIp, Guard, IpGuard, IpVerdict, allowed_ip, ip_verdict};
+use example_demo::{Demo, Failure, Whoami, stop_signal, until_stopped};
+use ipwhois_guard_warp::{
+    AllowedIp, Guard, GuardRejection, IpGuard, IpVerdict, allowed_ip, ip_verdict,
+};
 use serde::Deserialize;
 use serde_json::json;
 use warp::http::StatusCode;
@@ -14,16 +16,11 @@ async fn main() -> Result<(), Failure> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", demo.address))?;
     demo.announce(listener.local_addr()?);
-    warp::serve(app(demo.guard.clone()))
+    let server = warp::serve(app(demo.guard.clone()))
         .incoming(listener)
-        .graceful(async {
-            // Without a handler for the signal there is nothing to wait for but the end.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-        .run()
-        .await;
+        .graceful(stop_signal());
+    until_stopped(server.run()).await;
+    demo.end().await;
     Ok(())
 }
 
@@ -43,7 +40,7 @@ fn app(guard: Guard) -> impl Filter<Extract = (impl Reply,), Error = Rejection> 
         .and(warp::post())
         .and(client.clone())
         .and(warp::body::form())
-        .map(login);
+        .then(login);
     let admin = warp::path!("admin")
         .and(warp::get())
         .map(|| "The admin area.\n");
@@ -70,14 +67,18 @@ struct Credentials {
 }
 
 /// Guarded by `allowed_ip`: a refused client does not reach the password check.
-fn login(_client: AllowedIp, form: Credentials) -> impl Reply {
+async fn login(client: AllowedIp, form: Credentials) -> Result<impl Reply, GuardRejection> {
+    let attempt = client.login_attempt().await?;
     let (status, answer) = if form.username == "demo" && form.password == "demo" {
+        attempt.succeeded().await;
         (StatusCode::OK, json!({ "status": "ok" }))
     } else {
+        attempt.failed().await?; // the fifth: 429
         let error = json!({ "error": "Invalid credentials" });
         (StatusCode::UNAUTHORIZED, error)
     };
-    warp::reply::with_status(warp::reply::json(&answer), status)
+    let answer = warp::reply::json(&answer);
+    Ok(warp::reply::with_status(answer, status))
 }
 
 /// Guarded by the rule `/admin`.
