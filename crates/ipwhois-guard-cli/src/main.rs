@@ -1,3 +1,7 @@
-#![doc = include_str!("../README.md")]
+//! The command `ipwhois-guard`; what it does is in the library, where tests reach it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ipwhois_guard_cli::run()
+}

@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+pub mod access_log;
+mod check;
+mod command;
+mod feed;
+mod input;
+mod outcome;
+mod replay;
+mod report;
+mod table;
+
+pub use self::command::run;

@@ -1,0 +1,116 @@
+//! What is counted while a log is replayed. It grows with the clients, not with the lines.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use ipwhois_guard_core::{Decision, DenialKind, Source};
+use jiff::civil::Date;
+
+use super::published::Kept;
+
+/// So many malformed lines are shown.
+const SHOWN: usize = 5;
+
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    pub(super) requests: u64,
+    /// Lines with a request that no web application ever sees.
+    pub(super) not_http: u64,
+    pub(super) out_of_scope: u64,
+    pub(super) unverified: BTreeMap<&'static str, u64>,
+    pub(super) days: BTreeSet<Date>,
+    pub(super) clients: HashMap<IpAddr, Client>,
+    pub(super) malformed: u64,
+    pub(super) first_malformed: Vec<MalformedLine>,
+    pub(super) out_of_order: OutOfOrder,
+}
+
+/// Of one client.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Client {
+    pub(super) is_listed: bool,
+    /// Requests that the guard looked at.
+    pub(super) guarded: u64,
+    /// Those of them that it refused for what it knows of the client.
+    pub(super) denied: u64,
+    /// Those that it refused because it knows nothing.
+    pub(super) denied_unverified: u64,
+    /// Those that the published module knew the client of.
+    pub(super) known_to_published: u64,
+    pub(super) kept_by_published: Kept,
+}
+
+impl Client {
+    /// What the published module refused.
+    pub(super) const fn denied_by_published(&self) -> u64 {
+        if self.is_listed {
+            self.known_to_published
+        } else {
+            0
+        }
+    }
+}
+
+#[derive(Debug, serde::Serialize)]
+pub(super) struct MalformedLine {
+    pub(super) line: u64,
+    pub(super) reason: &'static str,
+    pub(super) text: String,
+}
+
+/// Lines whose time is before that of an earlier line.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+pub(super) struct OutOfOrder {
+    pub(super) lines: u64,
+    /// How far behind the furthest of them is.
+    pub(super) most_seconds: u64,
+}
+
+impl OutOfOrder {
+    pub(super) fn note(&mut self, time: u64, now: u64) {
+        if let Some(behind @ 1..) = now.checked_sub(time) {
+            self.lines += 1;
+            self.most_seconds = self.most_seconds.max(behind);
+        }
+    }
+}
+
+impl Figures {
+    pub(super) fn note_malformed(&mut self, line: impl FnOnce() -> MalformedLine) {
+        self.malformed += 1;
+        if self.first_malformed.len() < SHOWN {
+            self.first_malformed.push(line());
+        }
+    }
+
+    /// The client of a line, which is counted.
+    pub(super) fn client(&mut self, ip: IpAddr, is_listed: impl FnOnce() -> bool) -> &mut Client {
+        self.requests += 1;
+        self.clients.entry(ip).or_insert_with(|| Client {
+            is_listed: is_listed(),
+            ..Client::default()
+        })
+    }
+
+    /// Counts a decision, and answers whether the guard looked at the request at all.
+    pub(super) fn note_decision(&mut self, ip: IpAddr, decision: &Decision) -> bool {
+        match decision.verdict().source() {
+            Source::NotInScope => {
+                self.out_of_scope += 1;
+                return false;
+            }
+            Source::Unverified(reason) => {
+                *self.unverified.entry(reason.as_str()).or_default() += 1;
+            }
+            _ => {}
+        }
+        let client = self.clients.entry(ip).or_default();
+        client.guarded += 1;
+        match decision.denial().map(|denial| denial.kind()) {
+            Some(DenialKind::Unverified) => client.denied_unverified += 1,
+            Some(_) => client.denied += 1,
+            None => {}
+        }
+        true
+    }
+}

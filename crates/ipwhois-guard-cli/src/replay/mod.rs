@@ -1,0 +1,216 @@
+//! `ipwhois-guard replay`: what the guard would have done with an access log.
+
+mod clock;
+mod figures;
+mod listed;
+mod options;
+mod published;
+mod report;
+mod service;
+
+use std::io::IsTerminal;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ipwhois_guard_core::{Guard, Guarded, Peer, RequestHead};
+
+use self::clock::LogClock;
+use self::figures::{Figures, MalformedLine};
+use self::listed::Listed;
+use self::options::Progress;
+pub(crate) use self::options::Replay;
+use self::published::PublishedModule;
+use self::report::Report;
+use self::service::CountingService;
+use crate::access_log::{self, Line, Lines, Request, day_of};
+use crate::outcome::{Failure, Outcome, chain, json};
+use crate::{feed, input};
+
+impl Replay {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        let listed = match &self.listed {
+            Some(path) => Listed::read(path)?,
+            None => Listed::default(),
+        };
+        // The guard would say in its log that it has no feed, and go on; who asks for one here wants to know.
+        if let Some(path) = &self.feed {
+            feed::read_file("--feed", path)?;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| Failure::caused("cannot start a runtime", &error))?;
+        let report = runtime.block_on(self.replay(Arc::new(listed)))?;
+        Ok(Outcome {
+            code: 0,
+            text: if self.json {
+                json(&report)?
+            } else {
+                report.text(self.top)
+            },
+        })
+    }
+
+    async fn replay(&self, listed: Arc<Listed>) -> Result<Report, Failure> {
+        let name = input::name(&self.log);
+        let cannot_read = |number: u64, error: &std::io::Error| {
+            Failure::caused(format!("cannot read {name} after line {number}"), error)
+        };
+        let progress = self.progress_bar();
+        let input = input::open(&self.log, &progress)
+            .map_err(|error| Failure::caused(format!("cannot read {name}"), &error))?;
+        let mut lines = Lines::new(input);
+        let mut figures = Figures::default();
+        let mut running: Option<Running> = None;
+        let mut number = 0;
+        while let Some(text) = lines
+            .next_line()
+            .map_err(|error| cannot_read(number, &error))?
+        {
+            number += 1;
+            match access_log::parse(text) {
+                Ok(line) => {
+                    let running = match &mut running {
+                        Some(running) => running,
+                        none => none.insert(self.start(&line, &listed).await?),
+                    };
+                    running.line(&mut figures, &line).await;
+                }
+                Err(_) if text.trim_ascii().is_empty() => {}
+                Err(malformed) => figures.note_malformed(|| MalformedLine {
+                    line: number,
+                    reason: malformed.reason(),
+                    text: input::printable(text),
+                }),
+            }
+        }
+        progress.finish_and_clear();
+        match running {
+            Some(running) => Ok(running.report(figures)),
+            None => Err(nothing_in(&name, &figures)),
+        }
+    }
+
+    /// Begins at the time of the first line.
+    async fn start(&self, first: &Line<'_>, listed: &Arc<Listed>) -> Result<Running, Failure> {
+        let clock = LogClock::starting_at(first.time);
+        let service = CountingService::new(Arc::clone(listed), clock.clone());
+        let guard = self
+            .guard()?
+            .clock(clock.clone())
+            .service(service.clone())
+            .build()
+            .map_err(|error| Failure::new(chain(&error)))?;
+        guard.ready().await;
+        Ok(Running {
+            daily_budget: self.daily_budget,
+            listed: Arc::clone(listed),
+            published: PublishedModule::new(self.daily_budget),
+            clock,
+            service,
+            guard,
+        })
+    }
+
+    fn progress_bar(&self) -> ProgressBar {
+        if self.progress == Progress::Never || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        // The length of what is no file is not known.
+        let length = std::fs::metadata(&self.log)
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|file| file.len());
+        let (bar, template) = match length {
+            Some(length) => (
+                ProgressBar::new(length),
+                "{bar:40} {bytes} of {total_bytes}, {eta} left",
+            ),
+            None => (ProgressBar::new_spinner(), "{spinner} {bytes}"),
+        };
+        match ProgressStyle::with_template(template) {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        }
+    }
+}
+
+fn nothing_in(name: &str, figures: &Figures) -> Failure {
+    match figures.first_malformed.first() {
+        Some(first) => Failure::new(format!(
+            "{name} has no line of an access log: line {} {}: `{}`",
+            first.line, first.reason, first.text
+        )),
+        None => Failure::new(format!("{name} is empty: there is nothing to replay")),
+    }
+}
+
+/// A replay that has begun.
+struct Running {
+    daily_budget: u32,
+    listed: Arc<Listed>,
+    clock: LogClock,
+    service: CountingService,
+    guard: Guard,
+    published: PublishedModule,
+}
+
+impl Running {
+    async fn line(&mut self, figures: &mut Figures, line: &Line<'_>) {
+        figures.out_of_order.note(line.time, self.clock.now());
+        self.clock.reach(line.time);
+        let now = self.clock.now();
+        figures.days.insert(day_of(now));
+        figures.client(line.client, || self.listed.lists(line.client));
+        let Some(request) = line.request() else {
+            figures.not_http += 1;
+            return;
+        };
+        let head = Head {
+            client: line.client,
+            request: &request,
+        };
+        let decision = self.guard.decide(&head).decision().await;
+        if decision.denial().is_none()
+            && let Some(status) = line.status
+        {
+            Guarded::new(self.guard.clone(), decision).answered(status);
+        }
+        if figures.note_decision(line.client, &decision) {
+            let client = figures.clients.entry(line.client).or_default();
+            let is_known = self.published.knows(&mut client.kept_by_published, now);
+            client.known_to_published += u64::from(is_known);
+        }
+        // The clock must not move under a check that was begun before.
+        self.guard.settled().await;
+    }
+
+    fn report(self, figures: Figures) -> Report {
+        let checks = self.service.checks();
+        Report::new(self.daily_budget, figures, &checks, &self.published)
+    }
+}
+
+/// A line as a request.
+struct Head<'l> {
+    client: IpAddr,
+    request: &'l Request<'l>,
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.request.method
+    }
+
+    fn path(&self) -> &str {
+        &self.request.path
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::Ip(self.client)
+    }
+
+    fn header_lines<'h>(&'h self, _name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        std::iter::empty()
+    }
+}

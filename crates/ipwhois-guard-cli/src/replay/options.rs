@@ -1,0 +1,174 @@
+//! The options of `ipwhois-guard replay`, and the guard that they describe.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ipwhois_guard_core::{
+    BuildError, FeedAction, Guard, GuardBuilder, OnUnverified, Rule, Settings,
+};
+
+use crate::outcome::Failure;
+
+/// Tell what the guard would have done with an access log, and beside it what the published module would have done.
+///
+/// Every request of the log is decided by the very code that decides in an application, in the log's own time: the peer is the
+/// log's client, no proxy is trusted, no header is known. A request that is not denied counts as answered with the log's status,
+/// from which the guard learns who is suspicious. Nobody on the network is asked: the addresses in --listed are listed with
+/// confidence 100, all others are clean, and without --listed all are clean. The environment's settings are not read.
+///
+/// The log is in the common or the combined format, also with a virtual host in front, plain or compressed by gzip. It is
+/// read as a stream; memory grows with its clients, not with its lines. Malformed lines are counted and passed over.
+///
+/// Exit code: 0 when the log was read to its end, 2 for wrong usage and for input without a single request.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The access log; `-` for standard input
+    #[arg(value_name = "LOG")]
+    pub(super) log: PathBuf,
+
+    /// A file of addresses and CIDRs that count as listed, one a line; `#` begins a comment
+    #[arg(long, value_name = "FILE")]
+    pub(super) listed: Option<PathBuf>,
+
+    /// How many checks a UTC day may cost, for the guard and for the published module
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(super) daily_budget: u32,
+
+    /// A file that the guard uses as its feed, in the feed's format. Only --listed says who is listed, so with `--feed-action
+    /// block` the feed may deny others, too: they are counted as false denials
+    #[arg(long, value_name = "FILE")]
+    pub(super) feed: Option<PathBuf>,
+
+    /// What an address in the feed means: confirm, block or off
+    #[arg(long, value_name = "ACTION", default_value_t)]
+    pub(super) feed_action: FeedAction,
+
+    /// How long a verdict is fresh
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub(super) cache_ttl: Duration,
+
+    /// How long a verdict is used at all [default: 24h, or --cache-ttl where that is longer]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) stale_ttl: Option<Duration>,
+
+    /// The confidence, 0 to 100, from which a listed client is denied
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(super) min_confidence: u8,
+
+    /// Guard only this path and what is below it. May be given several times, or with commas [default: everything]
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub(super) protect: Vec<String>,
+
+    /// A path where an unknown client is worth a check ahead of others, like a login. May be given several times, or with
+    /// commas. It is guarded whatever --protect says
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub(super) sensitive: Vec<String>,
+
+    /// What happens to a client that cannot be verified: allow or deny
+    #[arg(long, value_name = "CHOICE", default_value_t)]
+    pub(super) on_unverified: OnUnverified,
+
+    /// Print one object instead of tables; the README describes its fields
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// How many denied clients the table shows, those with the most denied requests first
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(super) top: usize,
+
+    /// Whether to show on standard error how much of the log is read
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
+    pub(super) progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// On a terminal.
+    Auto,
+    /// Not at all.
+    Never,
+}
+
+/// A duration as the guard's settings spell it.
+fn duration(text: &str) -> Result<Duration, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    match Settings::from_vars([("IPWHOIS_GUARD_CACHE_TTL", text)]) {
+        Ok(settings) => Ok(settings.cache_ttl),
+        Err(BuildError::Setting { reason, .. }) => Err(format!("it {reason}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Checks answer at once, so this is never waited for; it is long so that a busy machine changes no decision.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Replay {
+    /// The guard that the options describe, but for its clock and who it asks.
+    pub(super) fn guard(&self) -> Result<GuardBuilder, Failure> {
+        let mut guard = Guard::builder()
+            .max_wait(NEVER)
+            .daily_budget(self.daily_budget)
+            .cache_ttl(self.cache_ttl)
+            .stale_ttl(self.stale_ttl.unwrap_or(DAY.max(self.cache_ttl)))
+            .min_confidence(self.min_confidence)
+            .on_unverified(self.on_unverified)
+            .feed_action(self.feed_action)
+            .feed_url(match &self.feed {
+                Some(path) => file_url(path)?,
+                None => String::new(),
+            });
+        // First, so that of two rules for one path the sensitive one holds.
+        for path in &self.sensitive {
+            guard = guard.protect(Rule::path(path).sensitive(true));
+        }
+        for path in &self.protect {
+            guard = guard.protect(Rule::path(path));
+        }
+        if self.protect.is_empty() && !self.sensitive.is_empty() {
+            guard = guard.protect(Rule::path("/"));
+        }
+        Ok(guard)
+    }
+}
+
+/// The `file` URL of a path.
+fn file_url(path: &Path) -> Result<String, Failure> {
+    let option = |problem: &str| format!("option --feed: `{}` {problem}", path.display());
+    let absolute =
+        std::path::absolute(path).map_err(|error| Failure::caused(option("is no path"), &error))?;
+    let text = absolute
+        .to_str()
+        .ok_or_else(|| Failure::new(option("is no UTF-8, which a URL needs")))?;
+    let mut url = "file://".to_owned();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_becomes_a_url() {
+        let url = file_url(Path::new("/a b/ü%#?.txt")).expect("a path");
+        assert_eq!(url, "file:///a%20b/%C3%BC%25%23%3F.txt");
+    }
+
+    #[test]
+    fn durations_are_those_of_the_settings() {
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5_400)));
+        assert!(duration("5x").is_err_and(|reason| reason.starts_with("it is no duration")));
+        assert!(duration(" ").is_err());
+    }
+}
