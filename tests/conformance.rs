@@ -1,6 +1,7 @@
 //! One named test for each case and framework: `axum::denies_a_listed_client`.
 
 mod architecture;
+mod processes;
 
 use conformance::driver::Driver;
 use conformance::{cases, drivers, for_each_case};

@@ -1,15 +1,17 @@
 //! A stand-in service, a guard that asks it, and an app behind that guard.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ipwhois_guard_core::{Guard, GuardBuilder, ManualClock, Rule};
 use ipwhois_guard_testkit::StandIn;
+use tokio::sync::watch;
 
 use crate::client::{Request, Response};
-use crate::driver::{Address, App, Driver, Install, Server};
+use crate::driver::{Address, App, Driver, Hanging, Install, Passwords, Server};
 
 /// Listed at confidence 95. Made up, like all addresses here: from networks that nobody announces, since the guard
 /// never asks about documentation addresses.
@@ -23,6 +25,9 @@ pub const CLEAN: &str = "26.0.0.1";
 /// Not listed either.
 pub const CLEAN_V6: &str = "3ffe::900d:1";
 
+/// Only so that a broken server fails a test instead of stopping it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// One framework's app behind a guard.
 #[derive(Debug)]
 pub struct Bench {
@@ -30,7 +35,12 @@ pub struct Bench {
     pub service: StandIn,
     /// The guard's clock.
     pub clock: ManualClock,
+    /// The guard.
+    pub guard: Guard,
+    /// The password check of the app's `/login`.
+    pub passwords: Arc<Passwords>,
     handled: Arc<AtomicUsize>,
+    hanging: Mutex<mpsc::Receiver<Hanging>>,
     server: Server,
 }
 
@@ -75,6 +85,8 @@ impl Setup {
             .api_url(service.url())
             .clock(clock.clone())
             .trusted_proxies(["127.0.0.0/8", "::1"])
+            // Enough for every client of a case; what the budget does is for the cases about it to say.
+            .daily_budget(1_000_000)
             .max_wait(Duration::from_secs(20))
             .api_timeout(Duration::from_secs(25));
         Self {
@@ -115,16 +127,23 @@ impl Setup {
     pub fn serve<D: Driver>(self) -> Bench {
         let guard = self.builder.build().expect("the settings are right");
         let handled = Arc::new(AtomicUsize::new(0));
+        let (says, hanging) = mpsc::channel();
+        let passwords = Arc::<Passwords>::default();
         let app = App {
-            guard,
+            guard: guard.clone(),
             install: self.install,
             listen: self.listen,
             handled: Arc::clone(&handled),
+            hanging: says,
+            passwords: Arc::clone(&passwords),
         };
         Bench {
             service: self.service,
             clock: self.clock,
+            guard,
+            passwords,
             handled,
+            hanging: Mutex::new(hanging),
             server: Server::start::<D>(app),
         }
     }
@@ -162,14 +181,69 @@ impl Bench {
         self.send(&request).json()
     }
 
+    /// Waits until a handler of `/hang` begins, or is dropped.
+    ///
+    /// # Panics
+    /// When something else happens first.
+    pub fn wait_until_hanging_is(&self, expected: Hanging) {
+        let hanging = self.hanging.lock().expect("nobody panicked");
+        let heard = hanging.recv_timeout(PATIENCE);
+        assert_eq!(heard, Ok(expected));
+    }
+
+    /// Waits until `n` guesses have reached the password check.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn wait_for_guesses(&self, n: usize) {
+        wait_until(self.passwords.watch_begun(), n);
+    }
+
+    /// Waits until the checks of `n` guesses have ended or were dropped.
+    ///
+    /// # Panics
+    /// When they are not.
+    pub fn wait_for_ended_guesses(&self, n: usize) {
+        wait_until(self.passwords.watch_ended(), n);
+    }
+
+    /// Waits until `n` reports have reached the service.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub fn wait_for_reports(&self, n: usize) {
+        assert!(self.service.wait_for_reports(n, PATIENCE), "no report came");
+    }
+
+    /// Waits until nothing is left to be reported: what was not sent by then never is.
+    ///
+    /// # Panics
+    /// When the service does not take it.
+    pub fn wait_for_all_reports(&self) {
+        assert_eq!(block_on(self.guard.shutdown(PATIENCE)), Some(0));
+    }
+
     /// Waits until the service was asked `n` times.
     ///
     /// # Panics
     /// When it is not.
     pub fn wait_for_checks(&self, n: usize) {
-        let patience = Duration::from_secs(30);
-        assert!(self.service.wait_for_checks(n, patience), "no check came");
+        assert!(self.service.wait_for_checks(n, PATIENCE), "no check came");
     }
+}
+
+/// Runs a future, as long as patience lasts.
+fn block_on<F: Future>(future: F) -> Option<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.ok() })
+}
+
+fn wait_until(mut count: watch::Receiver<usize>, n: usize) {
+    let reached = block_on(async { count.wait_for(|count| *count >= n).await.is_ok() });
+    assert_eq!(reached, Some(true), "not {n}, but {}", *count.borrow());
 }
 
 /// An address from its text.

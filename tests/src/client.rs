@@ -147,11 +147,23 @@ impl Request {
     /// When there is none.
     #[must_use]
     pub fn send(&self, address: &Address) -> Response {
+        self.try_send(address)
+            .expect("the server answers and closes")
+    }
+
+    /// Sends the request to a server that may end in the middle.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub fn try_send(&self, address: &Address) -> io::Result<Response> {
+        let mut stream = connect(address)?;
+        stream.write_all(&self.to_bytes())?;
         let mut bytes = Vec::new();
-        self.begin(address)
-            .read_to_end(&mut bytes)
-            .expect("the server answers and closes");
-        Response::parse(&bytes)
+        stream.read_to_end(&mut bytes)?;
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Response::parse(&bytes))
     }
 }
 

@@ -3,6 +3,8 @@
 //! - [`driver`]: what a framework must do to be tested, and the app that it serves;
 //! - `drivers/`: one file a framework;
 //! - [`client`]: a client that sends what it is told, byte for byte;
+//! - [`process`]: an example app as a process of its own, to be killed and started again;
+//! - [`redis`]: a Redis server of the test's own, to be killed, paused and filled;
 //! - `cases/`: the table. A case is a function of a [`Bench`](bench::Bench); [`for_each_case`] names them all.
 //!
 //! A test carries the framework's name and the case's: `axum::denies_a_listed_client`.
@@ -13,6 +15,8 @@ pub mod cases;
 pub mod client;
 pub mod driver;
 pub mod drivers;
+pub mod process;
+pub mod redis;
 
 /// The repository's front page, compiled.
 #[doc = include_str!("../../README.md")]

@@ -4,8 +4,10 @@ pub mod address;
 pub mod calls;
 pub mod denial;
 pub mod install;
+pub mod logins;
 pub mod outage;
 pub mod paths;
+pub mod risk;
 
 /// Expands `$with!` with the name of every case, as `group: case, case;`.
 ///
@@ -86,6 +88,30 @@ macro_rules! for_each_case {
                 a_websocket_passes_for_allowed_clients_only,
                 a_body_streams_before_it_is_complete,
                 a_body_streams_through_untouched;
+            risk:
+                a_probe_path_is_checked_before_it_is_answered,
+                a_burst_of_not_found_answers_brings_the_check_forward,
+                the_applications_refusals_bring_the_check_forward,
+                one_not_found_answer_does_not,
+                an_answer_counts_once_behind_two_middlewares,
+                the_applications_own_word_brings_the_check_forward,
+                denials_of_the_guard_are_no_signal,
+                a_dropped_request_is_no_signal;
+            logins:
+                four_failures_are_answered_by_the_application_and_the_fifth_by_the_guard,
+                the_simple_form_bans_at_the_same_failure,
+                a_ban_holds_on_every_guarded_route_and_for_no_one_else,
+                the_service_is_told_once_of_a_brute_force,
+                a_success_resets_the_failures,
+                of_a_hundred_guesses_at_once_five_reach_the_password_check,
+                rotating_inside_an_ipv6_64_does_not_help,
+                a_spoofed_header_does_not_help,
+                a_client_that_hangs_up_has_used_its_attempt,
+                a_ban_ends,
+                monitor_mode_counts_and_refuses_nobody,
+                allowlisted_clients_are_never_banned,
+                a_proxy_that_nobody_configured_is_not_banned,
+                the_application_may_word_the_refusal_itself;
         }
     };
 }

@@ -1,10 +1,12 @@
 use std::io;
 
 use actix_web::dev::{Server, Service};
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
 use actix_web::middleware::Condition;
 use actix_web::{HttpRequest, HttpResponse, HttpServer, rt, web};
 use actix_ws::Message;
-use ipwhois_guard_actix::{AllowedIp, Denial, IpGuard, IpVerdict};
+use ipwhois_guard_actix::{AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict};
 use tokio::sync::oneshot;
 
 use crate::driver::{Address, App, Driver, Install, whoami_json};
@@ -16,7 +18,14 @@ pub struct Actix;
 type AppState = web::Data<App>;
 
 impl Driver for Actix {
+    const DROPS_ABANDONED_REQUESTS: bool = false;
+    const WORDS_REFUSALS_OF_HANDLERS: bool = false;
     const NO_PEER_ADVICE: &'static str = "no peer address";
+
+    const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[(
+        "a_dropped_request_is_no_signal",
+        "actix-web runs a request on when its client hangs up: it may have ended its own half of the connection only",
+    )];
 
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
         rt::System::new().block_on(async {
@@ -37,13 +46,18 @@ fn listen(app: App) -> io::Result<(Server, Address)> {
     let server = HttpServer::new(move || {
         let install = app.install;
         let middleware = IpGuard::new(app.guard.clone());
-        let whole = matches!(install, Install::Whole | Install::NoPeer);
+        let twice = install == Install::Twice;
+        let whole = twice || matches!(install, Install::Whole | Install::NoPeer);
         let custom = install == Install::CustomResponse;
         let no_peer = matches!(install, Install::NoPeer | Install::ExtractorsNoPeer);
         actix_web::App::new()
             .configure(|config| routes(config, &app))
+            .wrap(Condition::new(twice, middleware.clone()))
             .wrap(Condition::new(whole, middleware.clone()))
-            .wrap(Condition::new(custom, middleware.respond_with(teapot)))
+            .wrap(Condition::new(
+                custom,
+                middleware.respond_with(nothing_here),
+            ))
             .wrap_fn(move |mut request, service| {
                 if no_peer {
                     // As for a connection that was reset before it was accepted.
@@ -86,11 +100,16 @@ fn routes(config: &mut web::ServiceConfig, app: &App) {
         .route("/data", web::get().to(data))
         .route("/data/twice", web::get().to(data_twice))
         .route("/echo", web::post().to(echo))
-        .route("/ws", web::get().to(websocket));
+        .route("/ws", web::get().to(websocket))
+        .route("/answer/{status}", web::get().to(answer))
+        .route("/suspect", web::post().to(suspect))
+        .route("/login", web::post().to(login))
+        .route("/login/simple", web::post().to(login_simply))
+        .route("/hang", web::get().to(hang));
 }
 
-fn teapot(denial: &Denial) -> HttpResponse {
-    HttpResponse::ImATeapot().body(format!("custom {}", denial.reference()))
+fn nothing_here(denial: &Denial) -> HttpResponse {
+    HttpResponse::NotFound().body(format!("custom {}", denial.reference()))
 }
 
 async fn open(app: AppState) -> &'static str {
@@ -116,6 +135,50 @@ async fn data(app: AppState, _client: AllowedIp) -> &'static str {
 async fn data_twice(app: AppState, _verdict: IpVerdict, _client: AllowedIp) -> &'static str {
     app.count();
     "data"
+}
+
+async fn answer(app: AppState, status: web::Path<u16>) -> actix_web::Result<HttpResponse> {
+    app.count();
+    let status = StatusCode::from_u16(*status).expect("a status");
+    Err(InternalError::new("no", status).into())
+}
+
+async fn suspect(app: AppState, client: AllowedIp) -> &'static str {
+    app.count();
+    client.suspect("test");
+    "noted"
+}
+
+type LoginAnswer = Result<(&'static str, StatusCode), GuardRejection>;
+
+const WELCOME: (&str, StatusCode) = ("welcome", StatusCode::OK);
+const WRONG: (&str, StatusCode) = ("wrong", StatusCode::UNAUTHORIZED);
+
+async fn login(app: AppState, client: AllowedIp, password: web::Bytes) -> LoginAnswer {
+    app.count();
+    let attempt = client.login_attempt().await?;
+    if app.passwords.are_right(&password).await {
+        attempt.succeeded().await;
+        return Ok(WELCOME);
+    }
+    attempt.failed().await?;
+    Ok(WRONG)
+}
+
+async fn login_simply(app: AppState, client: AllowedIp, password: web::Bytes) -> LoginAnswer {
+    app.count();
+    if app.passwords.are_right(&password).await {
+        client.successful_login().await;
+        return Ok(WELCOME);
+    }
+    client.failed_login().await?;
+    Ok(WRONG)
+}
+
+async fn hang(app: AppState) -> &'static str {
+    app.count();
+    let _hang = app.hang();
+    std::future::pending().await
 }
 
 async fn echo(app: AppState, body: web::Payload) -> HttpResponse {

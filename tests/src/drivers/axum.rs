@@ -2,13 +2,15 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::FromRef;
+use axum::body::{Body, Bytes};
 use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::extract::{FromRef, Path};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
-use ipwhois_guard_axum::{AllowedIp, ConnectedPeer, Denial, GuardState, IpGuardLayer, IpVerdict};
+use ipwhois_guard_axum::{
+    AllowedIp, ConnectedPeer, Denial, GuardRejection, GuardState, IpGuardLayer, IpVerdict,
+};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 
@@ -27,6 +29,8 @@ struct State {
 type AppState = axum::extract::State<App>;
 
 impl Driver for Axum {
+    const DROPS_ABANDONED_REQUESTS: bool = true;
+    const WORDS_REFUSALS_OF_HANDLERS: bool = false;
     const NO_PEER_ADVICE: &'static str = "connect info";
 
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
@@ -94,10 +98,16 @@ fn router(app: App) -> Router {
         .route("/data", get(data))
         .route("/data/twice", get(data_twice))
         .route("/echo", post(echo))
-        .route("/ws", get(websocket));
+        .route("/ws", get(websocket))
+        .route("/answer/{status}", get(answer))
+        .route("/suspect", post(suspect))
+        .route("/login", post(login))
+        .route("/login/simple", post(login_simply))
+        .route("/hang", get(hang));
     let routes = match install {
         Install::Whole | Install::NoPeer => routes.layer(layer),
-        Install::CustomResponse => routes.layer(layer.respond_with(teapot)),
+        Install::Twice => routes.layer(layer.clone()).layer(layer),
+        Install::CustomResponse => routes.layer(layer.respond_with(nothing_here)),
         Install::Nested
         | Install::ExtractorsOnly
         | Install::ExtractorsNoPeer
@@ -106,9 +116,9 @@ fn router(app: App) -> Router {
     routes.with_state(state)
 }
 
-fn teapot(denial: &Denial) -> axum::response::Response {
+fn nothing_here(denial: &Denial) -> axum::response::Response {
     let body = format!("custom {}", denial.reference());
-    (StatusCode::IM_A_TEAPOT, body).into_response()
+    (StatusCode::NOT_FOUND, body).into_response()
 }
 
 async fn open(app: AppState) -> &'static str {
@@ -134,6 +144,49 @@ async fn data(app: AppState, _client: AllowedIp) -> &'static str {
 async fn data_twice(app: AppState, _verdict: IpVerdict, _client: AllowedIp) -> &'static str {
     app.count();
     "data"
+}
+
+async fn answer(app: AppState, Path(status): Path<u16>) -> StatusCode {
+    app.count();
+    StatusCode::from_u16(status).expect("a status")
+}
+
+async fn suspect(app: AppState, client: AllowedIp) -> &'static str {
+    app.count();
+    client.suspect("test");
+    "noted"
+}
+
+type LoginAnswer = Result<(StatusCode, &'static str), GuardRejection>;
+
+const WELCOME: (StatusCode, &str) = (StatusCode::OK, "welcome");
+const WRONG: (StatusCode, &str) = (StatusCode::UNAUTHORIZED, "wrong");
+
+async fn login(app: AppState, client: AllowedIp, password: Bytes) -> LoginAnswer {
+    app.count();
+    let attempt = client.login_attempt().await?;
+    if app.passwords.are_right(&password).await {
+        attempt.succeeded().await;
+        return Ok(WELCOME);
+    }
+    attempt.failed().await?;
+    Ok(WRONG)
+}
+
+async fn login_simply(app: AppState, client: AllowedIp, password: Bytes) -> LoginAnswer {
+    app.count();
+    if app.passwords.are_right(&password).await {
+        client.successful_login().await;
+        return Ok(WELCOME);
+    }
+    client.failed_login().await?;
+    Ok(WRONG)
+}
+
+async fn hang(app: AppState) {
+    app.count();
+    let _hang = app.hang();
+    std::future::pending().await
 }
 
 async fn echo(app: AppState, body: Body) -> Body {

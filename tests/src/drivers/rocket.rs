@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use ipwhois_guard_rocket::{AllowedIp, Denial, IpGuard, IpVerdict};
+use ipwhois_guard_rocket::{AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict};
 use rocket::config::{LogLevel, Shutdown};
 use rocket::data::{Data, ToByteUnit};
 use rocket::fairing::AdHoc;
@@ -9,7 +9,7 @@ use rocket::http::{Method, Status};
 use rocket::request::Request;
 use rocket::route::{BoxFuture, Outcome, Route};
 use rocket::shield::Shield;
-use rocket::{Build, Config, Response, Rocket as Server, State, get, routes};
+use rocket::{Build, Config, Response, Rocket as Server, State, get, post, routes};
 use rocket_ws::{Message, Stream, WebSocket};
 use tokio::sync::oneshot;
 
@@ -20,6 +20,8 @@ use crate::driver::{Address, App, Driver, Install, whoami_json};
 pub struct Rocket;
 
 impl Driver for Rocket {
+    const DROPS_ABANDONED_REQUESTS: bool = false;
+    const WORDS_REFUSALS_OF_HANDLERS: bool = true;
     const NO_PEER_ADVICE: &'static str = "peer";
 
     const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[
@@ -38,6 +40,14 @@ impl Driver for Rocket {
         (
             "denies_methods_that_frameworks_need_not_know",
             "Rocket answers methods that it does not know with 400 before any fairing or handler runs",
+        ),
+        (
+            "an_answer_counts_once_behind_two_middlewares",
+            "there is one fairing for all routes, and a second one stops the launch",
+        ),
+        (
+            "a_dropped_request_is_no_signal",
+            "Rocket runs a request to its end whether or not its client hangs up",
         ),
     ];
 
@@ -112,7 +122,7 @@ fn rocket(app: App) -> Server<Build> {
     let rocket = Server::custom(config)
         // The cases look for headers that do not belong to a denial; these do not, and are Rocket's default.
         .attach(Shield::new())
-        .mount("/", routes![open, websocket])
+        .mount("/", routes![open, websocket, answer, hang])
         .mount("/", [Route::new(Method::Post, "/echo", echo)])
         .mount("/admin", any_method(admin))
         .manage(Arc::new(app));
@@ -121,16 +131,19 @@ fn rocket(app: App) -> Server<Build> {
         Install::ExtractorsNoGuard => {
             rocket.mount("/", [Route::new(Method::Get, "/data", data_by_hand)])
         }
-        _ => rocket.mount("/", routes![whoami, data, data_twice]),
+        _ => rocket.mount(
+            "/",
+            routes![whoami, data, data_twice, suspect, login, login_simply],
+        ),
     };
     match install {
         // There is one fairing for all routes. What is nested are the routes, mounted below a base.
         Install::Whole | Install::Nested => rocket.attach(fairing),
-        Install::CustomResponse => rocket.attach(fairing.respond_with(teapot)),
+        Install::CustomResponse => rocket.attach(fairing.respond_with(nothing_here)),
         Install::ExtractorsOnly => rocket.attach(fairing.request_guards_only()),
         Install::ExtractorsNoGuard => rocket,
-        Install::NoPeer | Install::ExtractorsNoPeer => {
-            unreachable!("an exception says that there always is a peer")
+        Install::Twice | Install::NoPeer | Install::ExtractorsNoPeer => {
+            unreachable!("an exception says that there is one fairing and always a peer")
         }
     }
 }
@@ -163,9 +176,9 @@ fn app<'r>(request: &'r Request<'_>) -> &'r App {
         .expect("the driver manages it")
 }
 
-fn teapot(denial: &Denial) -> (Status, String) {
+fn nothing_here(denial: &Denial) -> (Status, String) {
     let body = format!("custom {}", denial.reference());
-    (Status::ImATeapot, body)
+    (Status::NotFound, body)
 }
 
 #[get("/")]
@@ -196,6 +209,55 @@ fn data(app: &AppState, _client: AllowedIp) -> &'static str {
 fn data_twice(app: &AppState, _verdict: IpVerdict, _client: AllowedIp) -> &'static str {
     app.count();
     "data"
+}
+
+/// Left to a catcher, as Rocket's handlers do.
+#[get("/answer/<status>")]
+fn answer(app: &AppState, status: u16) -> Status {
+    app.count();
+    Status::new(status)
+}
+
+#[post("/suspect")]
+fn suspect(app: &AppState, client: AllowedIp) -> &'static str {
+    app.count();
+    client.suspect("test");
+    "noted"
+}
+
+type LoginAnswer = Result<(Status, &'static str), GuardRejection>;
+
+const WELCOME: (Status, &str) = (Status::Ok, "welcome");
+const WRONG: (Status, &str) = (Status::Unauthorized, "wrong");
+
+#[post("/login", data = "<password>")]
+async fn login(app: &AppState, client: AllowedIp, password: Vec<u8>) -> LoginAnswer {
+    app.count();
+    let attempt = client.login_attempt().await?;
+    if app.passwords.are_right(&password).await {
+        attempt.succeeded().await;
+        return Ok(WELCOME);
+    }
+    attempt.failed().await?;
+    Ok(WRONG)
+}
+
+#[post("/login/simple", data = "<password>")]
+async fn login_simply(app: &AppState, client: AllowedIp, password: Vec<u8>) -> LoginAnswer {
+    app.count();
+    if app.passwords.are_right(&password).await {
+        client.successful_login().await;
+        return Ok(WELCOME);
+    }
+    client.failed_login().await?;
+    Ok(WRONG)
+}
+
+#[get("/hang")]
+async fn hang(app: &AppState) {
+    app.count();
+    let _hang = app.hang();
+    std::future::pending().await
 }
 
 fn data_by_hand<'r>(request: &'r Request<'_>, data: Data<'r>) -> BoxFuture<'r> {

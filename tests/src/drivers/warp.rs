@@ -1,19 +1,22 @@
 use std::io;
+use std::sync::Arc;
 
 use futures_util::{SinkExt, Stream, StreamExt, TryStreamExt};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use ipwhois_guard_warp::{AllowedIp, Denial, IpGuard, IpVerdict, allowed_ip, ip_verdict, recover};
+use ipwhois_guard_warp::{
+    AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict, allowed_ip, ip_verdict, recover,
+};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
 use warp::hyper::server::conn::http1;
-use warp::reply::Response;
+use warp::reply::{Response, WithStatus, with_status};
 use warp::ws::{WebSocket, Ws};
-use warp::{Buf, Filter, Reply};
+use warp::{Buf, Filter, Rejection, Reply};
 
-use crate::driver::{Address, App, Driver, Install, whoami_json};
+use crate::driver::{Address, App, Driver, Install, Passwords, whoami_json};
 
 /// warp, by the wrapper and the extractors of `ipwhois-guard-warp`.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ impl Driver for Warp {
         "a_missing_guard_is_explained_by_the_extractor",
         "the extractors take the guard as an argument, so that without one nothing compiles",
     )];
+    const DROPS_ABANDONED_REQUESTS: bool = true;
+    const WORDS_REFUSALS_OF_HANDLERS: bool = true;
     const NO_PEER_ADVICE: &'static str = "`PeerAddr`";
 
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
@@ -82,10 +87,13 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
         guard = guard.on_unix_socket();
     }
     if install == Install::CustomResponse {
-        guard = guard.respond_with(teapot);
+        guard = guard.respond_with(nothing_here);
     }
     let client = allowed_ip(guard.clone());
     let verdict = ip_verdict(guard.clone());
+    let hanging = app.clone();
+    let passwords = Arc::clone(&app.passwords);
+    let passwords = warp::any().map(move || Arc::clone(&passwords));
     let counted = warp::any().map(move || app.count()).untuple_one();
 
     let open = warp::path::end()
@@ -110,7 +118,7 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
     let data_twice = warp::path!("data" / "twice")
         .and(warp::get())
         .and(verdict)
-        .and(client)
+        .and(client.clone())
         .and(counted.clone())
         .map(|_: IpVerdict, _: AllowedIp| "data");
     let echo = warp::path!("echo")
@@ -120,8 +128,34 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
         .map(echo);
     let websocket = warp::path!("ws")
         .and(warp::ws())
-        .and(counted)
+        .and(counted.clone())
         .map(|upgrade: Ws| upgrade.on_upgrade(talk));
+    let answer = warp::path!("answer" / u16)
+        .and(warp::get())
+        .and(counted.clone())
+        .map(answer);
+    let suspect = warp::path!("suspect")
+        .and(warp::post())
+        .and(client.clone())
+        .and(counted.clone())
+        .map(suspect);
+    let attempt = client
+        .and(counted.clone())
+        .and(passwords)
+        .and(warp::body::bytes());
+    // Both ways to return a refusal: as a reply and as a rejection.
+    let login = warp::path!("login")
+        .and(warp::post())
+        .and(attempt.clone())
+        .then(login);
+    let login_simply = warp::path!("login" / "simple")
+        .and(warp::post())
+        .and(attempt)
+        .and_then(login_simply);
+    let hang = warp::path!("hang")
+        .and(warp::get())
+        .and(counted)
+        .then(move || hang(hanging.clone()));
 
     let routes = open
         .or(admin)
@@ -130,9 +164,15 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
         .or(data_twice)
         .or(echo)
         .or(websocket)
+        .or(answer)
+        .or(suspect)
+        .or(login)
+        .or(login_simply)
+        .or(hang)
         .map(Reply::into_response);
     match install {
         Install::Whole | Install::NoPeer | Install::CustomResponse => guard.wrap(routes).boxed(),
+        Install::Twice => guard.wrap(guard.wrap(routes)).boxed(),
         Install::Nested
         | Install::ExtractorsOnly
         | Install::ExtractorsNoPeer
@@ -140,13 +180,56 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
     }
 }
 
-fn teapot(denial: &Denial) -> impl Reply + use<> {
+fn nothing_here(denial: &Denial) -> impl Reply + use<> {
     let body = format!("custom {}", denial.reference());
-    warp::reply::with_status(body, StatusCode::IM_A_TEAPOT)
+    warp::reply::with_status(body, StatusCode::NOT_FOUND)
 }
 
 fn whoami(IpVerdict(verdict): IpVerdict) -> String {
     whoami_json(verdict)
+}
+
+fn answer(status: u16) -> impl Reply {
+    StatusCode::from_u16(status).expect("a status")
+}
+
+fn suspect(client: AllowedIp) -> &'static str {
+    client.suspect("test");
+    "noted"
+}
+
+type LoginReply = WithStatus<&'static str>;
+
+async fn login(
+    client: AllowedIp,
+    passwords: Arc<Passwords>,
+    password: impl Buf,
+) -> Result<LoginReply, GuardRejection> {
+    let attempt = client.login_attempt().await?;
+    if passwords.are_right(password.chunk()).await {
+        attempt.succeeded().await;
+        return Ok(with_status("welcome", StatusCode::OK));
+    }
+    attempt.failed().await?;
+    Ok(with_status("wrong", StatusCode::UNAUTHORIZED))
+}
+
+async fn login_simply(
+    client: AllowedIp,
+    passwords: Arc<Passwords>,
+    password: impl Buf,
+) -> Result<LoginReply, Rejection> {
+    if passwords.are_right(password.chunk()).await {
+        client.successful_login().await;
+        return Ok(with_status("welcome", StatusCode::OK));
+    }
+    client.failed_login().await?;
+    Ok(with_status("wrong", StatusCode::UNAUTHORIZED))
+}
+
+async fn hang(app: App) -> &'static str {
+    let _hang = app.hang();
+    std::future::pending().await
 }
 
 fn echo<B: Buf>(

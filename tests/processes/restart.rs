@@ -1,0 +1,139 @@
+//! A kill, a restart, and what is on disk in between.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use conformance::client::Request;
+use conformance::process::Process;
+use ipwhois_guard_testkit::{Behaviour, Endpoint, StandIn};
+
+use super::{client, kill, visit, within_a_day};
+
+fn start(service: &StandIn, folder: &str, budget: &str) -> Process {
+    let settings = [
+        ("API_URL", service.url()),
+        ("TRUSTED_PROXIES", "127.0.0.0/8".to_owned()),
+        ("STATE_DIR", folder.to_owned()),
+        ("DAILY_BUDGET", budget.to_owned()),
+        ("MAX_WAIT", "20s".to_owned()),
+    ];
+    let settings = settings
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    Process::start("axum", &settings)
+}
+
+#[test]
+fn a_killed_process_knows_its_clients_again_but_for_the_last_batch() {
+    let service = StandIn::start().expect("a free port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().display().to_string();
+    let mut process = start(&service, &folder, "1000000");
+    let next = AtomicU32::new(0);
+    let answered: Vec<String> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut answered = Vec::new();
+                    loop {
+                        let client = client(next.fetch_add(1, Ordering::SeqCst));
+                        match visit(&process, &client) {
+                            Some(status) => assert_eq!(status, 200),
+                            None => return answered,
+                        }
+                        answered.push(client);
+                    }
+                })
+            })
+            .collect();
+        assert!(service.wait_for_checks(400, Duration::from_secs(60)));
+        // Under load: the threads go on until they notice.
+        kill(&process);
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("an answer"))
+            .collect()
+    });
+    process.kill();
+    assert!(answered.len() >= 380, "{}", answered.len());
+
+    let process = start(&service, &folder, "1000000");
+    for client in &answered {
+        assert_eq!(visit(&process, client), Some(200));
+    }
+    let again = answered
+        .iter()
+        .filter(|client| service.checks_of(client.parse().expect("an address")) > 1)
+        .count();
+    // Each check takes the verdicts before it to the disk, so what is lost is what was under way.
+    assert!(again <= 8, "{again} of {} were asked again", answered.len());
+}
+
+#[test]
+fn a_process_that_is_killed_again_and_again_never_spends_more_than_its_budget() {
+    within_a_day(|| {
+        let service = StandIn::start().expect("a free port");
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().display().to_string();
+        for run in 0..6 {
+            let process = start(&service, &folder, "60");
+            thread::scope(|scope| {
+                let visitors: Vec<_> = (0..4)
+                    .map(|visitor| {
+                        let process = &process;
+                        scope.spawn(move || {
+                            let numbers = (0..1_000).map(|n| run * 10_000 + visitor * 1_000 + n);
+                            numbers
+                                .take_while(|n| visit(process, &client(*n)).is_some())
+                                .count()
+                        })
+                    })
+                    .collect();
+                let so_far = service.check_count();
+                let _ = service.wait_for_checks(so_far + 12, Duration::from_millis(500));
+                kill(&process);
+                for visitor in visitors {
+                    visitor.join().expect("it ends when the process does");
+                }
+            });
+        }
+        let checks = service.check_count();
+        // A twentieth is for urgent checks. A kill between the count and the call costs the calls that were under way.
+        assert!(checks <= 57, "{checks} checks");
+        assert!(checks >= 57 - 6 * 4, "{checks} checks");
+    });
+}
+
+#[test]
+fn reports_of_a_killed_process_arrive_once_when_the_service_is_back() {
+    let service = StandIn::start().expect("a free port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().display().to_string();
+    let mut process = start(&service, &folder, "1000000");
+    service.behave_on(Endpoint::Report, Behaviour::status(503));
+    for n in 0..8 {
+        let guess = Request::new("POST", "/login")
+            .from_client(client(n))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body("username=demo&password=guess");
+        let statuses = (0..6).map(|_| guess.send(&process.address).status);
+        assert_eq!(statuses.collect::<Vec<_>>(), [401, 401, 401, 401, 429, 429]);
+    }
+    // What was reported first has been tried by now; the others wait behind it.
+    assert!(service.wait_for_reports(1, Duration::from_secs(30)));
+    // A check goes out when what came before it is on disk.
+    assert_eq!(visit(&process, &client(1_000)), Some(200));
+    process.kill();
+
+    let tried = service.reports().len();
+    service.recover();
+    let process = start(&service, &folder, "1000000");
+    assert!(service.wait_for_reports(tried + 8, Duration::from_secs(60)));
+    drop(process);
+    let arrived = service.reports().split_off(tried);
+    let addresses: BTreeSet<String> = arrived.iter().map(|report| report.ip.clone()).collect();
+    assert_eq!(addresses, (0..8).map(client).collect());
+    assert_eq!(arrived.len(), 8, "none arrives twice");
+}
