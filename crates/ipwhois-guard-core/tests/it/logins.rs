@@ -118,7 +118,6 @@ fn of_a_hundred_guesses_at_once_five_reach_the_password_check() {
     assert_eq!(begun.len(), 5);
     let tripped = begun
         .into_iter()
-        .filter(|_| true)
         .map(|attempt| block_on(attempt.failed()))
         .filter(Result::is_err)
         .count();
