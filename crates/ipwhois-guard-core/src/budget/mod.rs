@@ -345,8 +345,11 @@ impl Budget {
     }
 
     /// The second by the day's pace. Who begins in the middle of a day with nothing spent has half of what the hours before
-    /// would have had at once, and the other half spread over the rest.
+    /// would have had at once, and the other half spread over the rest; in the last half hour all of it.
     fn paced(&self, second: u64) -> u64 {
+        if pace::is_last(second) {
+            return second;
+        }
         let began = self.today.second(self.began).min(pace::DAY - 1);
         let of_the_rest = pace::DAY * second.saturating_sub(began) / (pace::DAY - began).max(1);
         (second + of_the_rest) / 2

@@ -25,15 +25,20 @@ pub(super) const fn last_reserve(limit: u32) -> u32 {
     reserve(limit).div_ceil(2)
 }
 
+/// Whether the day has come to where all that is left may be used.
+pub(super) const fn is_last(second: u64) -> bool {
+    second + FIRST_LEAD >= DAY
+}
+
 /// What routine checks leave to elevated ones at this second of the day, `watched` seconds of which were seen, with so many
 /// elevated checks in them: half as many again as the rest of the day will bring if it goes on like that. Some hours have
 /// to pass before they tell; until then it is half of what is due in the rest, fading. Nothing is left in the end.
 pub(super) fn left_to_elevated(elevated: u32, room: u32, watched: u64, second: u64) -> u32 {
     const TELLING: u64 = 6 * 60 * 60;
-    let rest = DAY.saturating_sub(second);
-    if rest <= FIRST_LEAD {
+    if is_last(second) {
         return 0;
     }
+    let rest = DAY.saturating_sub(second);
     let like_so_far = u64::from(elevated) * rest * 3 / (2 * watched.max(TELLING));
     let untold = TELLING.saturating_sub(watched);
     let to_begin_with = u64::from(room) / 2 * rest / DAY * untold / TELLING;

@@ -99,6 +99,16 @@ fn who_begins_at_noon_gets_half_of_the_morning_at_once_and_a_restart_goes_on() {
 }
 
 #[test]
+fn in_the_last_half_hour_all_is_there_whenever_the_day_was_begun() {
+    for began in [0, NOON, DAY - 1_800, DAY - 60] {
+        let mut budget = Budget::new(500);
+        assert_eq!(budget.left(at(0, began)), 500);
+        let now = at(0, began.max(DAY - 1_800));
+        assert_eq!(drain(&mut budget, ROUTINE, now), 450, "{began}");
+    }
+}
+
+#[test]
 fn a_refresh_stays_behind_a_first_timer() {
     check(500, 0, Tier::Refresh, 5);
     check(500, NOON, Tier::Refresh, 118);
