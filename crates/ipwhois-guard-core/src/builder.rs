@@ -269,6 +269,16 @@ impl GuardBuilder {
         self
     }
 
+    /// Paths where somebody logs in, in place of the built-in list and of those set before.
+    pub fn login_paths<I>(mut self, paths: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.settings.login_paths = Some(strings(paths));
+        self
+    }
+
     /// So many failed logins within `find_time` ban a client.
     pub fn max_failures(mut self, failures: u32) -> Self {
         self.settings.max_failures = failures;
@@ -380,6 +390,7 @@ mod tests {
             .feed_interval(second(60))
             .probe_paths(["/.env"])
             .served_paths(["/y.php"])
+            .login_paths(["/enter"])
             .max_failures(9)
             .find_time(second(10))
             .ban_time(second(11))
@@ -415,6 +426,7 @@ mod tests {
             feed_interval = "60s"
             probe_paths = ["/.env"]
             served_paths = ["/y.php"]
+            login_paths = ["/enter"]
             max_failures = 9
             find_time = "10s"
             ban_time = "11s"

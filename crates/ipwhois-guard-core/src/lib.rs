@@ -44,7 +44,7 @@ pub use guard::{Asking, Guard, Step};
 pub use logins::{LoginAttempt, Trip};
 pub use report_request::{QueuedReport, ReportRequest};
 pub use request::RequestHead;
-pub use risk::built_in_probe_paths;
+pub use risk::{built_in_login_paths, built_in_probe_paths};
 pub use rules::{Mode, OnUnverified, Rule, UnknownChoice};
 pub use service::{CheckFuture, CheckReply, CheckService, Quota};
 pub use settings::{ApiKey, SecretUrl, Settings};

@@ -41,7 +41,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 1_753)]
     clients: u32,
 
-    /// How many of these are hostile. A tenth of the requests is theirs
+    /// How many of these are hostile. A quarter of the requests is theirs
     #[arg(long, value_name = "N", default_value_t = 113)]
     hostile: u32,
 

@@ -81,7 +81,11 @@ fn visit_of(random: &mut Random, start: u64, requests: u64, last: u64) -> Vec<Re
         false => String::new(),
     };
     let mut assets = random.within(2, 6);
-    let mut made = vec![get(at, page, 200, &came_from)];
+    // A dead link, or an address from memory.
+    let mut made = match random.chance(4) {
+        true => vec![get(at, &dead_link(random), 404, &came_from)],
+        false => vec![get(at, page, 200, &came_from)],
+    };
     // A member who mistypes the password, and then does not.
     let mut logs_in = random.chance(2);
     while (made.len() as u64) < requests {
@@ -120,4 +124,13 @@ fn visit_of(random: &mut Random, start: u64, requests: u64, last: u64) -> Vec<Re
         }
     }
     made
+}
+
+/// Half of them are old addresses of pages, the others nobody else asks for.
+fn dead_link(random: &mut Random) -> String {
+    if random.chance(50) {
+        return random.pick(BROKEN).to_owned();
+    }
+    let page = random.pick(PAGES);
+    format!("{}-{:02}", page.trim_end_matches('/'), random.below(100))
 }

@@ -12,17 +12,21 @@
 //!    what is left of the day (but half an hour), so that the evening's elevated clients find something. From 23:30 on
 //!    all of `L - R` may be used: what was not needed earlier is not lost. Until then they leave out what elevated checks
 //!    will want before midnight if the day goes on as it began; in the first hours half, since that cannot be told yet.
+//!    - When there are more than twice as many strangers as the day can bear, a check of one seldom finds anything: they
+//!      wait for the evening. At noon who does not come often may use a quarter, at 18:00 about half.
+//!    - While a fifth of the strangers who are checked turn out to be listed, there is no pace: the site is under attack,
+//!      and clean visitors among them end it soon.
 //! 3. Refreshing a stale verdict may use half of what a first-timer may.
 //!
 //! **Nobody outside can spend it.** What follows counts for all tiers; only [`Ration::Exempt`] is free of it.
 //! 4. A network (/24, /48) gets `L / 125` checks a day, at least 2; the last of them is not for routine checks, so that a
 //!    scanner among a carrier's customers is checked. A /64 gets 3 within any hour.
-//! 5. Elevated checks get a sixth of `L` at once, and no more than that an hour in the long run. A wide network (/16, and /32 of
+//! 5. Elevated checks get a sixth of `L` at once, and no more than that in half an hour in the long run. A wide network (/16, and /32 of
 //!    IPv6, which one holder may have whole) gets a tenth of `L` of them a day, at least 8.
 //! 6. A network with several suspicious clients (addresses, or /64) is a *crowd*. No budget covers a crowd: of 250
 //!    addresses in a /24 the ration checks 2 to 8, and the rest pass unchecked. All crowds together therefore take no
 //!    more than an eighth of `L` a day as elevated, counting what they took before they were known for one, and leave
-//!    half of the hour's share to others. Rule 5 sees to it that they take little before their second clients show. When
+//!    half of that share to others. Rule 5 sees to it that they take little before their second clients show. When
 //!    they have had more than an eighth all the same, a further network is watched for a minute before its first check.
 //!
 //! So 5,000 suspicious addresses of 20 networks cost about an eighth of the day, at a limit of 50 as at 1,000, and a
@@ -45,6 +49,7 @@
 //! a fixed number of networks.
 
 mod day;
+mod hits;
 mod origin;
 mod pace;
 mod ration;
@@ -58,6 +63,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::day::{Today, Turn, day_of};
+use self::hits::Hits;
 use self::origin::Origin;
 pub(crate) use self::pace::FREQUENT;
 use self::ration::Rations;
@@ -79,6 +85,12 @@ pub(crate) enum Tier {
     FailedLogin,
     /// Feed hits and explicit checks, which nobody outside can bring about: may use all.
     Urgent,
+}
+
+impl Spend {
+    pub(crate) const fn tier(&self) -> Tier {
+        self.tier
+    }
 }
 
 impl Tier {
@@ -120,7 +132,8 @@ pub(crate) struct Spend {
     tier: Tier,
 }
 
-/// What outlives a restart. The hour of each /64, the hour of elevated checks and who is suspicious do not.
+/// What outlives a restart. The hour of each /64, the half hour of elevated checks, who is suspicious and
+/// how many strangers came do not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// Days since the Unix epoch.
@@ -144,6 +157,10 @@ pub(crate) struct Budget {
     elevated: u32,
     /// Since when today is watched: its begin, or the start.
     began: Duration,
+    /// How many first requests of clients that nobody suspects came since then.
+    strangers: u32,
+    /// How often such clients turned out to be listed lately.
+    hits: Hits,
     /// How many checks were ever taken.
     taken: u64,
 }
@@ -158,6 +175,8 @@ impl Budget {
             suspects: Suspects::new(),
             elevated: 0,
             began: Duration::ZERO,
+            strangers: 0,
+            hits: Hits::default(),
             taken: 0,
         }
     }
@@ -175,6 +194,9 @@ impl Budget {
             Ration::Exempt => None,
         };
         let ahead = tier.runs_ahead();
+        if tier == (Tier::Routine { requests: 1 }) {
+            self.strangers = self.strangers.saturating_add(1);
+        }
         // Who asks in vain is seen too: that is how a crowd shows.
         let suspect = origin.filter(|_| ahead);
         let standing = suspect.map(|origin| self.suspects.note(origin, now));
@@ -225,7 +247,11 @@ impl Budget {
             // All of the room is paced, and what others will want today is left out of it.
             _ if spent >= room - self.left_to_elevated(room, second, now) => false,
             Tier::Refresh => pace::refresh_is_due(spent, room, self.paced(second)),
-            Tier::Routine { requests } => pace::is_due(spent, room, requests, self.paced(second)),
+            Tier::Routine { .. } if self.hits.are_many() => true,
+            Tier::Routine { requests } => {
+                let short = self.is_short(second);
+                pace::is_due(spent, room, requests, self.paced(second), short)
+            }
         };
         due.then_some(()).ok_or(Refusal::Early)
     }
@@ -244,6 +270,13 @@ impl Budget {
         }
         if let Some(origin) = spend.origin {
             self.rations.uncount(origin, spend.at);
+        }
+    }
+
+    /// What the service said to a check.
+    pub(crate) fn found(&mut self, tier: Tier, listed: bool) {
+        if matches!(tier, Tier::Routine { .. }) {
+            self.hits.note(listed);
         }
     }
 
@@ -334,6 +367,7 @@ impl Budget {
                 self.suspects.begin_day();
                 self.elevated = 0;
                 self.began = if is_first { now } else { self.today.begin() };
+                self.strangers = 0;
             }
             Turn::Back => {
                 // Said for moments that no longer mean anything. The service will say it again.
@@ -353,6 +387,13 @@ impl Budget {
         let began = self.today.second(self.began).min(pace::DAY - 1);
         let of_the_rest = pace::DAY * second.saturating_sub(began) / (pace::DAY - began).max(1);
         (second + of_the_rest) / 2
+    }
+
+    /// Whether there are far more strangers than checks. It no longer matters when the rest of the day may be used up.
+    fn is_short(&self, second: u64) -> bool {
+        let watched = second.saturating_sub(self.today.second(self.began));
+        let room = self.room(Tier::Routine { requests: 1 });
+        !pace::is_last(second) && pace::is_short(self.strangers, room, watched)
     }
 
     /// What a tier may reach of the day.

@@ -46,14 +46,28 @@ pub(super) fn left_to_elevated(elevated: u32, room: u32, watched: u64, second: u
     u32::try_from(expected).unwrap_or(u32::MAX).min(room)
 }
 
+/// Whether so many strangers within so many seconds are more than twice what the day can bear. A burst makes no shortage
+/// before it has used up the longest lead.
+pub(super) fn is_short(strangers: u32, room: u32, seconds: u64) -> bool {
+    let longest = FIRST_LEAD + LEAD_A_DOUBLING * u64::from(DOUBLINGS);
+    u64::from(strangers) * DAY > 2 * u64::from(room) * (seconds + longest)
+}
+
 /// Whether a client nobody suspects may be checked `second` seconds into the day, when `spent` of `room` is gone.
-pub(super) fn is_due(spent: u32, room: u32, requests: u32, second: u64) -> bool {
+pub(super) fn is_due(spent: u32, room: u32, requests: u32, second: u64, short: bool) -> bool {
     let doublings = requests.max(1).ilog2().min(DOUBLINGS);
     let lead = FIRST_LEAD + LEAD_A_DOUBLING * u64::from(doublings);
     // No lead takes more than half of what is left of the day: the evening belongs to others too.
     let rest = DAY.saturating_sub(second);
     let lead = lead.min((rest / 2).max(FIRST_LEAD));
-    u64::from(spent) * DAY < line(room, second + lead)
+    let until = (second + lead).min(DAY);
+    // In a shortage strangers wait for the evening: what nobody needed more is theirs then.
+    let until = if short && requests < FREQUENT {
+        until * until / DAY
+    } else {
+        until
+    };
+    u64::from(spent) * DAY < line(room, until)
 }
 
 /// Whether a stale verdict may be refreshed.

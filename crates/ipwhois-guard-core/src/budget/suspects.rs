@@ -1,4 +1,4 @@
-//! How far suspicious clients may run ahead of the day: a crowd is told from scattered ones, and an hour has its share.
+//! How far suspicious clients may run ahead of the day: a crowd is told from scattered ones, and half an hour has its share.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
-use super::HOUR;
 use super::origin::Origin;
 
 /// Networks are watched in so many rows of so many places, 48 bytes each.
 const ROWS: usize = 256;
 const A_ROW: usize = 4;
 
-/// What elevated checks may take at once, or within an hour in the long run: a sixth of the day's limit.
-pub(super) const fn an_hour(limit: u32) -> u32 {
+/// How long it takes until what elevated checks may take at once is whole again.
+pub(super) const SPAN: Duration = Duration::from_secs(30 * 60);
+
+/// What elevated checks may take at once, or within [`SPAN`] in the long run: a sixth of the day's limit.
+pub(super) const fn at_once(limit: u32) -> u32 {
     limit.div_ceil(6)
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Suspects {
     crowds: u32,
     /// What wide networks took today. It grows with the checks that were taken.
     wide: HashMap<u64, u32, RandomState>,
-    /// When the hour's share is whole again.
+    /// When the share is whole again.
     whole_at: Duration,
 }
 
@@ -108,7 +110,7 @@ impl Suspects {
         }
     }
 
-    /// Whether an elevated check fits into the hour, and a crowd's into what crowds may have.
+    /// Whether an elevated check fits into its share, and a crowd's into what crowds may have.
     pub(super) fn allow(
         &self,
         standing: Option<Standing>,
@@ -122,16 +124,16 @@ impl Suspects {
         }
         let share = match standing {
             Some(Standing::Crowd) if self.crowds >= all_crowds(limit) => return Err(Held::Crowd),
-            // A crowd leaves half of the hour's share to others.
-            Some(Standing::Crowd) => HOUR / 2,
+            // A crowd leaves half of the share to others.
+            Some(Standing::Crowd) => SPAN / 2,
             Some(Standing::Scattered { seen_at })
                 if self.crowds > all_crowds(limit) && now.saturating_sub(seen_at) < PROBATION =>
             {
                 return Err(Held::Early);
             }
-            Some(Standing::Scattered { .. }) | None => HOUR,
+            Some(Standing::Scattered { .. }) | None => SPAN,
         };
-        let used = self.whole_at.saturating_sub(now).min(HOUR);
+        let used = self.whole_at.saturating_sub(now).min(SPAN);
         match share.checked_sub(one(limit)) {
             Some(most) if used <= most => Ok(()),
             _ => Err(Held::Early),
@@ -140,7 +142,7 @@ impl Suspects {
 
     /// An elevated check is taken.
     pub(super) fn count(&mut self, origin: Option<Origin>, limit: u32, now: Duration) {
-        let used_until = self.whole_at.clamp(now, now.saturating_add(HOUR));
+        let used_until = self.whole_at.clamp(now, now.saturating_add(SPAN));
         self.whole_at = used_until.saturating_add(one(limit));
         self.change(origin, |taken| taken.saturating_add(1));
     }
@@ -201,7 +203,7 @@ pub(super) enum Held {
     Early,
 }
 
-/// How long a check occupies the hour.
+/// How much of the span a check takes.
 fn one(limit: u32) -> Duration {
-    HOUR / an_hour(limit).max(1)
+    SPAN / at_once(limit).max(1)
 }

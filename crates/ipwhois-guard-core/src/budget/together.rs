@@ -1,7 +1,7 @@
 //! A check as the count of several machines sees it.
 //!
 //! What one machine's budget has allowed must be allowed by the common count as well: the day, the share of the network,
-//! and for clocks' hours the share of a /64 and of elevated checks. Pace and crowds are each machine's own matter.
+//! the share of a /64 in a clock's hour, and that of elevated checks in half of one. Pace and crowds are each machine's own matter.
 
 use std::time::Duration;
 
@@ -31,10 +31,11 @@ impl Budget {
             }
         }
         if spend.tier.runs_ahead() {
+            let span = spend.at.as_secs() / suspects::SPAN.as_secs();
             rations.push(Ration {
-                name: format!("elevated-{hour}"),
-                below: suspects::an_hour(limit),
-                keep: HOUR,
+                name: format!("elevated-{span}"),
+                below: suspects::at_once(limit),
+                keep: suspects::SPAN,
             });
         }
         Claim {

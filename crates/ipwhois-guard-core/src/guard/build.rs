@@ -17,7 +17,7 @@ use crate::ip_set::IpSet;
 use crate::logins::Wording;
 use crate::lookup::{Elsewhere, Lookup, Purse};
 use crate::reports::{ReportShelf, Reporter};
-use crate::risk::{Ledger, ProbePaths};
+use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths};
 use crate::rules::RuleSet;
 use crate::service::CheckService;
 use crate::settings::Settings;
@@ -50,6 +50,7 @@ impl Guard {
         let allowlist = list("allow", &settings.allow, "allow_file", &settings.allow_file)?;
         let denylist = list("deny", &settings.deny, "deny_file", &settings.deny_file)?;
         let probes = ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
+        let login_paths = LoginPaths::new(settings.login_paths.as_deref())?;
         let api = ApiClient::new(settings, Arc::clone(&clock))?;
 
         let journal = Arc::new(Journal::new(settings.state_dir.clone(), Arc::clone(&clock)));
@@ -140,7 +141,9 @@ impl Guard {
             feed,
             feed_action: settings.feed_action,
             probes,
+            login_paths,
             ledger: Ledger::new(),
+            missing: MissingPaths::new(),
             tracker: Tracker::new(Limits {
                 max_failures: settings.max_failures,
                 find_time: settings.find_time,

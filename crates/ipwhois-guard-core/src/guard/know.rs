@@ -148,7 +148,7 @@ impl Guard {
             Demand::of_client(Tier::FailedLogin)
         } else if standing.suspicious {
             Demand::of_client(Tier::Elevated)
-        } else if terms.is_pressing() || requests >= BUSY {
+        } else if terms.is_pressing() || requests >= BUSY || self.0.login_paths.matches(path) {
             Demand::ahead_or_in_turn(requests)
         } else {
             Demand::of_client(Tier::Routine { requests })

@@ -36,7 +36,7 @@ use crate::lookup::{Answer, Lookup, Purse};
 use crate::report_request::ReportRequest;
 use crate::reports::{Report, Reporter, Ticket};
 use crate::request::RequestHead;
-use crate::risk::{Ledger, ProbePaths, RefusalMeans, Signal, is_refusal};
+use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, RefusalMeans, Signal, is_refusal};
 use crate::rules::{Mode, Policy, RuleSet};
 use crate::settings::Settings;
 use crate::state::Journal;
@@ -61,7 +61,9 @@ struct Inner {
     feed: Arc<FeedKeeper>,
     feed_action: FeedAction,
     probes: ProbePaths,
+    login_paths: LoginPaths,
     ledger: Ledger,
+    missing: MissingPaths,
     tracker: Tracker,
     /// Of clients of whom nobody knows who they are, all together.
     nameless: Tracker,
@@ -300,18 +302,23 @@ impl Guard {
 
     /// What the application answered to a request on which this decision was taken.
     pub(crate) fn answered(&self, decision: &Decision, status: u16) {
-        let signal = match decision.refusal_means {
-            RefusalMeans::Nothing => return,
-            RefusalMeans::Little => Signal::Refused,
-            RefusalMeans::Much => Signal::RefusedChange,
+        let verdict = decision.verdict();
+        let Some(client) = verdict.client_ip() else {
+            return;
         };
         // Who is verified need not be checked first.
-        if is_refusal(status)
-            && matches!(decision.verdict().source(), Source::Unverified(_))
-            && let Some(client) = decision.verdict().client_ip()
-        {
-            self.signal(client, signal);
+        if !is_refusal(status) || !matches!(verdict.source(), Source::Unverified(_)) {
+            return;
         }
+        let signal = match decision.refusal_means {
+            RefusalMeans::Nothing => return,
+            RefusalMeans::Little(path) if self.0.missing.note(path, client) => {
+                Signal::RefusedLikeOthers
+            }
+            RefusalMeans::Little(_) => Signal::Refused,
+            RefusalMeans::Much => Signal::RefusedChange,
+        };
+        self.signal(client, signal);
     }
 
     /// How many addresses the cache remembers; never more than `cache_capacity`.
@@ -339,7 +346,8 @@ impl Guard {
         };
         let known = self.know(&terms, client, occasion);
         if known.is_unverified() {
-            terms.refusal_means = RefusalMeans::of(request.method(), request.path());
+            terms.refusal_means =
+                RefusalMeans::of(request.method(), request.path(), &self.0.missing);
         }
         match known {
             Known::Verdict(verdict) => Step::Decided(terms.decide(verdict, format)),

@@ -290,6 +290,7 @@ impl Lookup {
         let permit = self.gate().admit(self.clock.elapsed())?;
         self.purse.save().await;
         let paid = spend.take();
+        let tier = paid.as_ref().map(Spend::tier);
         if let Some(share) = &mut share {
             share.sent();
         }
@@ -312,6 +313,9 @@ impl Lookup {
         match result {
             Ok(reply) => {
                 let reputation = reply.reputation;
+                if let Some(tier) = tier {
+                    self.purse.found(tier, reputation.listed);
+                }
                 self.cache.learn(ip, reputation, self.now());
                 self.journal.note_verdict(StoredVerdict {
                     ip,

@@ -110,6 +110,11 @@ impl Purse {
         self.budget().today(self.now())
     }
 
+    /// What the service said to a check.
+    pub(super) fn found(&self, tier: Tier, listed: bool) {
+        self.budget().found(tier, listed);
+    }
+
     /// The check was never sent.
     pub(super) fn refund(&self, spend: Spend) {
         self.budget().refund(spend, self.now());

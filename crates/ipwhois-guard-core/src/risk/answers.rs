@@ -1,5 +1,6 @@
 //! What a refused answer says of a client.
 
+use super::missing::{MissingPaths, PathKey};
 use super::unprompted::is_unprompted;
 
 /// Settled when the request comes, for the time when it is answered.
@@ -7,21 +8,21 @@ use super::unprompted::is_unprompted;
 pub(crate) enum RefusalMeans {
     /// Browsers and crawlers ask for the path unprompted; or nobody wants to know.
     Nothing,
-    /// A mistyped address, or somebody who tries what there is.
-    Little,
+    /// A mistyped address, a dead link, or somebody who tries what there is.
+    Little(PathKey),
     /// A form or a login that was refused.
     Much,
 }
 
 impl RefusalMeans {
     /// For a request with this method and raw path.
-    pub(crate) fn of(method: &str, path: &str) -> Self {
+    pub(crate) fn of(method: &str, path: &str, missing: &MissingPaths) -> Self {
         if changes_something(method) {
             Self::Much
         } else if is_unprompted(path) {
             Self::Nothing
         } else {
-            Self::Little
+            Self::Little(missing.key(path))
         }
     }
 }
@@ -38,17 +39,22 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(method: &str, path: &str, expected: RefusalMeans) {
-        assert_eq!(RefusalMeans::of(method, path), expected, "{method} {path}");
+    fn check(method: &str, path: &str, expected: &str) {
+        let means = match RefusalMeans::of(method, path, &MissingPaths::new()) {
+            RefusalMeans::Nothing => "nothing",
+            RefusalMeans::Little(_) => "little",
+            RefusalMeans::Much => "much",
+        };
+        assert_eq!(means, expected, "{method} {path}");
     }
 
     #[test]
     fn a_refused_form_says_more_than_a_broken_link_and_a_missing_icon_says_nothing() {
-        check("POST", "/login", RefusalMeans::Much);
-        check("DELETE", "/favicon.ico", RefusalMeans::Much);
-        check("PROPFIND", "/", RefusalMeans::Much);
-        check("GET", "/old-page", RefusalMeans::Little);
-        check("HEAD", "/old-page", RefusalMeans::Little);
-        check("get", "/favicon.ico", RefusalMeans::Nothing);
+        check("POST", "/login", "much");
+        check("DELETE", "/favicon.ico", "much");
+        check("PROPFIND", "/", "much");
+        check("GET", "/old-page", "little");
+        check("HEAD", "/old-page", "little");
+        check("get", "/favicon.ico", "nothing");
     }
 }

@@ -1,17 +1,25 @@
 //! Who is worth a check first. A signal never blocks anybody.
 //!
 //! 1. A request for a path that only scanners ask for is a signal: [`ProbePaths`].
-//! 2. So is an answer of 401, 403 or 404 ([`is_refusal`]), unless browsers and crawlers ask for the path unprompted, and the
-//!    more so when the request was to change something ([`RefusalMeans`]); a failed login; and a word of the application.
-//! 3. The [`Ledger`] adds them up for each client that nobody has verified, in bounded memory.
+//! 2. So is an answer of 401, 403 or 404 ([`is_refusal`]), unless browsers and crawlers ask for the path unprompted; the less
+//!    so when others got one there before ([`MissingPaths`]), and the more so when the request was to change something
+//!    ([`RefusalMeans`]); a failed login; and a word of the application.
+//! 3. Where somebody logs in ([`LoginPaths`]) an unknown client matters, whoever it is.
+//! 4. The [`Ledger`] adds them up for each client that nobody has verified, in bounded memory.
 
 mod answers;
 mod ledger;
+mod login_paths;
+mod missing;
+mod paths;
 mod probes;
 mod unprompted;
 
 pub(crate) use answers::{RefusalMeans, changes_something};
 pub(crate) use ledger::{Ledger, Signal, is_refusal};
+pub(crate) use login_paths::LoginPaths;
+pub use login_paths::built_in_login_paths;
+pub(crate) use missing::MissingPaths;
 pub(crate) use probes::ProbePaths;
 
 /// The built-in list of probe paths, which holds unless `probe_paths` is set: groups of patterns, each with what they have in

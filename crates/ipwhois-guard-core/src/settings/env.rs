@@ -77,6 +77,9 @@ const TABLE: &[Entry] = &[
         put(&mut s.probe_paths, list(v).map(Some))
     }),
     ("served_paths", |s, v| put(&mut s.served_paths, list(v))),
+    ("login_paths", |s, v| {
+        put(&mut s.login_paths, list(v).map(Some))
+    }),
     ("max_failures", |s, v| {
         put(&mut s.max_failures, text::number(v))
     }),

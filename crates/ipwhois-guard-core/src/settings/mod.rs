@@ -106,6 +106,9 @@ pub struct Settings {
     /// Paths that the application has although they look like probes, written in the same way: a site that moved here from
     /// PHP and still redirects its old addresses names `*.php`. Default: none.
     pub served_paths: Vec<String>,
+    /// Paths where somebody logs in, in place of the built-in list, written in the same way; empty: none. A client that nobody
+    /// knows is checked there before others. Default: none, which is the [built-in list](crate::built_in_login_paths).
+    pub login_paths: Option<Vec<String>>,
     /// So many failed logins within `find_time` ban a client: 1 to 1,000. Default: 5.
     pub max_failures: u32,
     /// How long a failed login counts. Default: 10 min.
@@ -158,6 +161,7 @@ impl Default for Settings {
             feed_interval: Duration::from_secs(30 * 60),
             probe_paths: None,
             served_paths: Vec::new(),
+            login_paths: None,
             max_failures: 5,
             find_time: Duration::from_secs(10 * 60),
             ban_time: Duration::from_secs(60 * 60),

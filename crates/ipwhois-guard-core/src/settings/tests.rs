@@ -104,6 +104,7 @@ fn the_environment_and_toml_say_the_same() {
         ("FEED_INTERVAL", "10m"),
         ("PROBE_PATHS", "/.env,/x.php"),
         ("SERVED_PATHS", "/y.php"),
+        ("LOGIN_PATHS", "/enter"),
         ("MAX_FAILURES", "9"),
         ("FIND_TIME", "5m"),
         ("BAN_TIME", "30m"),
@@ -143,6 +144,7 @@ fn the_environment_and_toml_say_the_same() {
         feed_interval = "10m"
         probe_paths = ["/.env", "/x.php"]
         served_paths = ["/y.php"]
+        login_paths = ["/enter"]
         max_failures = 9
         find_time = "5m"
         ban_time = "30m"

@@ -2,8 +2,8 @@
 //!
 //! 1. A client is an IPv4 address or an IPv6 /64: whoever rotates inside of one stays the same client.
 //! 2. Signals add up to a score with a half-life of 10 minutes. A probe, a failed login, a refused form and a word of the
-//!    application make a client suspicious for an hour, each alone. Other refused answers do in a burst: three within some
-//!    minutes. One alone makes it noticed for a few.
+//!    application make a client suspicious for an hour, each alone. Of other refused answers two within some minutes do, or
+//!    eight where others were refused as well. One alone makes it noticed for a few.
 //! 3. Requests are counted with a half-life of 6 hours.
 //! 4. Memory is bounded: [`SETS`] times [`WAYS`] clients, and nothing is allocated later. A newcomer takes the place of the
 //!    one in its set that is least worth keeping ([`Slot::worth`]). So a flood of new addresses pushes out itself.
@@ -44,6 +44,8 @@ pub(crate) enum Signal {
     Probe,
     /// It got an answer of 401, 403 or 404 ([`is_refusal`]).
     Refused,
+    /// It got one where several others did before.
+    RefusedLikeOthers,
     /// It got one to a request that was to change something: a form, a login.
     RefusedChange,
     /// It failed to log in.
@@ -128,7 +130,7 @@ impl Ledger {
 
 /// The address for IPv4, the upper half for IPv6; `::/32`, which would look like IPv4, is nobody's. IPv4 behind a
 /// translator is IPv4: all of it shares one /64.
-fn key_of(client: IpAddr) -> u64 {
+pub(super) fn key_of(client: IpAddr) -> u64 {
     match lookup_address(client) {
         IpAddr::V4(ip) => ip.to_bits().into(),
         IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,

@@ -15,8 +15,11 @@ const SUSPICIOUS: u32 = 3 * ONE;
 /// Six half-lives above the mark: suspicious for an hour.
 const PLAIN: u32 = SUSPICIOUS << 6;
 
-/// Two of them are never enough. Three are within 7 minutes, and so is one every 7 minutes; one every 10 is not.
-const REFUSED: u32 = ONE + ONE / 4;
+/// Two of them are enough within 10 minutes, and so is one every 15; one every 20 is not.
+const REFUSED: u32 = 2 * ONE;
+
+/// Eight at once are enough, one every 3 minutes is not: a page with some broken images makes nobody suspicious.
+const REFUSED_LIKE_OTHERS: u32 = ONE * 2 / 5;
 
 /// However much speaks against a client: 64 minutes after the last signal it is clear.
 const MOST: u32 = 256 * ONE;
@@ -52,7 +55,12 @@ impl Score {
         let weight = match signal {
             Signal::Probe | Signal::FailedLogin | Signal::RefusedChange | Signal::Told => PLAIN,
             Signal::Refused => REFUSED,
+            Signal::RefusedLikeOthers => REFUSED_LIKE_OTHERS,
         };
+        // Of who is suspicious it says nothing new; and computing a high score anew costs it more than this would add.
+        if signal == Signal::RefusedLikeOthers && self.is_suspicious(now) {
+            return;
+        }
         self.points = self.points(now).saturating_add(weight).min(MOST);
         self.at = self.at.max(now);
     }
@@ -74,6 +82,7 @@ mod tests {
         prop_oneof![
             Just(Signal::Probe),
             Just(Signal::Refused),
+            Just(Signal::RefusedLikeOthers),
             Just(Signal::RefusedChange),
             Just(Signal::FailedLogin),
             Just(Signal::Told),

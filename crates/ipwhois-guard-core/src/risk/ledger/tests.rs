@@ -73,10 +73,15 @@ fn a_failed_login_is_remembered_as_one_for_ten_minutes() {
 /// Refused answers at these times, in seconds: whether the client is suspicious after the last one.
 #[track_caller]
 fn check_refused(suspicious: bool, times: impl IntoIterator<Item = u64>) {
+    check_signals(Signal::Refused, suspicious, times);
+}
+
+#[track_caller]
+fn check_signals(signal: Signal, suspicious: bool, times: impl IntoIterator<Item = u64>) {
     let ledger = Ledger::new();
     let mut last = 0;
     for time in times {
-        ledger.note(client(1), Signal::Refused, at(time));
+        ledger.note(client(1), signal, at(time));
         last = time;
     }
     assert_eq!(ledger.standing(client(1), at(last)).suspicious, suspicious);
@@ -85,12 +90,21 @@ fn check_refused(suspicious: bool, times: impl IntoIterator<Item = u64>) {
 #[test]
 fn refused_answers_make_a_client_suspicious_in_a_burst_only() {
     check_refused(false, [0]);
-    check_refused(false, [0, 0]);
-    check_refused(true, [0, 0, 0]);
-    check_refused(true, [0, 60, 240]);
-    check_refused(false, [0, 600, 1_200]);
-    check_refused(false, (0..20).map(|n| n * 72 * 60));
-    check_refused(false, (0..200).map(|n| n * 600));
+    check_refused(true, [0, 0]);
+    check_refused(true, [0, 590]);
+    check_refused(false, [0, 610]);
+    check_refused(true, (0..20).map(|n| n * 15 * 60));
+    check_refused(false, (0..200).map(|n| n * 20 * 60));
+}
+
+#[test]
+fn what_others_were_refused_too_says_little() {
+    let check = |suspicious, times: &mut dyn Iterator<Item = u64>| {
+        check_signals(Signal::RefusedLikeOthers, suspicious, times);
+    };
+    check(false, &mut [0; 7].into_iter());
+    check(true, &mut [0; 8].into_iter());
+    check(false, &mut (0..200).map(|n| n * 180));
 }
 
 #[test]

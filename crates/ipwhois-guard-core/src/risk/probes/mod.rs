@@ -11,14 +11,11 @@
 //!    in `served_paths`.
 
 mod built_in;
-mod path;
-mod pattern;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::built_in::BUILT_IN;
-use self::path::Segments;
-use self::pattern::{Pattern, Patterns};
+use super::paths::{Pattern, Patterns, Segments, parse, parse_some};
 use crate::error::BuildError;
 
 /// Tells probes from other requests.
@@ -30,29 +27,15 @@ pub(crate) struct ProbePaths {
 
 impl ProbePaths {
     /// Reads the settings `probe_paths` (`None`: the built-in list; empty: only the marks count) and `served_paths`.
-    ///
-    /// An entry is a path, `/wp-admin`, which covers itself and what is below it by whole segments, or an extension,
-    /// `*.php`, which covers every path with a segment that ends so.
-    ///
-    /// # Errors
-    ///
-    /// An entry that is neither, with the setting, the value and what is wrong with it.
     pub(crate) fn new(list: Option<&[String]>, served: &[String]) -> Result<Self, BuildError> {
+        const EVERYTHING: &str = "covers every path, so that every client would be suspicious";
         let listed = match list {
             None => BUILT_IN
                 .iter()
                 .flat_map(|group| group.patterns)
                 .map(|text| Pattern::built_in(text))
                 .collect(),
-            Some(entries) => {
-                let listed = parse("probe_paths", entries)?;
-                if let Some(index) = listed.iter().position(Pattern::is_everything) {
-                    let value = entries.get(index).map_or("", String::as_str);
-                    let reason = "covers every path, so that every client would be suspicious";
-                    return Err(BuildError::setting("probe_paths", value, reason));
-                }
-                listed
-            }
+            Some(entries) => parse_some("probe_paths", entries, EVERYTHING)?,
         };
         Ok(Self {
             listed: Patterns::new(listed),
@@ -76,11 +59,4 @@ impl ProbePaths {
         }
         is_listed && !self.served.cover(path)
     }
-}
-
-fn parse(setting: &str, entries: &[String]) -> Result<Vec<Pattern>, BuildError> {
-    let parse = |entry: &String| {
-        Pattern::parse(entry).map_err(|reason| BuildError::setting(setting, entry, reason))
-    };
-    entries.iter().map(parse).collect()
 }

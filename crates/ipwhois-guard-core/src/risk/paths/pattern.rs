@@ -1,10 +1,10 @@
 //! What a path is held against, found by hash: an ordinary segment costs one look or two, however long the list is.
 
-use super::path::{Letters, Segment, Segments, hash_of};
+use super::segments::{Letters, Segment, Segments, hash_of};
 
 /// One entry of a list, in lower case.
 #[derive(Debug)]
-pub(super) enum Pattern {
+pub(in crate::risk) enum Pattern {
     /// These segments one after the other, and what is below them.
     Path {
         segments: Vec<Vec<u8>>,
@@ -18,7 +18,7 @@ pub(super) enum Pattern {
 
 impl Pattern {
     /// Reads an entry of the built-in list.
-    pub(super) fn built_in(text: &str) -> Self {
+    pub(in crate::risk) fn built_in(text: &str) -> Self {
         if let Some(extension) = text.strip_prefix('*') {
             Self::End(lower_case(extension))
         } else if let Some(beginning) = text.strip_suffix('*') {
@@ -29,7 +29,7 @@ impl Pattern {
     }
 
     /// Reads an entry of the settings, or says what is wrong with it as the rest of the sentence "`…`".
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(in crate::risk) fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             return Err(
                 "is empty: an entry is a path such as `/wp-admin` or an extension such as `*.php`",
@@ -42,7 +42,7 @@ impl Pattern {
         }
         if Letters::of(text).any(|byte| b"?#;".contains(&byte)) {
             return Err(
-                "has a query, fragment or parameter, and probes are told by the path alone",
+                "has a query, fragment or parameter, and paths are told apart without them",
             );
         }
         if let Some(extension) = text.strip_prefix('*') {
@@ -87,7 +87,7 @@ impl Pattern {
     }
 
     /// Whether every path is below it.
-    pub(super) fn is_everything(&self) -> bool {
+    pub(in crate::risk) fn is_everything(&self) -> bool {
         matches!(self, Self::Path { segments, .. } if segments.is_empty())
     }
 }
@@ -98,7 +98,7 @@ fn lower_case(text: &str) -> Vec<u8> {
 
 /// A list of patterns.
 #[derive(Debug)]
-pub(super) struct Patterns {
+pub(in crate::risk) struct Patterns {
     everything: bool,
     /// By the hash of their first segment.
     paths: Buckets<Path>,
@@ -116,7 +116,7 @@ struct Path {
 }
 
 impl Patterns {
-    pub(super) fn new(patterns: Vec<Pattern>) -> Self {
+    pub(in crate::risk) fn new(patterns: Vec<Pattern>) -> Self {
         let everything = patterns.iter().any(Pattern::is_everything);
         let (mut paths, mut beginnings, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for pattern in patterns {
@@ -154,7 +154,7 @@ impl Patterns {
     }
 
     /// Whether one of them covers this path.
-    pub(super) fn cover(&self, path: &str) -> bool {
+    pub(in crate::risk) fn cover(&self, path: &str) -> bool {
         let mut segments = Segments::new(path).filter(|segment| !segment.is_nothing());
         let first = segments.next();
         self.everything
@@ -163,7 +163,7 @@ impl Patterns {
     }
 
     /// Whether one of them covers the paths that have this segment, `is_first` or not, and what is after it.
-    pub(super) fn cover_segment(&self, segment: &Segment<'_>, is_first: bool) -> bool {
+    pub(in crate::risk) fn cover_segment(&self, segment: &Segment<'_>, is_first: bool) -> bool {
         self.paths
             .any(segment.hash(), |path| path.covers(segment, is_first))
             || segment
