@@ -205,6 +205,7 @@ fn a_client_whose_login_failed_is_checked_ahead_of_others() {
     let clock = ManualClock::new();
     let guard = builder(&service)
         .daily_budget(20)
+        .login_paths(Vec::<String>::new())
         .clock(clock.clone())
         .max_failures(100)
         .build()
