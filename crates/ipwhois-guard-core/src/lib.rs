@@ -25,6 +25,7 @@ mod rules;
 mod service;
 mod settings;
 pub mod shared;
+mod spread;
 mod state;
 mod stats;
 mod tier;

@@ -10,7 +10,6 @@
 
 mod bucket;
 
-use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use dashmap::DashMap;
 
 use self::bucket::{Bucket, Key};
 use crate::clock::{Tick, ticks};
+use crate::spread::Spread;
 use crate::verdict::{Reputation, Unverified};
 
 /// How many addresses share a bucket when the cache is full, on average.
@@ -62,7 +62,7 @@ pub(crate) enum Memory {
 pub(crate) struct VerdictCache {
     buckets: DashMap<u32, Bucket, foldhash::fast::RandomState>,
     bucket_count: u32,
-    spread: foldhash::quality::RandomState,
+    spread: Spread,
     capacity: usize,
     len: AtomicUsize,
     ages: Ages,
@@ -78,7 +78,7 @@ impl VerdictCache {
                 foldhash::fast::RandomState::default(),
             ),
             bucket_count,
-            spread: foldhash::quality::RandomState::default(),
+            spread: Spread::default(),
             capacity: capacity.max(1),
             len: AtomicUsize::new(0),
             ages,
@@ -179,9 +179,7 @@ impl VerdictCache {
     }
 
     fn bucket_of(&self, key: Key) -> u32 {
-        let hash = self.spread.hash_one(key);
-        // Multiply and shift: an even spread over any number of buckets, without a division.
-        ((u128::from(hash) * u128::from(self.bucket_count)) >> 64) as u32
+        self.spread.place(key, self.bucket_count)
     }
 }
 

@@ -32,7 +32,6 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -42,6 +41,7 @@ use self::client::Client;
 use self::parts::{Lock, Parts, Std, Word};
 use self::shelf::Places;
 use crate::clock::Tick;
+use crate::spread::Spread;
 
 pub(crate) use self::client::counted_as;
 pub(crate) use self::record::Limits;
@@ -85,7 +85,7 @@ pub(crate) enum Failure {
 #[derive(Debug)]
 pub(crate) struct Tracker<P: Parts = Std> {
     slots: Box<[Slot<P>]>,
-    spread: foldhash::quality::RandomState,
+    spread: Spread,
     common: Common<P::Word>,
     /// Not before any ban ends. Never goes back, so it may be read without a lock.
     last_ban_ends: P::Word,
@@ -117,7 +117,7 @@ impl<P: Parts> Tracker<P> {
         };
         Self {
             slots: (0..capacity.div_ceil(MEAN_BUCKET)).map(slot).collect(),
-            spread: foldhash::quality::RandomState::default(),
+            spread: Spread::default(),
             common: Common {
                 limits,
                 tracked: Places::new(capacity),
@@ -265,9 +265,7 @@ impl<P: Parts> Tracker<P> {
     }
 
     fn slot(&self, client: Client) -> &Slot<P> {
-        let hash = self.spread.hash_one(client);
-        // Multiply and shift: an even spread over any number of buckets, without a division.
-        let index = (u128::from(hash) * self.slots.len() as u128) >> 64;
-        &self.slots[index as usize]
+        let places = self.slots.len() as u32;
+        &self.slots[self.spread.place(client, places) as usize]
     }
 }
