@@ -15,7 +15,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use self::path::{Dots, Prefix, RequestPath, Spelling};
+use self::path::{Dots, Prefix, RequestPath, Spelling, is_plain};
 use crate::error::BuildError;
 use crate::token::is_token;
 
@@ -103,12 +103,21 @@ impl RuleSet {
         if self.rules.is_empty() {
             return Some(self.defaults);
         }
-        let path = RequestPath::new(path);
-        if path.has_one_reading() {
-            return self
-                .covering(method, |prefix| prefix.starts_plain(path))
-                .next();
+        let path = path.as_bytes();
+        let mut rules = self.rules.iter().filter(|rule| rule.names(method));
+        let covering = rules.find_map(|rule| Some((rule, rule.prefix.rest_of(path)?)));
+        // A rule's own part of the path is plain.
+        let rest = covering.map_or(path, |(_, rest)| rest);
+        if is_plain(rest) {
+            covering.map(|(rule, _)| rule.policy)
+        } else {
+            self.by_all_readings(method, RequestPath::new(path))
         }
+    }
+
+    /// What a path picks that can be read in several ways.
+    #[inline(never)]
+    fn by_all_readings(&self, method: &str, path: RequestPath<'_>) -> Option<Policy> {
         let picked = self.as_it_stands(method, path);
         let resolved = self.with_dots_resolved(method, path);
         picked.into_iter().chain(resolved).reduce(Policy::stricter)
@@ -204,6 +213,7 @@ impl Compiled {
         })
     }
 
+    #[inline]
     fn names(&self, method: &str) -> bool {
         self.methods.is_empty()
             || self.methods.iter().any(|named| {

@@ -8,8 +8,8 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prefix {
     segments: Vec<Vec<u8>>,
-    /// The segments with slashes between them.
-    joined: Vec<u8>,
+    /// The segments with a slash before each, if plain paths can be below them.
+    plain: Option<Vec<u8>>,
 }
 
 impl Prefix {
@@ -41,8 +41,13 @@ impl Prefix {
         {
             return Err("contains a `.` or `..` segment");
         }
+        let joined = segments.iter().fold(Vec::new(), |mut joined, segment| {
+            joined.push(b'/');
+            joined.extend(segment);
+            joined
+        });
         Ok(Self {
-            joined: segments.join(&b'/'),
+            plain: is_plain(&joined).then_some(joined),
             segments,
         })
     }
@@ -52,13 +57,11 @@ impl Prefix {
         self.segments.len()
     }
 
-    /// Whether a path of one reading is the prefix or below it.
-    pub(super) fn starts_plain(&self, path: RequestPath<'_>) -> bool {
-        match path.bytes.strip_prefix(self.joined.as_slice()) {
-            Some([] | [b'/', ..]) => true,
-            Some(_) => self.joined.is_empty(),
-            None => false,
-        }
+    /// What follows the prefix in a path, as it is written. `None` when the prefix is not plain, or the path not below it.
+    #[inline]
+    pub(super) fn rest_of<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let rest = path.strip_prefix(self.plain.as_deref()?)?;
+        matches!(rest, [] | [b'/', ..]).then_some(rest)
     }
 
     /// Whether a path with these segments is the prefix or below it.
@@ -110,6 +113,21 @@ fn is_control(byte: u8) -> bool {
     byte.is_ascii_control()
 }
 
+/// Whether every way to read a path takes it for the same one, seen at a glance: a path with a query never counts as plain.
+/// What is left of a path after a plain beginning can be asked about alone.
+#[inline]
+pub(super) fn is_plain(path: &[u8]) -> bool {
+    let ([b'/', after @ ..] | after @ []) = path else {
+        return false;
+    };
+    path.iter().zip(after).all(|pair| match pair {
+        // Most of a path are letters: one comparison is enough for them.
+        (_, b'@'..) => true,
+        (_, b'%' | b'?' | b'#') | (b'/', b'/' | b'.') => false,
+        _ => true,
+    })
+}
+
 /// A request's path without its query, and how plainly it is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestPath<'a> {
@@ -121,8 +139,8 @@ pub(super) struct RequestPath<'a> {
 }
 
 impl<'a> RequestPath<'a> {
-    pub(super) fn new(path: &'a str) -> Self {
-        let path = path.strip_prefix('/').unwrap_or(path).as_bytes();
+    pub(super) fn new(path: &'a [u8]) -> Self {
+        let path = path.strip_prefix(b"/").unwrap_or(path);
         let mut this = Self {
             bytes: path,
             has_escape: false,
@@ -149,11 +167,6 @@ impl<'a> RequestPath<'a> {
             after_slash = byte == b'/';
         }
         this
-    }
-
-    /// Every way to read the path takes it for the same one.
-    pub(super) const fn has_one_reading(&self) -> bool {
-        !self.has_escape && !self.has_double_slash && !self.has_leading_dot
     }
 
     /// The spellings in which this path can differ.

@@ -530,6 +530,22 @@ proptest! {
     }
 
     #[test]
+    fn a_glance_at_a_path_picks_what_all_its_readings_pick(
+        path in prop_oneof![awkward_path(), "(/[ab]{1,2}){0,3}(/\\.?[ab?%#]{0,2}){0,2}/?", any::<String>()],
+        method in select(vec!["GET", "POST"]),
+    ) {
+        let (nested, _) = nested_rules();
+        let awkward = ["/a%3Fb", "/a%2520", "/a/.b", "/b%23"].map(Rule::path);
+        let with_methods = Rule::path("/b").methods(["POST"]).min_confidence(10);
+        let all = [&nested[..], &awkward[..], &[with_methods]].concat();
+        for chosen in [&all[..], &all[1..], &["/".into(), "/a/.b".into()]] {
+            let set = rules(chosen);
+            let by_all_readings = set.by_all_readings(method, RequestPath::new(path.as_bytes()));
+            prop_assert_eq!(set.policy(method, &path), by_all_readings);
+        }
+    }
+
+    #[test]
     fn nothing_panics(path in any::<String>(), rule in any::<String>(), method in any::<String>()) {
         let _ = rules(&["/a".into(), "/a/b".into()]).policy(&method, &path);
         for rule in [rule.clone(), format!("/{rule}")] {
