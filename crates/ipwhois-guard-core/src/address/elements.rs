@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{forwarded, text, usable};
+use super::{forwarded, text};
 
 /// How a line is made of elements, and an element of an address.
 #[derive(Clone, Copy, Debug)]
@@ -59,31 +59,5 @@ impl<'h> Iterator for Elements<'h> {
             }
         }
         None
-    }
-}
-
-/// What the elements of one line tell, from right to left: `None` for one that tells no address.
-pub(super) struct Addresses<'h>(Elements<'h>);
-
-impl<'h> Addresses<'h> {
-    pub(super) fn new(line: &'h [u8], syntax: Syntax) -> Self {
-        Self(Elements::new(line, syntax))
-    }
-}
-
-impl Iterator for Addresses<'_> {
-    type Item = Option<IpAddr>;
-
-    fn next(&mut self) -> Option<Option<IpAddr>> {
-        // Nearly every element is a bare IPv4 address, and every request comes here several times. Such a one is read
-        // from the right in one pass, without looking for its comma first; anything else goes the long way.
-        if let (Syntax::List, Some(rest)) = (self.0.syntax, self.0.rest)
-            && let Some((ip, before)) = text::last_ipv4(rest)
-        {
-            self.0.rest = before;
-            return Some(usable(ip.into()));
-        }
-        let element = self.0.next()?;
-        Some(self.0.syntax.address(element))
     }
 }

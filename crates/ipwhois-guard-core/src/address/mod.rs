@@ -28,8 +28,7 @@ use crate::verdict::Unverified;
 use elements::Syntax;
 use walk::{first_untrusted, hops_from_the_right, only_address};
 
-pub(crate) use public::{is_public, lookup_address};
-pub(crate) use text::parse_address;
+pub(crate) use public::{is_public, lookup_address, public_lookup_address};
 
 /// Who is connected, as the framework says: the other end of the connection, which may be a proxy.
 ///
@@ -176,6 +175,7 @@ impl ClientResolver {
     }
 
     /// Whether `trusted_proxies` names the address. With a hop count nobody is known by address.
+    #[inline]
     pub(crate) fn is_trusted_proxy(&self, ip: IpAddr) -> bool {
         match &self.trust {
             Trust::Proxies { networks, .. } => networks.contains(ip),
@@ -225,6 +225,7 @@ fn trust_hops(hops: u32, format: Format, header: &str) -> Result<Trust, BuildErr
 }
 
 /// The address in its one form, IPv4-mapped as IPv4. `None` for `0.0.0.0` and `::`, which belong to nobody.
+#[inline]
 fn usable(ip: IpAddr) -> Option<IpAddr> {
     let ip = ip.to_canonical();
     (!ip.is_unspecified()).then_some(ip)

@@ -63,7 +63,13 @@ const SIX_TO_FOUR: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0)
 /// Whether a client on the internet can have this address, so that the service may know it. An IPv6 address that holds
 /// an IPv4 address (IPv4-mapped, NAT64, 6to4) is as public as that.
 pub(crate) fn is_public(ip: IpAddr) -> bool {
-    match lookup_address(ip) {
+    public_lookup_address(ip).is_some()
+}
+
+/// [`lookup_address`], unless no client on the internet can have it: see [`is_public`].
+pub(crate) fn public_lookup_address(ip: IpAddr) -> Option<IpAddr> {
+    let ip = lookup_address(ip);
+    let is_public = match ip {
         IpAddr::V4(ip) => {
             let [first, ..] = ip.octets();
             !NON_PUBLIC_BY_FIRST_OCTET[first as usize]
@@ -72,7 +78,8 @@ pub(crate) fn is_public(ip: IpAddr) -> bool {
         IpAddr::V6(ip) => {
             within6(ip, PUBLIC_IPV6) && !NON_PUBLIC_IPV6.iter().any(|&range| within6(ip, range))
         }
-    }
+    };
+    is_public.then_some(ip)
 }
 
 /// The address that the service is asked about: the IPv4 address inside a NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`)

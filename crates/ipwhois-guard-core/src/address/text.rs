@@ -32,78 +32,64 @@ pub(super) fn split_at_first(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8
     split_around(bytes, bytes.iter().position(|&byte| byte == separator)?)
 }
 
-/// Strict IPv4, with or without a port. By hand and in one pass, because every request comes here several times.
+/// Strict IPv4, with or without a port.
 fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    let (a, rest) = octet(bytes)?;
-    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
-    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
-    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
-    match rest {
-        [] => {}
-        [b':', port @ ..] if is_port(port) => {}
-        _ => return None,
+    let address = match split_at_first(bytes, b':') {
+        Some((address, port)) if is_port(port) => address,
+        Some(_) => return None,
+        None => bytes,
+    };
+    match ending_ipv4(address)? {
+        (ip, []) => Some(ip),
+        _ => None,
     }
-    Some(Ipv4Addr::new(a, b, c, d))
 }
 
-/// The IPv4 address that a list ends with, and what stands before its comma; `None` when that element is written in
-/// any other way.
+/// The IPv4 address that a list ends with, and what stands before its comma. `None` when that element is written in any
+/// other way, and for `0.0.0.0`.
 #[inline]
 pub(super) fn last_ipv4(list: &[u8]) -> Option<(Ipv4Addr, Option<&[u8]>)> {
-    let mut rest = list;
-    let mut bits = 0;
-    for shift in [0, 8, 16, 24] {
-        if shift > 0 {
-            rest = rest.strip_suffix(b".")?;
-        }
-        let (octet, before) = last_octet(rest)?;
-        bits |= octet << shift;
-        rest = before;
-    }
-    let before = match rest {
+    let (ip, before) = ending_ipv4(list)?;
+    let before = match before {
         [] => None,
         [before @ .., b',', b' '] | [before @ .., b','] => Some(before),
         _ => return None,
     };
-    Some((Ipv4Addr::from_bits(bits), before))
+    (!ip.is_unspecified()).then_some((ip, before))
 }
 
-/// The octet at the end and what stands before it, without leading zeros.
+/// The strict IPv4 address at the end, and what stands before it. By hand and in one pass, because every request comes here
+/// several times.
+#[inline]
+fn ending_ipv4(bytes: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let (d, rest) = last_octet(bytes)?;
+    let (c, rest) = last_octet(rest.strip_suffix(b".")?)?;
+    let (b, rest) = last_octet(rest.strip_suffix(b".")?)?;
+    let (a, rest) = last_octet(rest.strip_suffix(b".")?)?;
+    Some((Ipv4Addr::from_bits(a << 24 | b << 16 | c << 8 | d), rest))
+}
+
+/// The octet at the end without leading zeros, and what stands before it.
 #[inline]
 fn last_octet(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let digit = |byte: u8| u32::from(byte).wrapping_sub(u32::from(b'0'));
-    let (&ones, mut rest) = bytes.split_last()?;
-    let mut octet = digit(ones);
-    if octet > 9 {
-        return None;
-    }
-    // The least that so many digits can mean without a zero in front.
-    let mut least = 0;
-    for scale in [10, 100] {
-        match rest {
-            [before @ .., byte] if digit(*byte) <= 9 => {
-                octet += scale * digit(*byte);
-                least = scale;
-                rest = before;
-            }
-            _ => break,
-        }
-    }
-    (least..=255).contains(&octet).then_some((octet, rest))
+    let (ones, before_ones) = last_digit(bytes)?;
+    let Some((tens, before_tens)) = last_digit(before_ones) else {
+        return Some((ones, before_ones));
+    };
+    let Some((hundreds, before_hundreds)) = last_digit(before_tens) else {
+        return (tens > 0).then_some((10 * tens + ones, before_tens));
+    };
+    let octet = 100 * hundreds + 10 * tens + ones;
+    (100..=255)
+        .contains(&octet)
+        .then_some((octet, before_hundreds))
 }
 
-/// An octet and what follows it. After a leading zero that is another digit, which nothing accepts there.
-fn octet(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let value = |digit: u8| u16::from(digit - b'0');
-    let (octet, rest) = match bytes {
-        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
-            (100 * value(*a) + 10 * value(*b) + value(*c), rest)
-        }
-        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => (10 * value(*a) + value(*b), rest),
-        [a @ b'0'..=b'9', rest @ ..] => (value(*a), rest),
-        _ => return None,
-    };
-    Some((u8::try_from(octet).ok()?, rest))
+#[inline]
+fn last_digit(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (&byte, before) = bytes.split_last()?;
+    let digit = u32::from(byte).wrapping_sub(u32::from(b'0'));
+    (digit <= 9).then_some((digit, before))
 }
 
 fn is_port(digits: &[u8]) -> bool {
@@ -312,8 +298,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ipv4_is_read_as_the_standard_library_reads_it(text in "([0-9]{0,4}\\.){2,4}[0-9]{0,3}") {
+        fn ipv4_is_read_as_the_standard_library_reads_it(text in "([0-9]{0,4}\\.){2,4}[0-9]{0,3}|([0-9]{1,3}\\.){3}[0-9]{1,3}") {
             prop_assert_eq!(ipv4(text.as_bytes()), text.parse().ok());
+        }
+
+        #[test]
+        fn no_other_bytes_are_ipv4_than_for_the_standard_library(bytes in prop::collection::vec(prop_oneof![Just(b'.'), b'/'..b':', any::<u8>()], 0..16)) {
+            let text = str::from_utf8(&bytes).unwrap_or_default();
+            let without_port = !bytes.contains(&b':');
+            prop_assert_eq!(ipv4(&bytes).filter(|_| without_port), text.parse().ok());
         }
 
         #[test]

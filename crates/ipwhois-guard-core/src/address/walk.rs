@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::elements::{Addresses, Elements, Syntax};
-use super::parse_address;
+use super::elements::{Elements, Syntax};
+use super::text::{last_ipv4, parse_address};
 use crate::ip_set::IpSet;
 
 /// How far the walk over a line, or over some lines, has come.
+#[derive(Debug, PartialEq, Eq)]
 enum Walked {
     /// It ended: at the client, or at an element that is no address.
     Ended(Option<IpAddr>),
@@ -37,10 +38,33 @@ pub(super) fn first_untrusted<'h>(
 }
 
 /// `None` for a line without elements.
+#[inline]
 fn walk_line(line: &[u8], syntax: Syntax, trusted: &IpSet) -> Option<Walked> {
+    let mut rest = line;
     let mut walked = None;
-    for address in Addresses::new(line, syntax) {
-        walked = match address {
+    // Nearly every element is a bare IPv4 address, and every request comes here several times. Such a one is read from
+    // the right in one pass, without looking for its comma first.
+    while let Syntax::List = syntax
+        && let Some((ip, before)) = last_ipv4(rest)
+    {
+        if !trusted.contains(ip.into()) {
+            return Some(Walked::Ended(Some(ip.into())));
+        }
+        walked = Some(Walked::AllTrusted(ip.into()));
+        match before {
+            Some(before) => rest = before,
+            None => return walked,
+        }
+    }
+    walk_elements(rest, syntax, trusted).or(walked)
+}
+
+/// The same, for elements of any form.
+#[inline(never)]
+fn walk_elements(line: &[u8], syntax: Syntax, trusted: &IpSet) -> Option<Walked> {
+    let mut walked = None;
+    for element in Elements::new(line, syntax) {
+        walked = match syntax.address(element) {
             Some(ip) if trusted.contains(ip) => Some(Walked::AllTrusted(ip)),
             other => return Some(Walked::Ended(other)),
         };
@@ -77,5 +101,47 @@ pub(super) fn only_address<'h>(mut lines: impl Iterator<Item = &'h [u8]>) -> Opt
     match lines.next() {
         None => parse_address(line.trim_ascii()),
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Elements in every form, and whatever else a client may write.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => "(10\\.0\\.0|26\\.1\\.1|0\\.0\\.0|[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3})\\.[0-9]{1,3}",
+            1 => "10\\.0\\.0\\.1:80|3ffe:10::1|::ffff:10\\.0\\.0\\.1|\\[3ffe:10::1\\]:1|[x.: ]",
+        ];
+        let separator = prop_oneof![4 => ", ?", 1 => "[ \t,.:]{0,3}"];
+        let text = prop::collection::vec((piece, separator), 0..5).prop_map(|pieces| {
+            let pieces = pieces
+                .into_iter()
+                .map(|(piece, separator)| piece + &separator);
+            pieces.collect::<String>().into_bytes()
+        });
+        // Most lines do not end with a comma.
+        let trimmed = text.clone().prop_map(|mut text| {
+            text.truncate(text.trim_ascii_end().len());
+            while text.ends_with(b",") {
+                text.pop();
+            }
+            text
+        });
+        prop_oneof![4 => trimmed, 1 => text, 1 => prop::collection::vec(any::<u8>(), 0..24)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn bare_ipv4_addresses_are_walked_as_elements_of_any_form_are(line in line()) {
+            let trusted = IpSet::parse("test", ["10.0.0.0/8", "0.0.0.0/8", "3ffe:10::/32"])?;
+            let walked = walk_line(&line, Syntax::List, &trusted);
+            prop_assert_eq!(walked, walk_elements(&line, Syntax::List, &trusted), "{}", line.escape_ascii());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Guard, Known};
-use crate::address::{is_public, lookup_address};
+use crate::address::public_lookup_address;
 use crate::budget::{FREQUENT, Tier};
 use crate::cache::Memory;
 use crate::clock::Tick;
@@ -32,13 +32,16 @@ impl Guard {
         if let Some(source) = self.listed_here(client) {
             return Known::Verdict(terms.known(client, source));
         }
-        if let Some(left) = self.banned(client) {
+        // Most applications have banned nobody, and the time is not for free.
+        if self.0.tracker.has_banned()
+            && let Some(left) = self.banned(client)
+        {
             return Known::Banned(terms.known(client, Source::Banned), left);
         }
-        if let Some(source) = self.never_asked(client) {
-            return Known::Verdict(terms.known(client, source));
-        }
-        let ip = lookup_address(client);
+        let ip = match self.asked_as(client) {
+            Ok(ip) => ip,
+            Err(source) => return Known::Verdict(terms.known(client, source)),
+        };
         let feed = &self.0.feed;
         let feed_since = feed.since();
         if let Memory::Fresh(reputation) = self.0.lookup.recall_since(ip, feed_since) {
@@ -168,7 +171,7 @@ impl Guard {
     /// What is said of an address without the service and without what clients do.
     pub(super) fn own_word(&self, client: IpAddr) -> Option<Source> {
         self.listed_here(client)
-            .or_else(|| self.never_asked(client))
+            .or_else(|| self.asked_as(client).err())
     }
 
     /// What the application's own lists say.
@@ -183,15 +186,12 @@ impl Guard {
         }
     }
 
-    /// Addresses of which the service knows nothing.
+    /// The address that the service is asked about, or why it is not: it knows nothing of such addresses.
     #[inline]
-    fn never_asked(&self, client: IpAddr) -> Option<Source> {
+    fn asked_as(&self, client: IpAddr) -> Result<IpAddr, Source> {
         if self.0.resolver.is_trusted_proxy(client) {
-            Some(Source::TrustedProxy)
-        } else if !is_public(client) {
-            Some(Source::NonPublic)
-        } else {
-            None
+            return Err(Source::TrustedProxy);
         }
+        public_lookup_address(client).ok_or(Source::NonPublic)
     }
 }
