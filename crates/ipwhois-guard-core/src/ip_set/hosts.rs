@@ -59,7 +59,10 @@ impl Hosts {
 
     #[inline]
     pub(super) fn contains(&self, address: u32) -> bool {
-        let key = key(address);
+        !self.keys.is_empty() && self.find(key(address))
+    }
+
+    fn find(&self, key: u32) -> bool {
         self.sharing_prefix(key)
             .is_some_and(|keys| keys.binary_search(&key).is_ok())
     }
