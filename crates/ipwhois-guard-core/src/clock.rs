@@ -84,6 +84,7 @@ const BEFORE_ORIGIN: u32 = 30 * 24 * 60 * 60 * 10;
 impl Tick {
     pub(crate) const NEVER: Self = Self(0);
 
+    #[inline]
     pub(crate) fn at(elapsed: Duration) -> Self {
         Self(tenths(elapsed).saturating_add(BEFORE_ORIGIN + 1))
     }
@@ -134,12 +135,11 @@ pub(crate) fn ticks(duration: Duration) -> u32 {
     tenths(duration).max(1)
 }
 
+#[inline]
 fn tenths(duration: Duration) -> u32 {
     // Not by `as_millis`, which divides 128 bits: every decision comes here.
-    let tenths = duration
-        .as_secs()
-        .saturating_mul(10)
-        .saturating_add(u64::from(duration.subsec_millis() / 100));
+    let seconds = duration.as_secs().min(u32::MAX.into());
+    let tenths = seconds * 10 + u64::from(duration.subsec_millis() / 100);
     u32::try_from(tenths).unwrap_or(u32::MAX - 1)
 }
 

@@ -8,30 +8,45 @@ use super::{Ages, Memory};
 use crate::clock::Tick;
 use crate::verdict::{Reputation, Unverified};
 
-/// An address in 16 bytes, aligned to 4. IPv4 takes its mapped form, which no canonical IPv6 address has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key([u32; 4]);
+/// An address in 16 bytes. IPv4 takes its mapped form, which no canonical IPv6 address has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    high: u64,
+    low: u64,
+}
+
+impl PartialEq for Key {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        // Addresses differ in their low half nearly always. So one comparison an entry, as good as always, is enough.
+        if self.low != other.low {
+            return false;
+        }
+        self.high == other.high
+    }
+}
+
+impl Eq for Key {}
 
 impl Hash for Key {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d] = self.0.map(u64::from);
-        state.write_u64(a << 32 | b);
-        state.write_u64(c << 32 | d);
+        state.write_u64(self.high);
+        state.write_u64(self.low);
     }
 }
 
 impl From<IpAddr> for Key {
+    #[inline]
     fn from(ip: IpAddr) -> Self {
         let bits = match ip {
             IpAddr::V4(v4) => Ipv4Addr::to_ipv6_mapped(&v4).to_bits(),
             IpAddr::V6(v6) => Ipv6Addr::to_bits(v6),
         };
-        Self([
-            (bits >> 96) as u32,
-            (bits >> 64) as u32,
-            (bits >> 32) as u32,
-            bits as u32,
-        ])
+        Self {
+            high: (bits >> 64) as u64,
+            low: bits as u64,
+        }
     }
 }
 
@@ -57,16 +72,16 @@ enum Worth {
 
 impl Entry {
     fn recall(&self, now: Tick, ages: Ages, clean_since: Tick) -> Memory {
-        let failed = self.failed.is_within(ages.failure, now);
+        let failed = || self.failed.is_within(ages.failure, now);
         let counts = self.reputation.listed || self.verified >= clean_since;
         if counts && self.verified.is_within(ages.fresh, now) {
             Memory::Fresh(self.reputation)
         } else if counts && self.verified.is_within(ages.stale, now) {
             Memory::Stale {
                 reputation: self.reputation,
-                refresh: !failed,
+                refresh: !failed(),
             }
-        } else if failed {
+        } else if failed() {
             Memory::Failed(self.failure)
         } else {
             Memory::Nothing
@@ -101,6 +116,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
+    #[inline]
     pub(super) fn recall(&self, key: Key, now: Tick, ages: Ages, clean_since: Tick) -> Memory {
         match self.entries.iter().find(|entry| entry.key == key) {
             Some(entry) => {

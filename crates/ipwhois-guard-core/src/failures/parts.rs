@@ -69,6 +69,7 @@ impl Word for AtomicU32 {
         Self::new(value)
     }
 
+    #[inline]
     fn load(&self, order: Ordering) -> u32 {
         self.load(order)
     }

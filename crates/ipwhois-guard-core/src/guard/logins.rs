@@ -64,12 +64,7 @@ impl Guard {
     }
 
     /// How much longer a client is banned.
-    #[inline]
     pub(super) fn banned(&self, client: IpAddr) -> Option<Duration> {
-        // Most applications have banned nobody, and the time is not for free.
-        if !self.0.tracker.has_banned() {
-            return None;
-        }
         self.0.tracker.banned(client, self.0.lookup.now())
     }
 

@@ -135,17 +135,6 @@ enum Known {
     Asking(oneshot::Receiver<Answer>),
 }
 
-impl Known {
-    /// Whether the client is, or may yet be, unverified.
-    fn is_unverified(&self) -> bool {
-        match self {
-            Self::Verdict(verdict) => matches!(verdict.source, Source::Unverified(_)),
-            Self::Banned(..) => false,
-            Self::Asking(_) => true,
-        }
-    }
-}
-
 impl Guard {
     /// A guard with the default settings, to be changed one by one.
     pub fn builder() -> GuardBuilder {
@@ -344,23 +333,27 @@ impl Guard {
             method: request.method(),
             path: request.path(),
         };
-        let known = self.know(&terms, client, occasion);
-        if known.is_unverified() {
-            terms.refusal_means =
-                RefusalMeans::of(request.method(), request.path(), &self.0.missing);
-        }
-        match known {
-            Known::Verdict(verdict) => Step::Decided(terms.decide(verdict, format)),
+        let refusal_means = || RefusalMeans::of(request.method(), request.path(), &self.0.missing);
+        match self.know(&terms, client, occasion) {
+            Known::Verdict(verdict) => {
+                if matches!(verdict.source, Source::Unverified(_)) {
+                    terms.refusal_means = refusal_means();
+                }
+                Step::Decided(terms.decide(verdict, format))
+            }
             Known::Banned(verdict, left) => {
                 terms.retry_after = left;
                 Step::Decided(terms.decide(verdict, format))
             }
-            Known::Asking(answer) => Step::Asking(Asking {
-                terms,
-                client,
-                format: format(),
-                answer,
-            }),
+            Known::Asking(answer) => {
+                terms.refusal_means = refusal_means();
+                Step::Asking(Asking {
+                    terms,
+                    client,
+                    format: format(),
+                    answer,
+                })
+            }
         }
     }
 

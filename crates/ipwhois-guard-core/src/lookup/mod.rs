@@ -142,6 +142,7 @@ impl Lookup {
     }
 
     /// The same, but a verdict "not listed" from before `clean_since` does not count.
+    #[inline]
     pub(crate) fn recall_since(&self, ip: IpAddr, clean_since: Tick) -> Memory {
         self.cache.recall_since(ip, clean_since, self.now())
     }
@@ -410,6 +411,7 @@ impl Lookup {
         }
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Tick {
         Tick::at(self.clock.elapsed())
     }
