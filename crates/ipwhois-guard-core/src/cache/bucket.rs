@@ -245,4 +245,14 @@ mod tests {
         let other: IpAddr = "3ffe::1900:1".parse().unwrap();
         assert_ne!(Key::from(v4), Key::from(other));
     }
+
+    #[test]
+    fn addresses_that_share_either_half_are_two_keys() {
+        let keys = ["3ffe:1::1", "3ffe:2::1", "3ffe:1::2"].map(|text| {
+            let ip: IpAddr = text.parse().unwrap();
+            Key::from(ip)
+        });
+        assert_ne!(keys[0], keys[1]);
+        assert_ne!(keys[0], keys[2]);
+    }
 }

@@ -424,6 +424,12 @@ fn awkward_path() -> impl Strategy<Value = String> {
     prop::collection::vec(select(pieces), 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
 
+/// Paths in which little or nothing can be read in another way.
+fn nearly_plain_path() -> impl Strategy<Value = String> {
+    let pieces = vec!["/a", "/b", "/ab", "/.b", "/", "?b", "#", "%20", ".b", "-"];
+    prop::collection::vec(select(pieces), 0..4).prop_map(|pieces| pieces.concat())
+}
+
 fn without_query(path: &str) -> &str {
     path.split(['?', '#']).next().unwrap()
 }
@@ -531,7 +537,7 @@ proptest! {
 
     #[test]
     fn a_glance_at_a_path_picks_what_all_its_readings_pick(
-        path in prop_oneof![awkward_path(), "(/[ab]{1,2}){0,3}(/\\.?[ab?%#]{0,2}){0,2}/?", any::<String>()],
+        path in prop_oneof![awkward_path(), nearly_plain_path(), any::<String>()],
         method in select(vec!["GET", "POST"]),
     ) {
         let (nested, _) = nested_rules();
