@@ -3,10 +3,16 @@
 use ipwhois_guard_core::BuildError;
 use redis::{Client, ConnectionAddr};
 
+use crate::connection::{Place, Servers, cluster};
+use crate::nodes::Nodes;
+use crate::sentinel::Sentinels;
+
 const SETTING: &str = "redis_url";
+const PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
 
 /// Reads a URL. Nothing is connected.
-pub(crate) fn client(url: &str) -> Result<Client, BuildError> {
+pub(crate) fn place(url: &str) -> Result<Place, BuildError> {
     read(url).map_err(|reason| BuildError::Setting {
         setting: SETTING.to_owned(),
         value: without_password(url),
@@ -14,51 +20,175 @@ pub(crate) fn client(url: &str) -> Result<Client, BuildError> {
     })
 }
 
-fn read(url: &str) -> Result<Client, String> {
+fn read(url: &str) -> Result<Place, String> {
     let (scheme, rest) = url.split_once("://").ok_or("is no URL")?;
-    let is_socket = match scheme {
-        "redis" | "rediss" => false,
-        "redis+unix" | "unix" => true,
-        _ if scheme.contains("sentinel") || scheme.contains("cluster") => {
-            return Err("asks for Sentinel or Cluster, which are not supported".to_owned());
-        }
-        _ => return Err("is neither a redis, a rediss nor a redis+unix URL".to_owned()),
-    };
     if rest.contains('#') {
         return Err("has a fragment; `#` in a password is written %23".to_owned());
     }
-    if let Some((_, query)) = rest.split_once('?') {
-        check_query(query, is_socket)?;
-    }
-    let client = Client::open(url).map_err(|error| format!("is no Redis URL: {error}"))?;
-    let info = client.get_connection_info();
-    match &info.addr {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
-            if host.is_empty() || *port == 0 =>
-        {
-            Err("names no host and port".to_owned())
+    let tls = scheme.starts_with("rediss");
+    match scheme {
+        "redis" | "rediss" => {
+            check_query(rest, &[], "the database is the path, as in /1")?;
+            one(url, tls)
         }
-        _ if info.redis.db < 0 => Err("has a database number below zero".to_owned()),
-        _ => Ok(client),
+        "redis+unix" | "unix" => {
+            check_query(rest, &["db", "user", "pass"], "db, user and pass are known")?;
+            one(url, tls)
+        }
+        "redis+sentinel" | "rediss+sentinel" => sentinels(Many::read(rest, SENTINEL_PORT)?, tls),
+        "redis+cluster" | "rediss+cluster" => nodes(&Many::read(rest, PORT)?, tls),
+        _ => Err("is no redis, rediss, redis+unix, redis+sentinel or redis+cluster URL".to_owned()),
     }
 }
 
-/// Whoever mistypes a parameter learns it, instead of getting another database.
-fn check_query(query: &str, is_socket: bool) -> Result<(), String> {
-    for parameter in query.split('&') {
-        let name = parameter
-            .split_once('=')
-            .map_or(parameter, |(name, _)| name);
-        if !is_socket {
-            return Err("has a query; the database is the path, as in /1".to_owned());
-        }
-        if !matches!(name, "db" | "user" | "pass") {
-            return Err(format!(
-                "has the parameter `{name}`; db, user and pass are known"
-            ));
-        }
+fn one(url: &str, tls: bool) -> Result<Place, String> {
+    let client = client(url)?;
+    let database = client.get_connection_info().redis.db;
+    Ok(Place {
+        servers: Servers::One(client),
+        database,
+        tls,
+    })
+}
+
+fn sentinels(many: Many<'_>, tls: bool) -> Result<Place, String> {
+    let known = "sentinel_user and sentinel_pass are known";
+    let parameters = check_query(many.rest, &["sentinel_user", "sentinel_pass"], known)?;
+    let (service, database) = many.path.split_once('/').unwrap_or((many.path, "0"));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if service.is_empty() || !service.bytes().all(is_plain) {
+        return Err(
+            "names no service of the Sentinels; it is the path, as in /mymaster/0".to_owned(),
+        );
     }
-    Ok(())
+    let parameter = |name| {
+        let mut found = parameters.iter().filter(|(known, _)| *known == name);
+        found.next().map_or("", |(_, value)| value)
+    };
+    let login = match (parameter("sentinel_user"), parameter("sentinel_pass")) {
+        ("", "") => String::new(),
+        (user, pass) => format!("{user}:{pass}@"),
+    };
+    // The host is any one: the Sentinels name the primary's.
+    let primary = client(&format!("redis://{}host/{database}", many.login))?;
+    let login_at_primary = primary.get_connection_info().redis.clone();
+    Ok(Place {
+        database: login_at_primary.db,
+        tls,
+        servers: Servers::Sentinels(Sentinels {
+            nodes: Nodes::new(many.clients(tls, &login)?),
+            service: service.to_owned(),
+            tls,
+            login: login_at_primary,
+        }),
+    })
+}
+
+fn nodes(many: &Many<'_>, tls: bool) -> Result<Place, String> {
+    check_query(many.rest, &[], "a cluster takes none")?;
+    if !matches!(many.path, "" | "0") {
+        return Err("names a database; a cluster has 0 only".to_owned());
+    }
+    let clients = many.clients(tls, many.login)?;
+    let known = clients
+        .iter()
+        .map(|client| client.get_connection_info().clone());
+    let client = cluster(known.collect()).map_err(|error| format!("is no Redis URL: {error}"))?;
+    Ok(Place {
+        servers: Servers::Cluster(client, Nodes::new(clients)),
+        database: 0,
+        tls,
+    })
+}
+
+/// `user:password@host:port,host:port/path?query`, of which the hosts are needed.
+struct Many<'u> {
+    rest: &'u str,
+    /// With its `@`.
+    login: &'u str,
+    hosts: Vec<String>,
+    path: &'u str,
+}
+
+impl<'u> Many<'u> {
+    fn read(rest: &'u str, port: u16) -> Result<Self, String> {
+        let before = rest.split_once('?').map_or(rest, |(before, _)| before);
+        let (authority, path) = before.split_once('/').unwrap_or((before, ""));
+        let (login, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+        if login.matches('@').count() > 1 {
+            let reason = "has a second `@`; user and password stand once, in front of all hosts";
+            return Err(reason.to_owned());
+        }
+        let with_port = |host: &str| {
+            // What follows the colons of an IPv6 address is behind its bracket.
+            let end = host.rsplit(']').next().unwrap_or(host);
+            match (host.is_empty(), end.contains(':')) {
+                (true, _) => Err("names no host where one should be".to_owned()),
+                (_, true) => Ok(host.to_owned()),
+                (_, false) => Ok(format!("{host}:{port}")),
+            }
+        };
+        let hosts: Result<_, String> = hosts.split(',').map(with_port).collect();
+        Ok(Self {
+            rest,
+            login,
+            hosts: hosts?,
+            path,
+        })
+    }
+
+    fn clients(&self, tls: bool, login: &str) -> Result<Vec<Client>, String> {
+        let scheme = if tls { "rediss" } else { "redis" };
+        let hosts = self.hosts.iter();
+        hosts
+            .map(|host| client(&format!("{scheme}://{login}{host}/")))
+            .collect()
+    }
+}
+
+fn client(url: &str) -> Result<Client, String> {
+    let client = Client::open(url).map_err(|error| format!("is no Redis URL: {error}"))?;
+    let info = client.get_connection_info();
+    match &info.addr {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            if host.is_empty() || *port == 0 {
+                return Err("names no host and port".to_owned());
+            }
+            if host.contains(',') {
+                let reason = "names several hosts; redis+sentinel and redis+cluster URLs do";
+                return Err(reason.to_owned());
+            }
+        }
+        ConnectionAddr::Unix(_) => {}
+    }
+    if info.redis.db < 0 {
+        return Err("has a database number below zero".to_owned());
+    }
+    Ok(client)
+}
+
+/// Whoever mistypes a parameter learns it, instead of getting another database.
+fn check_query<'u>(
+    rest: &'u str,
+    known: &[&str],
+    hint: &str,
+) -> Result<Vec<(&'u str, &'u str)>, String> {
+    let Some((_, query)) = rest.split_once('?') else {
+        return Ok(Vec::new());
+    };
+    if known.is_empty() {
+        return Err(format!("has a query; {hint}"));
+    }
+    let parameters = query.split('&').map(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if known.contains(&name) {
+            Ok((name, value))
+        } else {
+            // It may be the rest of a password.
+            Err(format!("has an unknown parameter; {hint}"))
+        }
+    });
+    parameters.collect()
 }
 
 /// A URL for an error. What may be a password is left out, in a text that is no URL as well.
@@ -78,103 +208,4 @@ pub(crate) fn without_password(url: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check_refused(url: &str, sentence: &str) {
-        let error = client(url).expect_err("it is refused");
-        assert_eq!(error.to_string(), sentence);
-    }
-
-    #[track_caller]
-    fn check_read(url: &str, addr: &str, db: i64, user: Option<&str>, password: Option<&str>) {
-        let client = client(url).expect("it is a URL");
-        let info = client.get_connection_info();
-        assert_eq!(info.addr.to_string(), addr);
-        assert_eq!(info.redis.db, db);
-        assert_eq!(info.redis.username.as_deref(), user);
-        assert_eq!(info.redis.password.as_deref(), password);
-    }
-
-    #[test]
-    fn urls_say_where_and_who_and_which_database() {
-        check_read("redis://redis.example", "redis.example:6379", 0, None, None);
-        check_read("redis://25.0.0.1:7000/3", "25.0.0.1:7000", 3, None, None);
-        check_read("redis://[3ffe::1]:7000", "3ffe::1:7000", 0, None, None);
-        check_read(
-            "rediss://guard:p%40ss@redis.example:6380/1",
-            "redis.example:6380",
-            1,
-            Some("guard"),
-            Some("p@ss"),
-        );
-        check_read(
-            "redis://:only@redis.example",
-            "redis.example:6379",
-            0,
-            None,
-            Some("only"),
-        );
-        check_read(
-            "redis+unix:///run/redis.sock?db=2&user=guard&pass=p%26ss",
-            "/run/redis.sock",
-            2,
-            Some("guard"),
-            Some("p&ss"),
-        );
-    }
-
-    #[test]
-    fn an_url_that_cannot_be_used_is_named_without_its_password() {
-        check_refused(
-            "redis://guard:secret@redis.example/one",
-            "setting `redis_url`: `redis://(hidden)@redis.example/one` is no Redis URL: Invalid database number- \
-             InvalidClientConfig",
-        );
-        check_refused(
-            "http://:secret@redis.example",
-            "setting `redis_url`: `http://(hidden)@redis.example` is neither a redis, a rediss nor a redis+unix URL",
-        );
-        check_refused(
-            "redis.example",
-            "setting `redis_url`: `redis.example` is no URL",
-        );
-        check_refused(
-            "guard:secret@redis.example",
-            "setting `redis_url`: `(hidden)@redis.example` is no URL",
-        );
-        check_refused(
-            "redis+sentinel://:secret@redis.example/main",
-            "setting `redis_url`: `redis+sentinel://(hidden)@redis.example/main` asks for Sentinel or Cluster, which are \
-             not supported",
-        );
-        check_refused(
-            "redis+unix:///run/redis.sock?pass=secret&database=1",
-            "setting `redis_url`: `redis+unix:///run/redis.sock?(hidden)` has the parameter `database`; db, user and pass \
-             are known",
-        );
-        check_refused(
-            "redis://redis.example?db=1",
-            "setting `redis_url`: `redis://redis.example?(hidden)` has a query; the database is the path, as in /1",
-        );
-        check_refused(
-            "rediss://:secret@redis.example#insecure",
-            "setting `redis_url`: `rediss://(hidden)@redis.example?(hidden)` has a fragment; `#` in a password is \
-             written %23",
-        );
-        check_refused(
-            "redis://redis.example/-1",
-            "setting `redis_url`: `redis://redis.example/-1` has a database number below zero",
-        );
-        check_refused(
-            "redis://redis.example:0",
-            "setting `redis_url`: `redis://redis.example:0` names no host and port",
-        );
-        check_refused(
-            "redis://:sec/ret@redis.example",
-            "setting `redis_url`: `redis://(hidden)@redis.example` is no Redis URL: Redis URL did not parse- \
-             InvalidClientConfig",
-        );
-    }
-}
+mod tests;

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod connection;
 mod guard;
 mod keys;
 mod link;
 mod listen;
+mod nodes;
 mod scripts;
+mod sentinel;
 mod tier;
 mod trouble;
 mod value;

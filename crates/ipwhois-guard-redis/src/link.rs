@@ -12,18 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipwhois_guard_core::shared::SharedError;
-use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisError, RedisResult, Value};
+use redis::{RedisError, RedisResult, Value};
 use tokio::sync::{Semaphore, watch};
 
+use crate::connection::{Connection, Place};
 use crate::scripts::{Call, Scripts};
 use crate::trouble::{is_lost, is_out_of_place, shared};
 
-/// How long connecting may take, with TLS, login and the scripts.
-pub(crate) const CONNECT: Duration = Duration::from_secs(1);
-/// How long an answer may take before the connection is given up.
-const ANSWER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that was lost sooner than this is no success: the next one is not tried at once.
@@ -34,7 +29,7 @@ const REPLACE: Duration = Duration::from_secs(5);
 const ROOM: usize = 1024;
 
 pub(crate) struct Link {
-    client: Client,
+    place: Arc<Place>,
     scripts: Arc<Scripts>,
     phases: Mutex<Option<Phases>>,
     room: Arc<Semaphore>,
@@ -46,7 +41,7 @@ type Phases = watch::Receiver<Phase>;
 enum Phase {
     Connecting,
     Up {
-        connection: MultiplexedConnection,
+        connection: Connection,
         since: Instant,
     },
     Down(Arc<RedisError>),
@@ -54,23 +49,23 @@ enum Phase {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The client has the password.
+        // The place has the password.
         f.debug_struct("Link").finish_non_exhaustive()
     }
 }
 
 impl Link {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         Self {
-            client,
+            place: Arc::new(place),
             scripts: Arc::new(Scripts::new()),
             phases: Mutex::default(),
             room: Arc::new(Semaphore::new(ROOM)),
         }
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(crate) async fn call(self: &Arc<Self>, call: Call) -> Result<Value, SharedError> {
@@ -130,7 +125,7 @@ impl Link {
     fn begin(&self, first: Phase) -> Phases {
         let (tell, phases) = watch::channel(first);
         tokio::spawn(connect_in_the_end(
-            self.client.clone(),
+            Arc::clone(&self.place),
             Arc::clone(&self.scripts),
             tell,
         ));
@@ -144,9 +139,7 @@ fn is_kept(phases: &Phases) -> bool {
     matches!(*phases.borrow(), Phase::Up { .. }) || phases.has_changed().is_ok()
 }
 
-async fn connected(
-    mut phases: Phases,
-) -> Result<(MultiplexedConnection, Instant), Arc<RedisError>> {
+async fn connected(mut phases: Phases) -> Result<(Connection, Instant), Arc<RedisError>> {
     loop {
         match phases.borrow_and_update().clone() {
             Phase::Up { connection, since } => return Ok((connection, since)),
@@ -160,14 +153,14 @@ async fn connected(
     }
 }
 
-async fn connect_in_the_end(client: Client, scripts: Arc<Scripts>, tell: watch::Sender<Phase>) {
+async fn connect_in_the_end(place: Arc<Place>, scripts: Arc<Scripts>, tell: watch::Sender<Phase>) {
     let mut pause = PAUSE;
     let waits = matches!(*tell.borrow(), Phase::Down(_));
     if waits && !paused(pause, &tell).await {
         return;
     }
     loop {
-        match connect(&client, &scripts).await {
+        match connect(&place, &scripts).await {
             Ok(connection) => {
                 tracing::debug!(target: "ipwhois_guard", "connected to Redis");
                 let since = Instant::now();
@@ -199,28 +192,8 @@ async fn paused(pause: Duration, tell: &watch::Sender<Phase>) -> bool {
     }
 }
 
-async fn connect(client: &Client, scripts: &Scripts) -> RedisResult<MultiplexedConnection> {
-    prepare_tls(client);
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(CONNECT)
-        .set_response_timeout(ANSWER)
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
-    scripts.load(&mut connection).await?;
+async fn connect(place: &Place, scripts: &Scripts) -> RedisResult<Connection> {
+    let connection = place.connect().await?;
+    scripts.load(&connection).await?;
     Ok(connection)
-}
-
-/// The client asks for the process's provider of cryptography, and panics when nobody has chosen one and several are
-/// linked. Who has chosen keeps it.
-pub(crate) fn prepare_tls(client: &Client) {
-    let is_tls = matches!(
-        client.get_connection_info().addr,
-        ConnectionAddr::TcpTls { .. }
-    );
-    if is_tls && rustls::crypto::CryptoProvider::get_default().is_none() {
-        // An error says that somebody else was faster.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    }
 }

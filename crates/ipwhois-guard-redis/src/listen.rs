@@ -10,8 +10,9 @@ use redis::aio::PubSubSink;
 use redis::{Msg, RedisResult, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use crate::connection::CONNECT;
 use crate::keys::Keys;
-use crate::link::{CONNECT, Link, prepare_tls};
+use crate::link::Link;
 use crate::scripts::{Call, Name};
 use crate::trouble::{shared, unexpected};
 use crate::value::{read_announcement, read_length};
@@ -28,9 +29,8 @@ pub(crate) async fn listen(
     keys: &Keys,
     hear: &(dyn Fn(Announcement) + Send + Sync),
 ) -> Result<(), SharedError> {
-    prepare_tls(link.client());
     let subscribing = async {
-        let (mut sink, stream) = link.client().get_async_pubsub().await?.split();
+        let (mut sink, stream) = link.place().pubsub().await?.split();
         sink.subscribe(keys.channel()).await?;
         let listens = ping(&mut sink).await?;
         Ok((sink, stream, listens))

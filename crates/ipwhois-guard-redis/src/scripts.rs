@@ -1,7 +1,9 @@
 //! The scripts, each one call and one trip.
 
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Script, Value};
+use futures_util::future::join_all;
+use redis::{Cmd, ErrorKind, RedisResult, Script, Value};
+
+use crate::connection::Connection;
 
 macro_rules! scripts {
     ($($name:ident $file:literal)*) => {
@@ -44,31 +46,34 @@ impl Scripts {
         Self(scripts.collect())
     }
 
-    /// Loads them all in one trip, so that each later call is one. A server that refuses is no reason to do without it:
-    /// what it does not know is sent along.
-    pub(crate) async fn load(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let mut commands = Pipeline::new();
-        for (_, source, _) in &self.0 {
-            commands.cmd("SCRIPT").arg("LOAD").arg(*source).ignore();
-        }
-        match commands.exec_async(connection).await {
-            Err(error) if error.is_io_error() => Err(error),
-            _ => Ok(()),
+    /// Loads them all in one trip, into all primaries of a cluster, so that each later call is one. A server that refuses
+    /// is no reason to do without it: what it does not know is sent along.
+    pub(crate) async fn load(&self, connection: &Connection) -> RedisResult<()> {
+        let loads = self.0.iter().map(|(_, source, _)| {
+            let mut connection = connection.clone();
+            let mut command = redis::cmd("SCRIPT");
+            command.arg("LOAD").arg(*source);
+            async move { connection.ask(&command).await }
+        });
+        let failure = join_all(loads).await.into_iter().filter_map(Result::err);
+        match failure.into_iter().find(|error| error.is_io_error()) {
+            Some(error) => Err(error),
+            None => Ok(()),
         }
     }
 
     /// Calls one. A server that has forgotten it gets its text.
     pub(crate) async fn call(
         &self,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Connection,
         call: &Call,
     ) -> RedisResult<Value> {
         let Some((_, source, hash)) = self.0.iter().find(|(name, ..)| *name == call.name) else {
             return Err((ErrorKind::ClientError, "no such script").into());
         };
-        match call.command("EVALSHA", hash).query_async(connection).await {
+        match connection.ask(&call.command("EVALSHA", hash)).await {
             Err(error) if error.kind() == ErrorKind::NoScriptError => {
-                call.command("EVAL", source).query_async(connection).await
+                connection.ask(&call.command("EVAL", source)).await
             }
             answer => answer,
         }

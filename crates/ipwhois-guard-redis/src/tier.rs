@@ -52,8 +52,9 @@ pub struct RedisTierBuilder {
 }
 
 impl RedisTier {
-    /// A tier at a URL: `redis://host:6379/0`, `rediss://user:password@host/0` by TLS, or
-    /// `redis+unix:///run/redis.sock?db=0&user=…&pass=…`. It connects at the first call.
+    /// A tier at a URL: `redis://host:6379/0`, `rediss://user:password@host/0` by TLS,
+    /// `redis+unix:///run/redis.sock?db=0&user=…&pass=…`, `redis+sentinel://host:26379,host:26379/service/0`, or
+    /// `redis+cluster://host:6379,host:6379`. It connects at the first call.
     ///
     /// # Errors
     ///
@@ -87,7 +88,7 @@ impl RedisTierBuilder {
     ///
     /// The URL or the prefix cannot be used.
     pub fn connect(self) -> Result<RedisTier, BuildError> {
-        let client = address::client(&self.url)?;
+        let place = address::place(&self.url)?;
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
         if self.prefix.len() > LONGEST_PREFIX || !self.prefix.bytes().all(is_plain) {
             return Err(BuildError::Setting {
@@ -98,11 +99,10 @@ impl RedisTierBuilder {
                 ),
             });
         }
-        let database = client.get_connection_info().redis.db;
         let numbers = RandomState::new();
         Ok(RedisTier {
-            link: Arc::new(Link::new(client)),
-            keys: Keys::new(&self.prefix, database),
+            keys: Keys::new(&self.prefix, place.database),
+            link: Arc::new(Link::new(place)),
             url: address::without_password(&self.url),
             lease: format!("1 {:016x}", numbers.hash_one("lease")),
             numbers,

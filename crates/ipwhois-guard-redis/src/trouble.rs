@@ -14,13 +14,18 @@ pub(crate) fn shared(error: impl Into<Arc<RedisError>>) -> SharedError {
         (_, Some("WRONGTYPE")) | (ErrorKind::TypeError, _) => SharedError::Unreadable {
             reason: sentence(&error),
         },
-        (ErrorKind::AuthenticationFailed, _) | (_, Some(_)) => SharedError::Refused {
+        _ if is_refusal(&error) => SharedError::Refused {
             reason: sentence(&error),
         },
         _ => SharedError::Away {
             source: Box::new(error),
         },
     }
+}
+
+/// Whether a server has said no.
+pub(crate) fn is_refusal(error: &RedisError) -> bool {
+    error.code().is_some() || error.kind() == ErrorKind::AuthenticationFailed
 }
 
 pub(crate) fn unreadable(what: &str) -> SharedError {
@@ -43,7 +48,10 @@ pub(crate) fn unexpected(answer: &Value) -> SharedError {
 
 /// Whether the connection is of no more use.
 pub(crate) fn is_lost(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::IoError | ErrorKind::ParseError)
+    matches!(
+        error.kind(),
+        ErrorKind::IoError | ErrorKind::ParseError | ErrorKind::ClusterConnectionNotFound
+    )
 }
 
 /// Whether another connection may be welcome where this one is not: the name stands for another server now, or the
@@ -52,13 +60,14 @@ pub(crate) fn is_out_of_place(error: &RedisError) -> bool {
     matches!(error.code(), Some("READONLY" | "NOAUTH"))
 }
 
-fn sentence(error: &RedisError) -> String {
+/// What a server said.
+pub(crate) fn sentence(error: &RedisError) -> String {
     let detail = error.detail().unwrap_or_default();
     // Which script it was says nothing to who reads it.
     let detail = detail.split(" script: ").next().unwrap_or_default();
     let sentence = match error.code() {
         Some("MOVED" | "ASK") => {
-            "MOVED: this is a Redis Cluster, which is not supported".to_owned()
+            "MOVED: this is a Redis Cluster, whose URL begins with redis+cluster".to_owned()
         }
         Some(code) => format!("{code} {detail}"),
         None if detail.is_empty() => error.category().to_owned(),

@@ -1,9 +1,11 @@
 //! The tier with real Redis servers.
 
+mod cluster;
 mod outage;
 mod promises;
 mod proxy;
 mod refusals;
+mod sentinel;
 mod server;
 mod strange;
 

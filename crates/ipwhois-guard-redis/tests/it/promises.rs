@@ -31,7 +31,7 @@ async fn the_tier_keeps_the_promises_of_the_trait() {
 
 #[tokio::test]
 async fn the_keys_of_a_script_are_in_one_slot_of_a_cluster() {
-    let server = Server::start_with(&["--cluster-enabled", "yes", "--port", "0"]);
+    let server = Server::start_with(&["--cluster-enabled", "yes"]);
     let _: () = server.does(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     until("the cluster is up", || async {
         let info: String = server.does(&["CLUSTER", "INFO"]);

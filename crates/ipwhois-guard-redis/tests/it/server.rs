@@ -1,6 +1,7 @@
 //! A Redis server of the test's own.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,13 +10,15 @@ use std::time::{Duration, Instant};
 
 use ipwhois_guard_core::shared::SharedTier;
 use ipwhois_guard_redis::RedisTier;
+use redis::RedisResult;
 
 /// So long something may take that is bound to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server on a Unix socket, without persistence. It ends with this value, and with the process if that is killed.
+/// A server on a Unix socket, and on a port of loopback if it got one, without persistence. It ends with this value, and with the process if that is killed.
 pub(crate) struct Server {
     folder: PathBuf,
+    port: u16,
     arguments: Vec<String>,
     running: Option<Running>,
 }
@@ -60,12 +63,26 @@ impl Server {
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         Self {
             folder,
+            port: 0,
             arguments: arguments
                 .iter()
                 .map(|&argument| argument.to_owned())
                 .collect(),
             running: None,
         }
+    }
+
+    /// Listens on a port as well, from when it runs.
+    pub(crate) fn with_port(mut self) -> Self {
+        self.port = free_port();
+        self
+    }
+
+    /// Its arguments begin with a file of settings, into which it writes.
+    pub(crate) fn with_file(mut self, settings: &str) -> Self {
+        std::fs::write(self.folder.join("settings"), settings).expect("a file of settings");
+        self.arguments.insert(0, "settings".to_owned());
+        self
     }
 
     pub(crate) fn run(&mut self) {
@@ -78,21 +95,13 @@ impl Server {
             .args([
                 "-c",
                 r#"redis-server "$@" >/dev/null & echo $!; cat >/dev/null; kill -9 $!; wait"#,
-            ])
-            .args([
                 "sh",
-                "--port",
-                "0",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--logfile",
-                "log",
             ])
+            .args(&self.arguments)
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--logfile", "log"])
             .args(["--unixsocket", "socket", "--dir"])
             .arg(&self.folder)
-            .args(&self.arguments)
             .current_dir(&self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -106,7 +115,7 @@ impl Server {
         let pid = pid.trim().to_owned();
         self.running = Some(Running { shell, pid });
         let begun = Instant::now();
-        while self.connection().is_none() {
+        while self.tries::<()>(&["PING"]).is_err() {
             assert!(
                 begun.elapsed() < PATIENCE,
                 "the server starts: {}",
@@ -128,6 +137,15 @@ impl Server {
         format!("redis+unix://{}", self.socket().display())
     }
 
+    /// Where it listens beside its socket.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn tier(&self) -> Arc<RedisTier> {
         tier(&self.url())
     }
@@ -142,19 +160,58 @@ impl Server {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    fn connection(&self) -> Option<redis::Connection> {
-        redis::Client::open(self.url()).ok()?.get_connection().ok()
+    /// Adds a user with the password `secret` and the rights that the documentation says it needs, and `more`.
+    pub(crate) fn add_user(&self, name: &str, more: &[&str]) {
+        let user = ["ACL", "SETUSER", name, "on", ">secret"];
+        let places = ["~ipwhois-guard:*", "&ipwhois-guard:*"];
+        let commands = [
+            "+eval",
+            "+evalsha",
+            "+script|load",
+            "+subscribe",
+            "+ping",
+            "+publish",
+            "+time",
+            "+get",
+            "+set",
+            "+del",
+            "+decr",
+            "+pttl",
+            "+type",
+            "+pexpire",
+            "+pexpireat",
+            "+@sortedset",
+        ];
+        let _: () = self.does(&[&user[..], &places, &commands, more].concat());
     }
 
     /// Does a command beside the tier.
     #[track_caller]
     pub(crate) fn does<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
-        let mut connection = self.connection().expect("a connection");
-        let mut all = redis::cmd(command[0]);
-        all.arg(&command[1..]);
-        match all.query(&mut connection) {
+        match self.tries(command) {
             Ok(answer) => answer,
             Err(error) => panic!("{command:?}: {error}"),
+        }
+    }
+
+    /// The same, when it may be in the way of something.
+    pub(crate) fn tries<T: redis::FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
+        let mut connection = redis::Client::open(self.url())?.get_connection()?;
+        redis::cmd(command[0])
+            .arg(&command[1..])
+            .query(&mut connection)
+    }
+}
+
+/// A port where nobody listens, below those that the system gives to connections.
+pub(crate) fn free_port() -> u16 {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Each process begins elsewhere.
+        let number = std::process::id() * 64 + NUMBER.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(20_000 + number % 12_000).expect("a port");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
         }
     }
 }

@@ -1,0 +1,216 @@
+//! Three nodes that share the keys.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ipwhois_guard_core::shared::{DEADLINE, Seen, SharedError, SharedTier, suite};
+use ipwhois_guard_redis::RedisTier;
+use tokio::time::timeout;
+
+use super::promises::call_everything;
+use super::server::{Server, free_port, tier, until};
+use super::{IP, LONG, listed};
+
+const KEY: &str = "ipwhois-guard:verdict:{25.0.0.7}";
+
+struct Cluster(Vec<Server>);
+
+impl Cluster {
+    async fn start() -> Self {
+        let mut nodes: Vec<Server> = Vec::new();
+        for slots in [["0", "5461"], ["5462", "10922"], ["10923", "16383"]] {
+            let bus = free_port().to_string();
+            let settings = [
+                ["--cluster-enabled", "yes"],
+                ["--cluster-port", &bus],
+                ["--cluster-node-timeout", "1000"],
+            ];
+            let mut node = Server::new(&settings.concat()).with_port();
+            node.run();
+            let _: () = node.does(&["CLUSTER", "ADDSLOTSRANGE", slots[0], slots[1]]);
+            if let Some(first) = nodes.first() {
+                let port = node.port().to_string();
+                let _: () = first.does(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+            }
+            nodes.push(node);
+        }
+        let cluster = Self(nodes);
+        cluster.agrees().await;
+        cluster
+    }
+
+    async fn agrees(&self) {
+        until("the nodes agree", || async {
+            let agree = self.0.iter().all(|node| {
+                let info: String = node.does(&["CLUSTER", "INFO"]);
+                info.contains("cluster_state:ok") && info.contains("cluster_size:3")
+            });
+            agree.then_some(())
+        })
+        .await;
+    }
+
+    /// With the node that is asked first.
+    fn url(&self, first: usize) -> String {
+        let nodes = (0..3).map(|n| self.0[(first + n) % 3].address());
+        format!("redis+cluster://{}", nodes.collect::<Vec<_>>().join(","))
+    }
+
+    fn slot(&self, key: &str) -> String {
+        let slot: u32 = self.0[0].does(&["CLUSTER", "KEYSLOT", key]);
+        slot.to_string()
+    }
+
+    /// Which node has a slot.
+    fn owner(&self, slot: &str) -> usize {
+        let slot: u32 = slot.parse().expect("a number");
+        usize::try_from(slot / 5462).expect("a node")
+    }
+
+    fn id(&self, node: usize) -> String {
+        self.0[node].does(&["CLUSTER", "MYID"])
+    }
+
+    fn set_slot(&self, node: usize, arguments: &[&str]) {
+        let command = [&["CLUSTER", "SETSLOT"], arguments].concat();
+        let _: () = self.0[node].does(&command);
+    }
+}
+
+#[tokio::test]
+async fn the_tier_keeps_the_promises_of_the_trait_in_a_cluster() {
+    let cluster = Cluster::start().await;
+    for node in &cluster.0 {
+        node.add_user("guard", &["+cluster|slots", "+asking"]);
+    }
+    let least = cluster.url(0).replace("://", "://guard:secret@");
+    call_everything(&*tier(&least)).await;
+    let places = AtomicUsize::new(0);
+    suite::run(|| {
+        let prefix = format!("place-{}:", places.fetch_add(1, Ordering::Relaxed));
+        let cluster = &cluster;
+        let machines = AtomicUsize::new(0);
+        move || {
+            // Machines listen at different nodes.
+            let url = cluster.url(machines.fetch_add(1, Ordering::Relaxed) % 3);
+            let tier = RedisTier::builder(url).prefix(prefix.clone()).connect();
+            Arc::new(tier.expect("a tier")) as Arc<dyn SharedTier>
+        }
+    })
+    .await;
+    let used = cluster
+        .0
+        .iter()
+        .all(|node| node.does::<u32>(&["DBSIZE"]) > 0);
+    assert!(used, "the keys are spread over the nodes");
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_that_is_away_is_passed_over() {
+    let cluster = Cluster::start().await;
+    let dead = format!("127.0.0.1:{}", free_port());
+    let tier = tier(&format!(
+        "redis+cluster://{dead},{}",
+        cluster.0[1].address()
+    ));
+    call_everything(&*tier).await;
+    let listening = async {
+        until("it listens", || async {
+            let (_, listeners): (String, u32) =
+                cluster.0[1].does(&["PUBSUB", "NUMSUB", "ipwhois-guard:announcements:0"]);
+            (listeners == 1).then_some(())
+        })
+        .await;
+    };
+    tokio::select! {
+        ended = tier.listen(&|_| ()) => panic!("{ended:?}"),
+        () = listening => {}
+    }
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_is_followed() {
+    let cluster = Cluster::start().await;
+    let tier = tier(&cluster.url(0));
+    tier.learn(IP, listed(), LONG).await.unwrap();
+    assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+    let slot = cluster.slot(KEY);
+    let from = cluster.owner(&slot);
+    let to = (from + 1) % 3;
+    let (from_id, to_id) = (cluster.id(from), cluster.id(to));
+    let _: () = cluster.0[from].does(&["FLUSHALL"]);
+    // It is about to move, and what is not there any more is at the other node: ASK.
+    cluster.set_slot(to, &[&slot, "IMPORTING", &from_id]);
+    cluster.set_slot(from, &[&slot, "MIGRATING", &to_id]);
+    tier.release(IP).await.unwrap();
+    let refused = tier.look(IP, LONG).await;
+    let reason = match &refused {
+        Err(SharedError::Refused { reason }) => reason,
+        other => panic!("a part of two keys is not asked for: {other:?}"),
+    };
+    assert!(reason.starts_with("TRYAGAIN "), "{reason}");
+    // It has moved: MOVED.
+    cluster.set_slot(to, &[&slot, "NODE", &to_id]);
+    cluster.set_slot(from, &[&slot, "NODE", &to_id]);
+    assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Leased);
+    tier.learn(IP, listed(), LONG).await.unwrap();
+    let there: bool = cluster.0[to].does(&["EXISTS", KEY]);
+    assert!(there, "it is at the other node");
+}
+
+#[tokio::test]
+async fn a_cluster_whose_node_was_away_is_used_again_by_itself() {
+    let mut cluster = Cluster::start().await;
+    let tier = tier(&cluster.url(0));
+    let clients: Vec<IpAddr> = (0..32_u8).map(|n| [25, 0, 0, n].into()).collect();
+    let look_all = async || {
+        let (mut answered, mut failed) = (0, 0);
+        for &client in &clients {
+            let begun = Instant::now();
+            match timeout(DEADLINE, tier.look(client, LONG)).await {
+                Ok(Ok(_)) => answered += 1,
+                Ok(Err(SharedError::Unreadable { reason })) => panic!("{reason}"),
+                Ok(Err(_)) | Err(_) => failed += 1,
+            }
+            assert!(begun.elapsed() < DEADLINE + Duration::from_secs(1));
+        }
+        (answered, failed)
+    };
+    until("all nodes answer", || async {
+        (look_all().await.1 == 0).then_some(())
+    })
+    .await;
+    cluster.0[2].stop();
+    until("calls fail", || async {
+        (look_all().await.1 > 0).then_some(())
+    })
+    .await;
+    cluster.0[2].run();
+    cluster.agrees().await;
+    until("all nodes answer again", || async {
+        (look_all().await.1 == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_cluster_is_told() {
+    let mut server = Server::new(&[]).with_port();
+    server.run();
+    let at = server.address();
+    let alone = tier(&format!("redis+cluster://{at}"));
+    let refused = alone.look(IP, LONG).await;
+    let said = format!("{refused:?}");
+    assert!(said.contains("cluster support disabled"), "{said}");
+    let _: () = server.does(&["CONFIG", "SET", "requirepass", "first-secret"]);
+    let wrong = tier(&format!("redis+cluster://:second-secret@{at}"));
+    for said in [
+        format!("{:?}", wrong.look(IP, LONG).await),
+        format!("{:?}", wrong.listen(&|_| ()).await),
+    ] {
+        assert!(said.contains("authentication failed"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
