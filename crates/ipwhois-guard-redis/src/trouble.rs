@@ -17,6 +17,10 @@ pub(crate) fn shared(error: impl Into<Arc<RedisError>>) -> SharedError {
         _ if is_refusal(&error) => SharedError::Refused {
             reason: sentence(&error),
         },
+        // A cluster's error has that of its nodes as text only.
+        _ if error.to_string().contains("ParseError") => SharedError::Away {
+            source: "what answers does not speak the protocol of Redis".into(),
+        },
         _ => SharedError::Away {
             source: Box::new(error),
         },
@@ -70,6 +74,9 @@ pub(crate) fn sentence(error: &RedisError) -> String {
             "MOVED: this is a Redis Cluster, whose URL begins with redis+cluster".to_owned()
         }
         Some(code) => format!("{code} {detail}"),
+        None if error.kind() == ErrorKind::AuthenticationFailed => {
+            "authentication failed: the server does not take this user and password".to_owned()
+        }
         None if detail.is_empty() => error.category().to_owned(),
         None => format!("{}: {detail}", error.category()),
     };

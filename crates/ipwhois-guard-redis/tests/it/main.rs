@@ -1,6 +1,7 @@
 //! The tier with real Redis servers.
 
 mod cluster;
+mod complaints;
 mod outage;
 mod promises;
 mod proxy;
@@ -8,6 +9,7 @@ mod refusals;
 mod sentinel;
 mod server;
 mod strange;
+mod tls;
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};

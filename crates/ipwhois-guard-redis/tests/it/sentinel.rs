@@ -196,7 +196,10 @@ async fn sentinels_may_want_another_password_than_the_primary() {
         "redis+sentinel://:first-secret@{at}/main?{login}-not"
     ))
     .await;
-    assert_eq!(said, "a Sentinel refuses: authentication failed");
+    assert!(
+        said.starts_with("a Sentinel refuses: authentication failed"),
+        "{said}"
+    );
     let wrong = tier(&format!(
         "redis+sentinel://:second-secret@{at}/main?{login}"
     ));

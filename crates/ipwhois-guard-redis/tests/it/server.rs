@@ -15,10 +15,14 @@ use redis::RedisResult;
 /// So long something may take that is bound to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// An authority of the tests' own, and a server's certificate by it for 127.0.0.1.
+pub(crate) const TLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
+
 /// A server on a Unix socket, and on a port of loopback if it got one, without persistence. It ends with this value, and with the process if that is killed.
 pub(crate) struct Server {
     folder: PathBuf,
     port: u16,
+    tls: bool,
     arguments: Vec<String>,
     running: Option<Running>,
 }
@@ -64,6 +68,7 @@ impl Server {
         Self {
             folder,
             port: 0,
+            tls: false,
             arguments: arguments
                 .iter()
                 .map(|&argument| argument.to_owned())
@@ -76,6 +81,12 @@ impl Server {
     pub(crate) fn with_port(mut self) -> Self {
         self.port = free_port();
         self
+    }
+
+    /// Listens on a port by TLS, with a certificate for 127.0.0.1.
+    pub(crate) fn with_tls_port(mut self) -> Self {
+        self.tls = true;
+        self.with_port()
     }
 
     /// Its arguments begin with a file of settings, into which it writes.
@@ -98,7 +109,7 @@ impl Server {
                 "sh",
             ])
             .args(&self.arguments)
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(self.port_arguments())
             .args(["--save", "", "--appendonly", "no", "--logfile", "log"])
             .args(["--unixsocket", "socket", "--dir"])
             .arg(&self.folder)
@@ -123,6 +134,24 @@ impl Server {
             );
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    fn port_arguments(&self) -> Vec<String> {
+        let port = self.port;
+        let file = |name| format!("{TLS}/{name}");
+        let arguments = if self.tls {
+            format!(
+                "--port 0 --tls-port {port} --tls-auth-clients no --tls-cert-file {} --tls-key-file {} \
+                 --tls-ca-cert-file {}",
+                file("server.pem"),
+                file("server.key"),
+                file("ca.pem")
+            )
+        } else {
+            format!("--port {port}")
+        };
+        let arguments = format!("{arguments} --bind 127.0.0.1");
+        arguments.split(' ').map(str::to_owned).collect()
     }
 
     pub(crate) fn stop(&mut self) {
