@@ -6,7 +6,9 @@ use redis::aio::{MultiplexedConnection, PubSub};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value,
+};
 
 use crate::nodes::{Nodes, turn};
 use crate::sentinel::Sentinels;
@@ -80,6 +82,17 @@ impl Connection {
         match self {
             Self::Server(connection) => command.query_async(connection).await,
             Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+
+    /// Whether the connection is of no more use.
+    pub(crate) fn is_lost(&self, error: &RedisError) -> bool {
+        match (self, error.kind()) {
+            (_, ErrorKind::ParseError | ErrorKind::ClusterConnectionNotFound) => true,
+            (Self::Server(_), kind) => kind == ErrorKind::IoError,
+            // It has others for the other slots, and connects to a node that is away by itself: all that it does not notice
+            // is one that is silent.
+            (Self::Cluster(_), _) => error.is_timeout() || error.is_connection_dropped(),
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::connection::{Connection, Place};
 use crate::scripts::{Call, Scripts};
-use crate::trouble::{is_lost, is_out_of_place, shared};
+use crate::trouble::{is_out_of_place, shared};
 
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ impl Link {
             let answer = link.scripts.call(&mut connection, &call).await;
             let answer = answer.map_err(Arc::new);
             if let Err(error) = &answer {
-                link.replace_if_lost(&phases, since, error);
+                link.replace_if_lost(&phases, since, error, connection.is_lost(error));
             }
             drop(permit);
             answer
@@ -102,8 +102,14 @@ impl Link {
         }
     }
 
-    fn replace_if_lost(&self, phases: &Phases, since: Instant, error: &Arc<RedisError>) {
-        let is_lost = is_lost(error) || (is_out_of_place(error) && since.elapsed() >= REPLACE);
+    fn replace_if_lost(
+        &self,
+        phases: &Phases,
+        since: Instant,
+        error: &Arc<RedisError>,
+        is_lost: bool,
+    ) {
+        let is_lost = is_lost || (is_out_of_place(error) && since.elapsed() >= REPLACE);
         if !is_lost {
             return;
         }

@@ -50,14 +50,6 @@ pub(crate) fn unexpected(answer: &Value) -> SharedError {
     unreadable(&format!("a script answered {shape}"))
 }
 
-/// Whether the connection is of no more use.
-pub(crate) fn is_lost(error: &RedisError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::IoError | ErrorKind::ParseError | ErrorKind::ClusterConnectionNotFound
-    )
-}
-
 /// Whether another connection may be welcome where this one is not: the name stands for another server now, or the
 /// password has changed.
 pub(crate) fn is_out_of_place(error: &RedisError) -> bool {

@@ -1,8 +1,8 @@
 //! Three nodes that share the keys.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ipwhois_guard_core::shared::{DEADLINE, Seen, SharedError, SharedTier, suite};
@@ -10,9 +10,11 @@ use ipwhois_guard_redis::RedisTier;
 use tokio::time::timeout;
 
 use super::promises::call_everything;
-use super::server::{Server, free_port, tier, until};
+use super::server::{Server, back, free_port, tier, until};
 use super::{IP, LONG, listed};
 
+/// So long nodes may take to meet.
+const MEETING: Duration = Duration::from_secs(2);
 const KEY: &str = "ipwhois-guard:verdict:{25.0.0.7}";
 
 struct Cluster(Vec<Server>);
@@ -30,10 +32,6 @@ impl Cluster {
             let mut node = Server::new(&settings.concat()).with_port();
             node.run();
             let _: () = node.does(&["CLUSTER", "ADDSLOTSRANGE", slots[0], slots[1]]);
-            if let Some(first) = nodes.first() {
-                let port = node.port().to_string();
-                let _: () = first.does(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
-            }
             nodes.push(node);
         }
         let cluster = Self(nodes);
@@ -42,14 +40,31 @@ impl Cluster {
     }
 
     async fn agrees(&self) {
+        let met = Mutex::new(None::<Instant>);
         until("the nodes agree", || async {
-            let agree = self.0.iter().all(|node| {
-                let info: String = node.does(&["CLUSTER", "INFO"]);
-                info.contains("cluster_state:ok") && info.contains("cluster_size:3")
-            });
-            agree.then_some(())
+            let infos = self
+                .0
+                .iter()
+                .map(|node| -> String { node.does(&["CLUSTER", "INFO"]) });
+            let infos: Vec<String> = infos.collect();
+            let all = |what: &str| infos.iter().all(|info| info.contains(what));
+            let mut met = met.lock().expect("nobody panicked");
+            // A node that is too slow to answer has not been met, and nobody tries again.
+            if !all("cluster_known_nodes:3") && met.is_none_or(|met| met.elapsed() > MEETING) {
+                self.meet();
+                *met = Some(Instant::now());
+            }
+            (all("cluster_state:ok") && all("cluster_size:3")).then_some(())
         })
         .await;
+    }
+
+    fn meet(&self) {
+        for node in &self.0[1..] {
+            let port = node.port().to_string();
+            let (_, bus): (String, String) = node.does(&["CONFIG", "GET", "cluster-port"]);
+            let _: () = self.0[0].does(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+        }
     }
 
     /// With the node that is asked first.
@@ -61,6 +76,10 @@ impl Cluster {
     fn slot(&self, key: &str) -> String {
         let slot: u32 = self.0[0].does(&["CLUSTER", "KEYSLOT", key]);
         slot.to_string()
+    }
+
+    fn slot_of(&self, client: IpAddr) -> String {
+        self.slot(&format!("{{{client}}}"))
     }
 
     /// Which node has a slot.
@@ -161,7 +180,7 @@ async fn a_slot_that_moves_is_followed() {
 }
 
 #[tokio::test]
-async fn a_cluster_whose_node_was_away_is_used_again_by_itself() {
+async fn a_cluster_is_used_again_by_itself_when_its_nodes_are_back() {
     let mut cluster = Cluster::start().await;
     let tier = tier(&cluster.url(0));
     let clients: Vec<IpAddr> = (0..32_u8).map(|n| [25, 0, 0, n].into()).collect();
@@ -182,17 +201,76 @@ async fn a_cluster_whose_node_was_away_is_used_again_by_itself() {
         (look_all().await.1 == 0).then_some(())
     })
     .await;
+    for away in [&[2][..], &[0, 1, 2]] {
+        for &node in away {
+            cluster.0[node].stop();
+        }
+        until("calls fail", || async {
+            (look_all().await.1 >= 8).then_some(())
+        })
+        .await;
+        for &node in away {
+            cluster.0[node].run();
+        }
+        cluster.agrees().await;
+        until("all nodes answer again", || async {
+            (look_all().await.1 == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A client whose keys the third node has.
+fn client_of_the_third(cluster: &Cluster) -> IpAddr {
+    let clients = (0..=255_u8).map(|n| IpAddr::from([25, 0, 1, n]));
+    let mut of_the_third = clients.filter(|client| cluster.owner(&cluster.slot_of(*client)) == 2);
+    of_the_third.next().expect("a third of all")
+}
+
+#[tokio::test]
+async fn a_node_that_is_silent_is_left_when_another_has_its_slots() {
+    let cluster = Cluster::start().await;
+    let tier = tier(&cluster.url(2));
+    let client = client_of_the_third(&cluster);
+    tier.learn(client, listed(), LONG).await.unwrap();
+    // Nobody refuses, and nobody says that the slot has moved.
+    cluster.0[2].signal("-STOP");
+    let (slot, first) = (cluster.slot_of(client), cluster.id(0));
+    for node in [0, 1] {
+        let _: () = cluster.0[node].does(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+        cluster.set_slot(node, &[&slot, "NODE", &first]);
+    }
+    let seen = until("the other node answers", || async {
+        timeout(DEADLINE, tier.look(client, LONG)).await.ok()?.ok()
+    })
+    .await;
+    assert_eq!(seen, Seen::Leased);
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_leaves_the_other_slots_alone() {
+    let mut cluster = Cluster::start().await;
+    for node in &cluster.0 {
+        let _: () = node.does(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    let tier = tier(&cluster.url(0));
+    let gone = client_of_the_third(&cluster);
+    back(&*tier).await;
     cluster.0[2].stop();
-    until("calls fail", || async {
-        (look_all().await.1 > 0).then_some(())
-    })
-    .await;
-    cluster.0[2].run();
-    cluster.agrees().await;
-    until("all nodes answer again", || async {
-        (look_all().await.1 == 0).then_some(())
-    })
-    .await;
+    let clients = (0..=255_u8).map(|n| IpAddr::from([25, 0, 2, n]));
+    let (mut answered, mut failed) = (0, 0);
+    for client in clients.filter(|client| cluster.owner(&cluster.slot_of(*client)) != 2) {
+        let (look, of_gone) = tokio::join!(
+            timeout(10 * DEADLINE, tier.look(client, LONG)),
+            timeout(DEADLINE, tier.look(gone, LONG))
+        );
+        assert!(!matches!(of_gone, Ok(Ok(_))), "nobody has its slot");
+        match look {
+            Ok(Ok(_)) => answered += 1,
+            _ => failed += 1,
+        }
+    }
+    assert!(answered > failed, "{answered} answered, {failed} failed");
 }
 
 #[tokio::test]
