@@ -93,6 +93,7 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
 
     /// Calls `hear` with what is announced, from this machine too, until the connection is lost. Before the first
     /// announcement it calls it with the bans in force, so that a machine that was away or has just started knows them.
+    /// What is announced of one address comes in its order.
     fn listen<'a>(&'a self, hear: &'a (dyn Fn(Announcement) + Send + Sync))
     -> SharedFuture<'a, ()>;
 }

@@ -10,7 +10,7 @@ use ipwhois_guard_redis::RedisTier;
 use tokio::time::timeout;
 
 use super::promises::call_everything;
-use super::server::{Server, back, free_port, tier, until};
+use super::server::{BUSY, Server, back, free_port, listens_at, tier, until};
 use super::{IP, LONG, listed};
 
 /// So long nodes may take to meet.
@@ -135,18 +135,7 @@ async fn a_node_of_a_cluster_that_is_away_is_passed_over() {
         cluster.0[1].address()
     ));
     call_everything(&*tier).await;
-    let listening = async {
-        until("it listens", || async {
-            let (_, listeners): (String, u32) =
-                cluster.0[1].does(&["PUBSUB", "NUMSUB", "ipwhois-guard:announcements:0"]);
-            (listeners == 1).then_some(())
-        })
-        .await;
-    };
-    tokio::select! {
-        ended = tier.listen(&|_| ()) => panic!("{ended:?}"),
-        () = listening => {}
-    }
+    listens_at(&cluster.0[1], &*tier).await;
 }
 
 #[tokio::test]
@@ -193,7 +182,7 @@ async fn a_cluster_is_used_again_by_itself_when_its_nodes_are_back() {
                 Ok(Err(SharedError::Unreadable { reason })) => panic!("{reason}"),
                 Ok(Err(_)) | Err(_) => failed += 1,
             }
-            assert!(begun.elapsed() < DEADLINE + Duration::from_secs(1));
+            assert!(begun.elapsed() < DEADLINE + BUSY);
         }
         (answered, failed)
     };

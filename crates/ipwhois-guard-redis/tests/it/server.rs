@@ -15,6 +15,9 @@ use redis::RedisResult;
 /// So long something may take that is bound to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a busy machine may add to a deadline. Whatever blocked a thread would take longer.
+pub(crate) const BUSY: Duration = Duration::from_secs(3);
+
 /// An authority of the tests' own, and a server's certificate by it for 127.0.0.1.
 pub(crate) const TLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
@@ -274,4 +277,22 @@ pub(crate) async fn back(tier: &dyn SharedTier) {
         tier.release([26, 0, 0, 99].into()).await.ok()
     })
     .await;
+}
+
+/// Listens, as often as it needs, until the server has a listener.
+pub(crate) async fn listens_at(server: &Server, tier: &dyn SharedTier) {
+    let listening = async {
+        loop {
+            let _ = tier.listen(&|_| ()).await;
+        }
+    };
+    let told = until("it listens", || async {
+        let (_, listeners): (String, u32) =
+            server.does(&["PUBSUB", "NUMSUB", "ipwhois-guard:announcements:0"]);
+        (listeners == 1).then_some(())
+    });
+    tokio::select! {
+        () = listening => {}
+        () = told => {}
+    }
 }

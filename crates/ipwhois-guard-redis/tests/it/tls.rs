@@ -17,10 +17,8 @@
 
 use std::process::Command;
 
-use ipwhois_guard_core::shared::SharedTier as _;
-
 use super::promises::call_everything;
-use super::server::{Server, TLS, tier, until};
+use super::server::{Server, TLS, back, listens_at, tier, until};
 
 const NAME: &str = "tls::servers_with_a_certificate_by_a_known_authority_are_used";
 
@@ -68,13 +66,7 @@ async fn servers_with_a_certificate_by_a_known_authority_are_used() {
 async fn check(server: &Server, url: &str) {
     let _: () = server.does(&["FLUSHALL"]);
     let tier = tier(url);
+    back(&*tier).await;
     call_everything(&*tier).await;
-    tokio::select! {
-        ended = tier.listen(&|_| ()) => panic!("{url}: {ended:?}"),
-        () = until("it listens", || async {
-            let listens: (String, u32) =
-                server.does(&["PUBSUB", "NUMSUB", "ipwhois-guard:announcements:0"]);
-            (listens.1 == 1).then_some(())
-        }) => {}
-    }
+    listens_at(server, &*tier).await;
 }

@@ -74,15 +74,16 @@ pub(super) async fn what_is_listed_reaches_all_machines(machines: Machines<'_>) 
         answered(first.learn(ip, verdict(95), LONG).await, "learn");
     }
     for listener in [&mut own, &mut other] {
+        let heard = [listener.next(SOON).await, listener.next(SOON).await];
         for ip in ips {
             let listed = Announcement::Listed {
                 ip,
                 verdict: verdict(95),
             };
-            let heard = listener.next(SOON).await;
-            assert_eq!(
-                heard, listed,
-                "what is listed is announced, and nothing else"
+            // A place of several servers may tell what is of different addresses in any order.
+            assert!(
+                heard.contains(&listed),
+                "what is listed is announced, and nothing else: {heard:?}"
             );
         }
     }
