@@ -72,8 +72,11 @@ impl GuardBuilder {
 
     /// Works together with other machines by way of this tier: verdicts, the day's budget, failed logins and bans are shared,
     /// and one machine asks the service for all. A tier that is slow or away fails no request: each call to it has 50 ms, and
-    /// after three failures in a row nobody waits for it until it is back. Meanwhile the machine goes on alone, and spends at
-    /// most a tenth of what was left of the day's budget, but one check at least.
+    /// after three failures in a row nobody waits for it until it is back. Meanwhile the machine goes on alone. When it has not
+    /// reached the tier for three seconds it spends at most a tenth of what was left of the day's budget, or a hundredth if
+    /// it has not heard the count since its start, but one check at least; before that, nothing that the tier has not counted.
+    /// So the machines together never spend more than the day has, whichever of them are killed and started, but for these
+    /// shares of machines that were alone.
     ///
     /// The machines should have the same settings: each goes by its own.
     pub fn shared(mut self, tier: impl SharedTier) -> Self {

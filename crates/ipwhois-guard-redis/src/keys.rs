@@ -91,6 +91,7 @@ mod tests {
         );
         let claim = Claim {
             day: 20_781,
+            known: 0,
             below: 1,
             rations: vec![Ration {
                 name: "25.0.0.0/24".to_owned(),

@@ -209,6 +209,7 @@ impl SharedTier for RedisTier {
 
     fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
         let mut call = Call::new(Name::Spend, self.keys.claim(claim))
+            .arg(claim.known)
             .arg(claim.below)
             .arg(millis(DAY_KEPT));
         for ration in &claim.rations {
@@ -230,8 +231,9 @@ impl SharedTier for RedisTier {
         Box::pin(self.tell(call))
     }
 
-    fn add_spent(&self, day: u64, checks: u32) -> SharedFuture<'_, u32> {
+    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
         let call = Call::new(Name::AddSpent, [self.keys.day(day)])
+            .arg(known)
             .arg(checks)
             .arg(millis(DAY_KEPT));
         Box::pin(self.count(call))

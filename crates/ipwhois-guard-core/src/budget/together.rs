@@ -40,6 +40,7 @@ impl Budget {
         }
         Claim {
             day: spend.day,
+            known: 0,
             below: self.room(spend.tier),
             rations,
         }

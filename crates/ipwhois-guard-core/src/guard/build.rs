@@ -202,7 +202,7 @@ impl Background {
             }
         }
         if let Some(tier) = &self.tier {
-            tier.reconcile(&self.purse).await;
+            tier.begin(&self.purse).await;
         }
         self.lookup.open();
         tokio::join!(self.journal.run(), self.feed.keep(), self.reporter.run());

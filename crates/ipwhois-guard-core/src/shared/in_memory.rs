@@ -87,6 +87,11 @@ impl InMemory {
         }
     }
 
+    /// Forgets everything, as a server that is restarted empty.
+    pub fn forget(&self) {
+        *self.state() = State::default();
+    }
+
     fn number(&self) -> u64 {
         self.place.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -122,6 +127,7 @@ fn answer<'a, T: Send + 'a>(value: T) -> SharedFuture<'a, T> {
 impl State {
     fn spend(&mut self, claim: &Claim) -> Spent {
         let spent = self.days.get(&claim.day).copied().unwrap_or(0);
+        let spent = spent.max(claim.known);
         if spent >= claim.below {
             return Spent::NoBudget { spent };
         }
@@ -207,10 +213,10 @@ impl SharedTier for InMemory {
         answer(())
     }
 
-    fn add_spent(&self, day: u64, checks: u32) -> SharedFuture<'_, u32> {
+    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
         let mut state = self.state();
         let spent = state.days.entry(day).or_default();
-        *spent = spent.saturating_add(checks);
+        *spent = known.max(*spent).saturating_add(checks);
         answer(*spent)
     }
 

@@ -63,8 +63,8 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     /// Takes back a check that was never sent.
     fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()>;
 
-    /// Adds checks that were spent while the tier was away; answers how many the day has then.
-    fn add_spent(&self, day: u64, checks: u32) -> SharedFuture<'_, u32>;
+    /// Adds checks that were spent while the tier was away; answers how many the day has then. `known` as in a claim.
+    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32>;
 
     /// Begins an attempt to log in: it takes one of `limits.max_failures` places, beside the failures within
     /// `limits.find_time` and the attempts under way on all machines. The client is an IPv4 address or the first address of
@@ -123,6 +123,9 @@ pub struct SharedVerdict {
 pub struct Claim {
     /// The UTC day, in days since 1970.
     pub day: u64,
+    /// So many are spent already, as the tier said itself: one that has forgotten goes on from here. It only ever raises the
+    /// tier's count.
+    pub known: u32,
     /// It is spent only while fewer than this many are.
     pub below: u32,
     /// What else it counts against.

@@ -99,8 +99,8 @@ impl<T: SharedTier> SharedTier for Troubled<T> {
         self.call(|| self.tier.unspend(claim))
     }
 
-    fn add_spent(&self, day: u64, checks: u32) -> SharedFuture<'_, u32> {
-        self.call(|| self.tier.add_spent(day, checks))
+    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
+        self.call(|| self.tier.add_spent(day, known, checks))
     }
 
     fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {

@@ -4,13 +4,27 @@
 //!    so that nobody waits for it again; a probe in the background, after 1 s and up to 30 s, finds out when it is back.
 //! 2. A tier that is away is never an error: `None` means "go on as if there were none".
 //! 3. What it cannot read ([`SharedError::Unreadable`]) is counted as a failure, but opens no breaker: it answered.
-//! 4. Without the tier's count a machine spends its share only ([`Alone`]), and tells the tier afterwards. A call whose
-//!    answer did not come in time may have had its effect: then a check counts twice, which never buys one.
+//! 4. A call whose answer did not come in time may have had its effect: then a check counts twice, which never buys one.
+//!
+//! **The day's budget.** *A check goes out when the tier has counted it, so the machines together never spend more than the
+//! day has, whichever of them are killed and started; only a machine that has not reached the tier for three seconds spends
+//! without it, and no more than its share.*
+//! 5. The share is a tenth of what was left when the machine last heard the count, and a hundredth if it has not heard it
+//!    since its start; one check at least, once in an outage ([`Alone`]). Until the three seconds are over
+//!    ([`Breaker::has_been_open`]) the client is unverified. A tier that answers what nobody can read is as one that has
+//!    been away.
+//! 6. What was spent alone is added when the tier is back. If others have spent the rest of the day meanwhile, the day has so
+//!    many too many. Of a machine that ends before, killed or not, the share is lost to the count: the day has that many
+//!    too many for each process that spent alone and ended before the tier was back.
+//! 7. A tier that forgets the day's count (restarted empty, or evicted) is told it by each machine with its next check
+//!    ([`Claim::known`](crate::shared::Claim::known)), and by those that make none every half minute. Spent twice is what
+//!    was known only to machines that have ended or not yet spoken.
 
 mod alone;
 mod breaker;
 mod lease;
 mod share;
+mod told;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +41,7 @@ use self::alone::Alone;
 use self::breaker::Breaker;
 pub(crate) use self::lease::Lease;
 pub(crate) use self::share::{Share, Unspent};
+use self::told::Told;
 use crate::lookup::Purse;
 use crate::shared::{
     Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE, Seen, SharedError, SharedFuture,
@@ -38,21 +53,37 @@ use crate::shared::{
 const FIRST_RETURN: Duration = Duration::from_millis(100);
 const LAST_RETURN: Duration = Duration::from_secs(5);
 
+/// How often a machine and the tier tell each other the day's count, though no check is spent. The tier may have forgotten it.
+const EXCHANGE: Duration = Duration::from_secs(30);
+/// How soon again when that failed.
+const EXCHANGE_AGAIN: Duration = Duration::from_secs(1);
+
 /// Must be called on the guard's runtime, but for what says that it goes to the background.
 #[derive(Debug)]
 pub(crate) struct Tier {
     shared: Arc<dyn SharedTier>,
     runtime: Handle,
     state: Mutex<State>,
-    opened: Notify,
+    /// Told when the breaker opens, and when the connection that listens is lost.
+    disturbed: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     breaker: Breaker,
     alone: Alone,
+    told: Told,
     failures: u64,
     error: Option<String>,
+    /// The last answer was one that nobody can read.
+    unreadable: bool,
+}
+
+impl State {
+    /// Not for a stutter: what was spent alone is lost to the common count when the machine ends before it tells.
+    fn may_spend_alone(&self) -> bool {
+        self.unreadable || self.breaker.has_been_open()
+    }
 }
 
 impl Tier {
@@ -63,10 +94,12 @@ impl Tier {
             state: Mutex::new(State {
                 breaker: Breaker::new(),
                 alone: Alone::default(),
+                told: Told::default(),
                 failures: 0,
                 error: None,
+                unreadable: false,
             }),
-            opened: Notify::new(),
+            disturbed: Notify::new(),
         }
     }
 
@@ -141,16 +174,29 @@ impl Tier {
         self.answer(call).await;
     }
 
-    /// Runs for the life of the guard: probes a tier that is away, and tells it what was spent meanwhile.
+    /// Runs for the life of the guard: keeps the day's count and the tier's together, and probes a tier that is away.
     pub(crate) async fn keep(&self, purse: &Purse) {
+        let mut exchange = if self.state().told.has_heard() {
+            EXCHANGE
+        } else {
+            EXCHANGE_AGAIN
+        };
         loop {
-            loop {
-                let wait = self.state().breaker.wait();
-                let Some(wait) = wait else { break };
+            let wait = self.state().breaker.wait();
+            if let Some(wait) = wait {
                 tokio::time::sleep(wait).await;
                 self.probe(purse).await;
+                exchange = EXCHANGE;
+                continue;
             }
-            self.opened.notified().await;
+            // Whichever comes first.
+            let _ = tokio::time::timeout(exchange, self.disturbed.notified()).await;
+            if self.is_there() {
+                exchange = match self.reconcile(purse).await {
+                    Some(()) => EXCHANGE,
+                    None => EXCHANGE_AGAIN,
+                };
+            }
         }
     }
 
@@ -164,23 +210,35 @@ impl Tier {
         }
     }
 
-    /// Tells the tier what it does not know of the day's count, and believes it. A tier may have forgotten, and a machine may
-    /// have ended before it could tell. No check may be on its way from this machine's count to the common one.
-    pub(crate) async fn reconcile(&self, purse: &Purse) -> Option<()> {
+    /// At the start, before any check: what an earlier run spent is known, even if the tier has forgotten it.
+    pub(crate) async fn begin(&self, purse: &Purse) {
+        let (day, spent) = (purse.today(), purse.spent_today());
+        self.state().told.remember(day, spent);
+        self.reconcile(purse).await;
+    }
+
+    /// Tells the tier what it does not know of the day's count, and believes it.
+    async fn reconcile(&self, purse: &Purse) -> Option<()> {
         let day = purse.today();
-        let mut spent = self.deadline(self.shared.add_spent(day, 0)).await?;
+        let known = self.state().told.known(day);
+        // What is owed is added to a tier that answers: without an answer it would be added again.
+        let mut spent = self.add_spent(day, known, 0).await?;
         if let Some((owed_day, sum)) = self.settle().await.ok()?
             && owed_day == day
         {
             spent = sum;
         }
-        let forgotten = purse.spent_today().saturating_sub(spent);
-        if forgotten > 0 {
-            spent = self.deadline(self.shared.add_spent(day, forgotten)).await?;
-        }
         purse.adopt(day, spent);
         self.state().alone.end();
         Some(())
+    }
+
+    async fn add_spent(&self, day: u64, known: u32, checks: u32) -> Option<u32> {
+        let spent = self
+            .deadline(self.shared.add_spent(day, known, checks))
+            .await?;
+        self.state().told.hear(day, spent);
+        Some(spent)
     }
 
     /// Runs for the life of the guard: calls `hear` with what is announced.
@@ -191,6 +249,7 @@ impl Tier {
             let lost = self.shared.listen(&hear).await;
             if let Err(error) = lost {
                 self.note(&error);
+                self.disturbed.notify_one();
             }
             if since.elapsed() >= LAST_RETURN {
                 wait = FIRST_RETURN;
@@ -215,6 +274,7 @@ impl Tier {
     async fn deadline<T>(&self, call: SharedFuture<'_, T>) -> Option<T> {
         let answer = self.heard(tokio::time::timeout(DEADLINE, call).await)?;
         let mut state = self.state();
+        state.unreadable = false;
         state.breaker.succeed();
         if state.breaker.wait().is_none() {
             state.error = None;
@@ -235,13 +295,18 @@ impl Tier {
             },
         };
         self.note(&error);
-        if !matches!(error, SharedError::Unreadable { .. }) && self.state().breaker.fail() {
+        let opened = {
+            let mut state = self.state();
+            state.unreadable = matches!(error, SharedError::Unreadable { .. });
+            !state.unreadable && state.breaker.fail()
+        };
+        if opened {
             tracing::warn!(
                 target: "ipwhois_guard",
                 error = &error as &dyn std::error::Error,
                 "the shared tier is away: this machine decides alone until it is back"
             );
-            self.opened.notify_one();
+            self.disturbed.notify_one();
         }
         None
     }

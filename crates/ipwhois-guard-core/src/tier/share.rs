@@ -20,6 +20,8 @@ pub(crate) struct Share {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unspent {
     /// The day has no room, by the tier's count, or this machine's share is used up.
+    ///
+    /// A tier that has not answered for a moment only counts as one without room: see [`State::may_spend_alone`].
     NoBudget {
         spent: Option<u32>,
     },
@@ -28,29 +30,43 @@ pub(crate) enum Unspent {
 
 impl Tier {
     /// Spends a check, with `left` of them left by this machine's count, this one included.
-    pub(crate) async fn spend(self: &Arc<Self>, claim: Claim, left: u32) -> Result<Share, Unspent> {
+    pub(crate) async fn spend(
+        self: &Arc<Self>,
+        mut claim: Claim,
+        left: u32,
+    ) -> Result<Share, Unspent> {
+        claim.known = self.state().told.known(claim.day);
         let counted = if self.is_there() && self.settle().await.is_ok() {
             let call = self.is_there().then(|| self.shared.spend(&claim));
             self.answer(call).await
         } else {
             None
         };
-        let spent = match counted {
-            Some(Spent::Yes { spent }) => Some(spent),
-            Some(Spent::NoBudget { spent }) => {
-                let spent = Some(spent);
-                return Err(Unspent::NoBudget { spent });
+        match counted {
+            Some(Spent::Yes { spent }) => {
+                let mut state = self.state();
+                state.told.hear(claim.day, spent);
+                state.alone.end();
+                drop(state);
+                Ok(self.share(claim, Some(spent)))
             }
-            Some(Spent::Rationed) => return Err(Unspent::Rationed),
-            None => return self.spend_alone(claim, left),
-        };
-        self.state().alone.end();
-        Ok(self.share(claim, spent))
+            Some(Spent::NoBudget { spent }) => {
+                self.state().told.hear(claim.day, spent);
+                let spent = Some(spent);
+                Err(Unspent::NoBudget { spent })
+            }
+            Some(Spent::Rationed) => Err(Unspent::Rationed),
+            None => self.spend_alone(claim, left),
+        }
     }
 
     /// The same when the tier has just failed to answer something else.
     pub(crate) fn spend_alone(self: &Arc<Self>, claim: Claim, left: u32) -> Result<Share, Unspent> {
-        if self.state().alone.spend(claim.day, left) {
+        let mut state = self.state();
+        let heard = state.told.has_heard();
+        let spent = state.may_spend_alone() && state.alone.spend(claim.day, left, heard);
+        drop(state);
+        if spent {
             Ok(self.share(claim, None))
         } else {
             Err(Unspent::NoBudget { spent: None })
@@ -68,14 +84,15 @@ impl Tier {
 
     /// Adds what was spent alone; answers the day and what it has then, if there was anything to add.
     pub(super) async fn settle(&self) -> Result<Option<(u64, u32)>, ()> {
-        let owed = {
+        let (owed, known) = {
             let mut state = self.state();
-            state.alone.settle()
+            let owed = state.alone.settle();
+            (owed, owed.map_or(0, |(day, _)| state.told.known(day)))
         };
         let Some((day, checks)) = owed else {
             return Ok(None);
         };
-        match self.deadline(self.shared.add_spent(day, checks)).await {
+        match self.add_spent(day, known, checks).await {
             Some(spent) => Ok(Some((day, spent))),
             None => {
                 self.state().alone.owe(day, checks);
@@ -107,6 +124,7 @@ impl Drop for Share {
             return;
         }
         let claim = self.claim.clone();
+        self.tier.state().told.unspend(claim.day);
         self.tier.background(|tier| async move {
             let call = tier.is_there().then(|| tier.shared.unspend(&claim));
             tier.answer(call).await;

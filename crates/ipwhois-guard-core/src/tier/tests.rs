@@ -5,20 +5,24 @@ use crate::state::Journal;
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(26, 0, 0, 1));
 const LEASE: Duration = Duration::from_secs(4);
+const REFUSED: Result<Option<u32>, Unspent> = Err(Unspent::NoBudget { spent: None });
 
 struct Bench {
     tier: Arc<Tier>,
     troubled: Troubled<InMemory>,
+    memory: InMemory,
     purse: Purse,
 }
 
 fn bench() -> Bench {
-    let troubled = Troubled::new(InMemory::new());
+    let memory = InMemory::new();
+    let troubled = Troubled::new(memory.clone());
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
     let journal = Arc::new(Journal::new(None, Arc::clone(&clock)));
     Bench {
         tier: Arc::new(Tier::new(Arc::new(troubled.clone()), Handle::current())),
         troubled,
+        memory,
         purse: Purse::new(50, clock, journal),
     }
 }
@@ -36,6 +40,7 @@ impl Bench {
     fn claim(&self) -> Claim {
         Claim {
             day: self.purse.today(),
+            known: 0,
             below: 50,
             rations: Vec::new(),
         }
@@ -45,6 +50,19 @@ impl Bench {
         let mut share = self.tier.spend(self.claim(), left).await?;
         share.sent();
         Ok(share.spent)
+    }
+
+    /// Until it is away for so long that this machine may spend alone.
+    async fn keep_until_alone(&self) {
+        let alone = async {
+            while !self.tier.state().may_spend_alone() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = self.tier.keep(&self.purse) => {}
+            () = alone => {}
+        }
     }
 
     /// Keeps the tier until it is there, and answers how long that took.
@@ -107,11 +125,11 @@ async fn what_was_spent_alone_is_added_before_anybody_spends_again() {
     let bench = bench();
     assert_eq!(bench.spend(50).await, Ok(Some(1)));
     bench.fail_until_it_opens(Trouble::Away).await;
+    bench.keep_until_alone().await;
     for _ in 0..4 {
         assert_eq!(bench.spend(49).await, Ok(None));
     }
-    let used_up = Err(Unspent::NoBudget { spent: None });
-    assert_eq!(bench.spend(45).await, used_up);
+    assert_eq!(bench.spend(45).await, REFUSED);
     bench.troubled.behave(Trouble::None);
     bench.keep_until_there().await;
     assert_eq!(bench.purse.spent_today(), 5, "believed");
@@ -119,16 +137,84 @@ async fn what_was_spent_alone_is_added_before_anybody_spends_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tier_that_has_forgotten_the_day_is_told() {
+async fn for_three_seconds_nothing_is_spent_without_the_tier_and_then_a_share() {
+    for (trouble, heard, share) in [
+        (Trouble::Away, false, 1),
+        (Trouble::Silent, false, 1),
+        (Trouble::Away, true, 5),
+    ] {
+        let bench = bench();
+        if heard {
+            bench.tier.begin(&bench.purse).await;
+        }
+        bench.troubled.behave(trouble);
+        for _ in 0..10 {
+            assert_eq!(bench.spend(50).await, REFUSED, "{trouble:?}");
+        }
+        let since = Instant::now();
+        bench.keep_until_alone().await;
+        let waited = since.elapsed().as_millis();
+        assert!((3_000..3_200).contains(&waited), "{waited} ms");
+        for n in 0..10 {
+            let expected = if n < share { Ok(None) } else { REFUSED };
+            assert_eq!(bench.spend(50).await, expected, "{trouble:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_misses_a_deadline_now_and_then_is_never_done_without() {
     let bench = bench();
-    assert_eq!(bench.spend(50).await, Ok(Some(1)));
-    bench.purse.adopt(bench.purse.today(), 20);
-    bench.fail_until_it_opens(Trouble::Away).await;
-    assert_eq!(bench.spend(30).await, Ok(None));
-    bench.purse.adopt(bench.purse.today(), 21);
-    bench.troubled.behave(Trouble::None);
-    bench.keep_until_there().await;
+    for n in 1..=20 {
+        bench.troubled.behave(Trouble::Silent);
+        assert_eq!(bench.spend(50).await, REFUSED);
+        assert_eq!(bench.spend(50).await, REFUSED);
+        bench.troubled.behave(Trouble::None);
+        assert_eq!(bench.spend(50).await, Ok(Some(n)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_has_forgotten_the_day_is_told_with_the_next_check() {
+    let bench = bench();
+    for n in 1..=20 {
+        assert_eq!(bench.spend(50).await, Ok(Some(n)));
+    }
+    bench.memory.forget();
+    assert_eq!(bench.spend(30).await, Ok(Some(21)));
+    // What is taken back is not told.
+    drop(bench.tier.spend(bench.claim(), 29).await);
+    tokio::task::yield_now().await;
+    bench.memory.forget();
     assert_eq!(bench.spend(29).await, Ok(Some(22)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_has_forgotten_the_day_is_told_by_a_machine_that_spends_nothing() {
+    let bench = bench();
+    bench.tier.begin(&bench.purse).await;
+    assert_eq!(bench.spend(50).await, Ok(Some(1)));
+    bench.memory.forget();
+    let day = bench.purse.today();
+    let told = async {
+        while bench.tier.shared.add_spent(day, 0, 0).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = bench.tier.keep(&bench.purse) => {}
+        told = tokio::time::timeout(Duration::from_secs(31), told) => told.expect("it is told"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_knew_is_told_though_the_start_missed_the_tier() {
+    let bench = bench();
+    bench.purse.adopt(bench.purse.today(), 20);
+    bench.troubled.behave(Trouble::Silent);
+    bench.tier.begin(&bench.purse).await;
+    bench.troubled.behave(Trouble::None);
+    assert_eq!(bench.spend(30).await, Ok(Some(21)));
 }
 
 #[tokio::test]

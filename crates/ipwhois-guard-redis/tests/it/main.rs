@@ -38,6 +38,7 @@ fn listed() -> SharedVerdict {
 fn claim() -> Claim {
     Claim {
         day: 20_781,
+        known: 0,
         below: 500,
         rations: vec![Ration {
             name: "25.0.0.0/24".to_owned(),

@@ -55,7 +55,10 @@ pub(crate) async fn call_everything(tier: &dyn SharedTier) {
         Spent::Yes { spent: 1 }
     );
     tier.unspend(&claim()).await.expect("an answer");
-    assert_eq!(tier.add_spent(claim().day, 7).await.expect("an answer"), 7);
+    assert_eq!(
+        tier.add_spent(claim().day, 0, 7).await.expect("an answer"),
+        7
+    );
     let Attempt::Begun(attempt) = tier.begin_attempt(IP, LIMITS).await.expect("an answer") else {
         panic!("a place is free");
     };
@@ -104,7 +107,7 @@ async fn every_key_expires() {
     tier.look(IP, short).await.unwrap();
     tier.learn(other, listed(), short).await.unwrap();
     tier.spend(&claim()).await.unwrap();
-    tier.add_spent(claim().day + 1, 1).await.unwrap();
+    tier.add_spent(claim().day + 1, 0, 1).await.unwrap();
     tier.begin_attempt(IP, LIMITS).await.unwrap();
     tier.fail_attempt(IP, AttemptId(1), LIMITS).await.unwrap();
     for n in 1..=5 {

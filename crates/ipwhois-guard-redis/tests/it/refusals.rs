@@ -23,7 +23,7 @@ async fn refused_with(tier: &dyn SharedTier) -> String {
         reason(tier.look(unknown, LONG).await),
         reason(tier.learn(unknown, listed(), LONG).await),
         reason(tier.spend(&claim()).await),
-        reason(tier.add_spent(claim().day, 1).await),
+        reason(tier.add_spent(claim().day, 0, 1).await),
         reason(tier.begin_attempt(IP, LIMITS).await),
         reason(tier.ban(IP, LONG).await),
     ];

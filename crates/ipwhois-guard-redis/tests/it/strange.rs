@@ -121,7 +121,7 @@ async fn a_count_that_is_none_counts_as_nothing() {
         }
         put(&server, &["DEL".to_owned(), "K".to_owned()], DAY);
         put(&server, &command, DAY);
-        let spent = tier.add_spent(claim().day, 3).await.unwrap();
+        let spent = tier.add_spent(claim().day, 0, 3).await.unwrap();
         assert_eq!(spent, 3, "{command:?}");
         assert!(expires(&server, DAY), "{command:?}");
     }

@@ -16,6 +16,7 @@ fn claim(below: u32, rations: &[(&str, u32, Duration)]) -> Claim {
     });
     Claim {
         day: DAY,
+        known: 0,
         below,
         rations: rations.collect(),
     }
@@ -120,7 +121,7 @@ pub(super) async fn what_is_taken_back_can_be_spent_again(machines: Machines<'_>
 pub(super) async fn what_was_spent_elsewhere_is_added(machines: Machines<'_>) {
     let [first, second] = machines.two();
     let added = hundred(&[first, second.clone()], |tier: Tier| async move {
-        answered(tier.add_spent(DAY, 3).await, "add_spent")
+        answered(tier.add_spent(DAY, 0, 3).await, "add_spent")
     })
     .await;
     assert_eq!(added.into_iter().max(), Some(300), "nothing is lost");
@@ -134,8 +135,31 @@ pub(super) async fn what_was_spent_elsewhere_is_added(machines: Machines<'_>) {
         "more may be spent than there is"
     );
     for _ in 0..2 {
-        answered(second.add_spent(DAY, u32::MAX).await, "add_spent");
+        answered(second.add_spent(DAY, 0, u32::MAX).await, "add_spent");
     }
-    let spent = answered(second.add_spent(DAY, 0).await, "add_spent");
+    let spent = answered(second.add_spent(DAY, 0, 0).await, "add_spent");
     assert_eq!(spent, u32::MAX, "a count does not wrap");
+}
+
+pub(super) async fn what_was_forgotten_and_is_known_to_a_machine_counts(machines: Machines<'_>) {
+    let [first, second] = machines.two();
+    let knowing = |known| Claim {
+        known,
+        ..claim(50, &[("a", 9, LONG)])
+    };
+    assert_eq!(spend(&first, &knowing(40)).await, Spent::Yes { spent: 41 });
+    assert_eq!(
+        spend(&second, &knowing(7)).await,
+        Spent::Yes { spent: 42 },
+        "who knows less changes nothing"
+    );
+    assert_eq!(
+        spend(&first, &knowing(50)).await,
+        Spent::NoBudget { spent: 50 },
+        "what is known is spent"
+    );
+    let spent = answered(first.add_spent(DAY, 44, 2).await, "add_spent");
+    assert_eq!(spent, 46, "what is known, and then what is added");
+    let spent = answered(second.add_spent(DAY, 46, 0).await, "add_spent");
+    assert_eq!(spent, 46, "what is known is not added");
 }

@@ -82,6 +82,7 @@ where
         budget::a_ration_lasts_its_span
         budget::what_is_taken_back_can_be_spent_again
         budget::what_was_spent_elsewhere_is_added
+        budget::what_was_forgotten_and_is_known_to_a_machine_counts
         attempts::no_more_attempts_begin_than_there_are_places
         attempts::one_caller_learns_of_the_last_failure
         attempts::failures_take_places_until_they_are_cleared
