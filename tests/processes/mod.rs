@@ -1,5 +1,6 @@
 //! What only processes can show.
 
+mod day;
 mod outage;
 mod restart;
 mod together;
@@ -15,6 +16,8 @@ use ipwhois_guard_testkit::StandIn;
 
 /// So long something may take that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest time between two looks whether Redis is back, and a little more.
+const BACK: Duration = Duration::from_secs(40);
 
 /// The n-th client, from a network of its own.
 fn client(n: u32) -> String {

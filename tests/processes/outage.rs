@@ -10,14 +10,12 @@ use conformance::process::Process;
 use conformance::redis::{Proxy, Redis};
 use ipwhois_guard_testkit::StandIn;
 
-use super::{PATIENCE, client, start_with_redis, until, until_they_listen, visit};
+use super::{BACK, PATIENCE, client, start_with_redis, until, until_they_listen, visit};
 
 /// No request takes longer, on however slow a machine.
 const LONG: Duration = Duration::from_secs(2);
 /// Half of the clients that are known wait less. A request that waits for Redis in vain waits that long.
 const SHORT: Duration = Duration::from_millis(50);
-/// The longest time between two looks whether Redis is back, and a little more.
-const BACK: Duration = Duration::from_secs(40);
 const KNOWN: u32 = 20;
 
 struct Pair {
