@@ -82,7 +82,10 @@ impl Entry {
                 refresh: !failed(),
             }
         } else if failed() {
-            Memory::Failed(self.failure)
+            match self.failure {
+                Unverified::NoBudget => Memory::Unpaid,
+                reason => Memory::Failed(reason),
+            }
         } else {
             Memory::Nothing
         }
@@ -91,7 +94,7 @@ impl Entry {
     fn worth(&self, now: Tick, ages: Ages) -> Worth {
         match self.recall(now, ages, Tick::NEVER) {
             Memory::Nothing => Worth::Nothing,
-            Memory::Failed(_) => Worth::Failure,
+            Memory::Failed(_) | Memory::Unpaid => Worth::Failure,
             Memory::Fresh(reputation) | Memory::Stale { reputation, .. } => {
                 if reputation.listed {
                     Worth::Listed

@@ -2,7 +2,8 @@
 //!
 //! 1. One entry an address. It holds the *verdict*, never a decision: rules with different minimums share it.
 //! 2. A verdict is fresh until `cache_ttl`, then stale until `stale_ttl`, then nothing. A failed call is remembered for
-//!    `error_ttl` beside a verdict or without one, and never hides a verdict that may still be used.
+//!    `error_ttl` beside a verdict or without one, and never hides a verdict that may still be used. So is a look in vain
+//!    at what other machines know.
 //! 3. There are never more than `cache_capacity` entries. Addresses are spread over buckets of about
 //!    [`MEAN_BUCKET`]; when the cache is full, a newcomer takes the place of what is least worth keeping in its bucket
 //!    ([`Bucket::least_worth`]). So eviction looks at a handful of entries, and neither rehashes nor walks the cache.
@@ -56,6 +57,8 @@ pub(crate) enum Memory {
     },
     /// No verdict, and asking failed less than `error_ttl` ago.
     Failed(Unverified),
+    /// No verdict, here or on another machine, less than `error_ttl` ago, and no check to spend on it then.
+    Unpaid,
 }
 
 #[derive(Debug)]
@@ -137,6 +140,11 @@ impl VerdictCache {
         self.update(Key::from(ip), now, |bucket, key| {
             bucket.note_failure(key, reason, now)
         });
+    }
+
+    /// Remembers that no other machine has a verdict, and that there was no check to spend.
+    pub(crate) fn note_unpaid(&self, ip: IpAddr, now: Tick) {
+        self.note_failure(ip, Unverified::NoBudget, now);
     }
 
     /// Runs `write` on the entry of `key`, after making one if there is none.

@@ -115,7 +115,7 @@ impl Guard {
                 }
                 return Known::Verdict(terms.rated(client, Source::Stale, reputation));
             }
-            Memory::Failed(_) | Memory::Nothing => {}
+            Memory::Failed(_) | Memory::Unpaid | Memory::Nothing => {}
         }
         let demand = match occasion {
             Occasion::Explicit => Demand::URGENT,

@@ -133,6 +133,7 @@ impl Lookup {
     /// here, too.
     pub(super) async fn share(
         &self,
+        ip: IpAddr,
         spend: &mut Option<Spend>,
         alone: bool,
     ) -> Result<Option<Share>, Unverified> {
@@ -163,8 +164,17 @@ impl Lookup {
             self.purse.adopt(day, spent);
         }
         share.map(Some).map_err(|unspent| match unspent {
-            Unspent::NoBudget { .. } => Unverified::NoBudget,
-            Unspent::Rationed => Unverified::Rationed,
+            Unspent::NoBudget { .. } if alone => Unverified::NoBudget,
+            Unspent::NoBudget { .. } => {
+                self.cache.note_unpaid(ip, self.now());
+                Unverified::NoBudget
+            }
+            // This machine's rations do not know it: they would have the tier asked each time.
+            Unspent::Rationed => {
+                let reason = Unverified::Rationed;
+                self.cache.note_failure(ip, reason, self.now());
+                reason
+            }
         })
     }
 }

@@ -8,7 +8,10 @@
 //! 4. A flight whose turn does not come within `max_wait` is given up, so that a burst of strangers is over as soon as it ends.
 //! 5. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the [`Gate`](gate::Gate)
 //!    keeps calls from a service that is down or wants peace.
-//! 6. With a shared tier a flight looks there before anything else, so that one machine asks for all ([`elsewhere`]).
+//! 6. With a shared tier a flight looks there before anything else, so that one machine asks for all ([`elsewhere`]). A
+//!    client that nobody knows and that no check can be spent on is not looked for again for `error_ttl`: the budget here
+//!    answers, and only if it has a check now the tier is asked again. A client whose network has had its share on all
+//!    machines waits as long.
 //! 7. Each call is paid for from the day's budget ([`Purse`]) before it is made, and the count is on disk before the call
 //!    goes out. Until the state folder is read nobody knows what is left or known: flights wait for it.
 
@@ -246,9 +249,10 @@ impl Lookup {
     }
 
     /// A place in the air, if the service may be called now, the budget has a check for it, and fewer than `limit` places
-    /// are taken. Where another machine may know, only the last counts for now.
+    /// are taken. Where another machine may know, only the last counts for now, unless none knew a moment ago.
     fn prepare(self: &Arc<Self>, question: Question, limit: usize) -> Result<Landing, Unverified> {
-        let is_alone = self.is_alone();
+        let recall = || self.recall_since(question.ip, question.clean_since);
+        let is_alone = self.is_alone() || recall() == Memory::Unpaid;
         if is_alone {
             self.gate().look(self.clock.elapsed())?;
         }
@@ -284,10 +288,14 @@ impl Lookup {
             if let Some(found) = self.known(question) {
                 return Ok(found);
             }
-            self.gate().look(self.clock.elapsed())?;
-            *spend = Some(self.purse.take(question.demand, ip)?);
+            let admitted = self.gate().look(self.clock.elapsed());
+            let taken = admitted.and_then(|()| self.purse.take(question.demand, ip));
+            if taken.is_err() && !alone {
+                self.cache.note_unpaid(ip, self.now());
+            }
+            *spend = Some(taken?);
         }
-        let mut share = self.share(spend, alone).await?;
+        let mut share = self.share(ip, spend, alone).await?;
         let permit = self.gate().admit(self.clock.elapsed())?;
         self.purse.save().await;
         let paid = spend.take();

@@ -489,6 +489,102 @@ fn machines_that_miss_the_tier_at_their_start_and_end_spend_nothing_that_it_does
     assert_eq!(blacklist.checks(), 0);
 }
 
+fn visit(guard: &Guard, ip: IpAddr, path: &'static str) -> Source {
+    let head = Head {
+        path,
+        peer: Peer::Ip(ip),
+        forwarded_for: None,
+    };
+    block_on(guard.decide(&head).decision()).verdict().source()
+}
+
+/// How many calls to the tier come of this, whatever is done in the background included.
+#[track_caller]
+fn calls(tier: &Troubled<InMemory>, expected: usize, of: impl Fn()) {
+    let before = tier.calls();
+    of();
+    until(|| tier.calls() >= before + expected);
+    // Whoever looks for another machine's leases finds none: nothing more is on its way.
+    assert_eq!(tier.calls(), before + expected);
+}
+
+#[test]
+fn a_client_that_the_budget_refuses_costs_the_tier_two_calls_and_then_none_for_a_while() {
+    let clock = ManualClock::new();
+    let memory = InMemory::new();
+    let tier = Troubled::new(memory.another());
+    let guard = Guard::builder()
+        .service(Blacklist::of([]))
+        .shared(tier.clone())
+        .feed_url("")
+        .clock(clock.clone())
+        .daily_budget(BUDGET)
+        .max_wait(PATIENCE)
+        .build()
+        .unwrap();
+    block_on(guard.ready());
+    for n in 0..BUDGET {
+        assert_eq!(source(&guard, nth(n)), Source::Api);
+    }
+    until(|| tier.calls() == 1 + 3 * BUDGET as usize);
+    let refused = || assert_eq!(source(&guard, nth(999)), NO_BUDGET);
+    // A look, and its lease given back.
+    calls(&tier, 2, refused);
+    calls(&tier, 0, || (0..20).for_each(|_| refused()));
+    clock.advance(Duration::from_secs(31));
+    calls(&tier, 2, refused);
+    calls(&tier, 0, || (0..20).for_each(|_| refused()));
+    // What another machine knows is found then.
+    let learn = |ip, seconds| {
+        let verdict = SharedVerdict {
+            reputation: Reputation {
+                listed: false,
+                confidence: 0,
+                threat_type: None,
+            },
+            verified: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+        };
+        block_on(memory.another().learn(ip, verdict, PATIENCE)).expect("never away");
+    };
+    learn(nth(999), 1_767_225_600);
+    refused();
+    clock.advance(Duration::from_secs(31));
+    assert_eq!(source(&guard, nth(999)), Source::Shared);
+    // A verdict that cannot be refreshed is looked for once more.
+    learn(nth(1_000), 1_767_225_600 - 4_000);
+    let is_stale = || assert_eq!(source(&guard, nth(1_000)), Source::Stale);
+    calls(&tier, 1, is_stale);
+    calls(&tier, 1, is_stale);
+    block_on(guard.settled());
+    calls(&tier, 0, || (0..20).for_each(|_| is_stale()));
+}
+
+#[test]
+fn a_client_that_was_refused_in_its_turn_is_checked_when_it_becomes_suspicious() {
+    let guard = machine(InMemory::new(), Blacklist::of([]), BUDGET);
+    let refused = (0..60)
+        .map(nth)
+        .find(|client| visit(&guard, *client, "/") == NO_BUDGET)
+        .expect("the pace of the day");
+    assert_eq!(visit(&guard, refused, "/.env"), Source::Api);
+}
+
+#[test]
+fn a_client_whose_network_had_its_share_elsewhere_costs_the_tier_three_calls_and_then_none() {
+    let memory = InMemory::new();
+    let other = machine(memory.another(), Blacklist::of([]), 1_000);
+    let from = |n: u8| IpAddr::from([26, 1, 1, n]);
+    let rationed = Source::Unverified(Unverified::Rationed);
+    let sources: Vec<Source> = (0..20).map(|n| visit(&other, from(n), "/.env")).collect();
+    assert!(sources.contains(&Source::Api) && sources.contains(&rationed));
+    let tier = Troubled::new(memory.another());
+    let guard = machine(tier.clone(), Blacklist::of([]), 1_000);
+    let refused = || assert_eq!(visit(&guard, from(200), "/.env"), rationed);
+    // A look, the check that the tier does not grant, and the lease given back.
+    calls(&tier, 3, refused);
+    calls(&tier, 0, || (0..20).for_each(|_| refused()));
+}
+
 #[test]
 fn a_decision_from_memory_asks_no_tier_and_allocates_nothing() {
     let tier = Troubled::new(InMemory::new());
