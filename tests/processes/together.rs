@@ -77,20 +77,24 @@ impl Together {
 fn check_that_one_asks_for_all(frameworks: &[&str]) {
     let together = Together::start(frameworks);
     let service = &together.service;
-    let client = client(1);
-    together.list(&client);
-    service.forget();
-    service.behave_on(Endpoint::Check, Behaviour::Held);
-    let statuses = thread::scope(|scope| {
-        let visits = scope.spawn(|| together.visit_all(&client));
-        assert!(service.wait_for_checks(1, PATIENCE));
-        // The others have time enough to ask as well, if they would.
-        assert!(!service.wait_for_checks(2, Duration::from_millis(500)));
-        service.recover();
-        visits.join().expect("answers")
+    let mut clients = (1..=10).map(client);
+    // On a machine with much to do an answer of Redis may be late: then nobody asks twice, but not all know.
+    until("all know what one has asked", PATIENCE, || {
+        let client = clients.next().expect("ten times in a row");
+        together.list(&client);
+        service.forget();
+        service.behave_on(Endpoint::Check, Behaviour::Held);
+        let statuses = thread::scope(|scope| {
+            let visits = scope.spawn(|| together.visit_all(&client));
+            assert!(service.wait_for_checks(1, PATIENCE));
+            // The others have time enough to ask as well, if they would.
+            assert!(!service.wait_for_checks(2, Duration::from_millis(500)));
+            service.recover();
+            visits.join().expect("answers")
+        });
+        assert_eq!(service.check_count(), 1);
+        statuses == vec![Some(403); frameworks.len()]
     });
-    assert_eq!(statuses, vec![Some(403); frameworks.len()]);
-    assert_eq!(service.check_count(), 1);
 }
 
 #[test]

@@ -54,12 +54,20 @@ impl Lookup {
         self.until_open().await;
         let ip = question.ip;
         let begun = Instant::now();
+        let mut awaited = false;
         loop {
             // What was kept on disk, or what another machine has announced meanwhile.
             if let Some(found) = self.known(question) {
                 return Sight::Settled(Ok(found));
             }
             match elsewhere.tier.look(ip, elsewhere.lease).await {
+                // Who waits for another machine's verdict does not give it up for one answer that is late.
+                None if awaited
+                    && elsewhere.tier.is_there()
+                    && begun.elapsed() <= 2 * elsewhere.lease =>
+                {
+                    tokio::time::sleep(AGAIN).await;
+                }
                 None => return Sight::Alone,
                 Some(Seen::Leased) => {
                     let lease = Lease::new(Arc::clone(&elsewhere.tier), ip);
@@ -77,7 +85,10 @@ impl Lookup {
                 Some(Seen::Awaited) if begun.elapsed() > 2 * elsewhere.lease => {
                     return Sight::Ask(None);
                 }
-                Some(Seen::Awaited) => tokio::time::sleep(AGAIN).await,
+                Some(Seen::Awaited) => {
+                    awaited = true;
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
         }
     }

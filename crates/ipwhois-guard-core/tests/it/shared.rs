@@ -198,6 +198,35 @@ fn who_waits_for_another_machine_waits_as_long_as_for_the_service() {
 }
 
 #[test]
+fn who_waits_for_another_machine_goes_on_when_the_tier_misses_an_answer() {
+    let memory = InMemory::new();
+    let tier = Troubled::new(memory.another());
+    let blacklist = Blacklist::of([]);
+    let guard = machine(tier.clone(), blacklist.clone(), BUDGET);
+    let other = memory.another();
+    block_on(other.look(CLEAN, PATIENCE)).expect("never away");
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| source(&guard, CLEAN));
+        // The day's count at the start, and a look.
+        until(|| tier.calls() >= 2);
+        tier.behave(Trouble::Unreadable);
+        until(|| guard.stats().shared_failures >= 2);
+        tier.behave(Trouble::None);
+        let verdict = SharedVerdict {
+            reputation: Reputation {
+                listed: false,
+                confidence: 0,
+                threat_type: None,
+            },
+            verified: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600),
+        };
+        block_on(other.learn(CLEAN, verdict, PATIENCE)).expect("never away");
+        assert_eq!(waits.join().expect("an answer"), Source::Shared);
+    });
+    assert_eq!(blacklist.checks(), 0);
+}
+
+#[test]
 fn when_the_machine_that_asks_gets_no_answer_another_one_asks() {
     let tier = InMemory::new();
     let blacklist = Blacklist::of([]);
