@@ -210,7 +210,9 @@ fn who_waits_for_another_machine_goes_on_when_the_tier_misses_an_answer() {
         // The day's count at the start, and a look.
         until(|| tier.calls() >= 2);
         tier.behave(Trouble::Unreadable);
-        until(|| guard.stats().shared_failures >= 2);
+        let before = tier.calls();
+        // Among them is at least one look: a lost connection brings fewer.
+        until(|| tier.calls() >= before + 8);
         tier.behave(Trouble::None);
         let verdict = SharedVerdict {
             reputation: Reputation {
