@@ -17,6 +17,9 @@ const LONG: Duration = Duration::from_secs(2);
 /// Half of the requests take less, of clients that are known and of new ones. One that waits for Redis in vain waits that
 /// long.
 const SHORT: Duration = Duration::from_millis(50);
+/// So much longer than any request of a known client no other one takes. A machine that hangs holds up both; only new ones
+/// could wait for Redis, a second without a deadline of the guard.
+const WAITED_IN_VAIN: Duration = Duration::from_millis(500);
 const KNOWN: u32 = 20;
 
 struct Pair {
@@ -101,8 +104,12 @@ impl Pair {
                 std::panic::resume_unwind(panic);
             }
         });
-        known.check("known");
-        new.check("new");
+        let longest = known.check("known");
+        let longest_of_new = new.check("new");
+        assert!(
+            longest_of_new < longest + WAITED_IN_VAIN,
+            "{longest_of_new:?}, and of known ones {longest:?}"
+        );
     }
 
     /// Until so many clients have come that nobody knew.
@@ -122,17 +129,19 @@ impl Times {
         self.0.lock().expect("no panic").push(time);
     }
 
+    /// Answers the longest.
     #[track_caller]
-    fn check(self, whose: &str) {
+    fn check(self, whose: &str) -> Duration {
         let mut times = self.0.into_inner().expect("no panic");
         times.sort_unstable();
         let half = times[times.len() / 2];
+        let longest = times[times.len() - 1];
         println!(
-            "{} visits of {whose} clients: half within {half:?}, all within {:?}",
-            times.len(),
-            times[times.len() - 1]
+            "{} visits of {whose} clients: half within {half:?}, all within {longest:?}",
+            times.len()
         );
         assert!(half < SHORT, "{whose}: {half:?}");
+        longest
     }
 }
 
