@@ -122,11 +122,12 @@ impl Fleet {
         thread::sleep(Duration::from_millis(2));
     }
 
-    /// Until there were so many checks, or the day is used up.
+    /// Until there were so many checks, or the day is used up, by the tier's count or in truth.
     fn go_on_to(&self, checks: usize) {
         self.pause_at.store(checks, Ordering::SeqCst);
+        let enough = checks.min(BUDGET + 1);
         until("more checks are made", BACK, || {
-            self.service.check_count() >= checks || self.day() >= BUDGET
+            self.service.check_count() >= enough || self.day() >= BUDGET
         });
     }
 
