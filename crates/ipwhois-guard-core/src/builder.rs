@@ -24,6 +24,7 @@ pub struct GuardBuilder {
     service: Option<Arc<dyn CheckService>>,
     wording: Option<Wording>,
     shared: Option<Arc<dyn SharedTier>>,
+    name: Option<String>,
 }
 
 impl GuardBuilder {
@@ -53,6 +54,7 @@ impl GuardBuilder {
             self.service,
             self.wording.unwrap_or_default(),
             self.shared,
+            self.name,
         )
     }
 
@@ -81,6 +83,14 @@ impl GuardBuilder {
     /// The machines should have the same settings: each goes by its own.
     pub fn shared(mut self, tier: impl SharedTier) -> Self {
         self.shared = Some(Arc::new(tier));
+        self
+    }
+
+    /// The guard's name in metrics, as the label `guard`: for a process with several guards. None by default, and no label
+    /// then. The counters of guards that have the same name, or none, add up; their gauges are those of the guard that was the last
+    /// to publish.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -344,6 +354,7 @@ impl From<Settings> for GuardBuilder {
             service: None,
             wording: None,
             shared: None,
+            name: None,
         }
     }
 }

@@ -223,7 +223,9 @@ impl AllowedClient {
 
     fn visitor(&self) -> Visitor {
         let client = self.client_ip().filter(|_| !self.unbannable);
+        let suspect = self.client_ip().filter(|_| self.unbannable);
         Visitor {
+            spared: suspect.and_then(|ip| self.guard.bannable(ip)),
             client: client.and_then(|ip| self.guard.bannable(ip)),
             is_nameless: self.client_ip().is_none() && self.mode != Mode::Off,
             format: self.format,

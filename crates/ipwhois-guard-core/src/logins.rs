@@ -16,6 +16,8 @@ use crate::shared::AttemptId;
 pub(crate) struct Visitor {
     /// `None` for one that must not be banned, and for one of whom nobody knows who it is.
     pub(crate) client: Option<IpAddr>,
+    /// One that must not be banned because it looks like a proxy.
+    pub(crate) spared: Option<IpAddr>,
     /// Whether nobody knows who it is. All such clients are counted as one.
     pub(crate) is_nameless: bool,
     pub(crate) format: Format,
@@ -93,7 +95,10 @@ impl LoginAttempt {
                     .end_badly(&self.visitor, reservation, self.elsewhere);
                 ending.answer().await
             }
-            None => Ok(()),
+            None => {
+                self.guard.note_spared(&self.visitor);
+                Ok(())
+            }
         }
     }
 }

@@ -312,6 +312,28 @@ impl Budget {
         most.saturating_sub(self.today.spent)
     }
 
+    /// When the next check can be had, if there is none now; at the latest with the next day. `None` as well where none is
+    /// ever wanted.
+    pub(crate) fn gone_until(&mut self, now: Duration) -> Option<Duration> {
+        if self.limit == 0 || self.left(now) > 0 {
+            return None;
+        }
+        let moment = self.today.moment(now);
+        let has_room = |at: &Duration| {
+            let most = self.day_limit().min(self.told.window(false, *at));
+            *at > moment && !self.told.is_exhausted(*at) && self.today.spent < most
+        };
+        let end = self.today.end();
+        Some(
+            self.told
+                .ends()
+                .filter(has_room)
+                .min()
+                .unwrap_or(end)
+                .min(end),
+        )
+    }
+
     pub(crate) fn spent_today(&mut self, now: Duration) -> u32 {
         self.turn(now);
         self.today.spent

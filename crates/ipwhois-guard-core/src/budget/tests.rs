@@ -740,3 +740,27 @@ proptest! {
         prop_assert_eq!(again, stored);
     }
 }
+
+#[test]
+fn a_budget_that_is_gone_says_when_there_is_one_again() {
+    let next_day = at(1, 0);
+    let mut budget = spent(3, 2, at(0, NOON));
+    assert_eq!(budget.gone_until(at(0, NOON)), None);
+    let _ = take(&mut budget, Ration::Exempt, at(0, NOON));
+    assert_eq!(budget.gone_until(at(0, NOON)), Some(next_day));
+    assert_eq!(budget.gone_until(next_day), None);
+
+    let mut budget = spent(10, 2, at(0, NOON));
+    budget.exhaust(at(0, NOON + 60), at(0, NOON));
+    assert_eq!(budget.gone_until(at(0, NOON)), Some(at(0, NOON + 60)));
+    // The later of the two moments, and not behind the day.
+    budget.believe(0, Some(at(0, NOON + 90)), at(0, NOON));
+    assert_eq!(budget.gone_until(at(0, NOON)), Some(at(0, NOON + 90)));
+    assert_eq!(budget.gone_until(at(0, NOON + 89)), Some(at(0, NOON + 90)));
+    assert_eq!(budget.gone_until(at(0, NOON + 90)), None);
+    budget.believe(0, None, at(0, NOON + 90));
+    assert_eq!(budget.gone_until(at(0, NOON + 90)), Some(next_day));
+
+    // Nothing was wanted, so nothing is gone.
+    assert_eq!(Budget::new(0).gone_until(at(0, NOON)), None);
+}

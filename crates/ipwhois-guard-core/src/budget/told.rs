@@ -103,6 +103,12 @@ impl Told {
         .unwrap_or(u32::MAX)
     }
 
+    /// The moments at which something that was said ends.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Duration> {
+        let windows = self.windows.iter().map(|window| window.until);
+        windows.chain([self.exhausted_until])
+    }
+
     /// The check with this number was never sent. The service did not count it: who was told a count after it was
     /// taken may not gain one.
     pub(super) fn refund(&mut self, number: u64) {

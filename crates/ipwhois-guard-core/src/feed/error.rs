@@ -103,6 +103,25 @@ impl FeedError {
         }
     }
 
+    /// Whether something came that cannot be believed, in contrast to nothing.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Encoded
+            | Self::TooLong { .. }
+            | Self::Html { .. }
+            | Self::Empty { .. }
+            | Self::BadLines { .. }
+            | Self::Contradiction { .. }
+            | Self::Shrunk { .. } => true,
+            Self::NoFeed
+            | Self::Transport { .. }
+            | Self::Timeout { .. }
+            | Self::Status { .. }
+            | Self::File { .. }
+            | Self::GivenUp { .. } => false,
+        }
+    }
+
     pub(crate) fn given_up(error: tokio::task::JoinError) -> Self {
         Self::GivenUp {
             source: Arc::new(error),

@@ -14,6 +14,7 @@ use super::parse::Feed;
 use super::schedule;
 use crate::clock::{Clock, Tick};
 use crate::error::BuildError;
+use crate::observe::Meter;
 use crate::settings::Settings;
 
 /// A list that lost more than half is taken all the same when the last good one is older than this.
@@ -52,6 +53,8 @@ pub(crate) struct FeedStatus {
     pub(crate) current_as_of: Option<SystemTime>,
     /// Why the last attempt failed, if it did.
     pub(crate) last_error: Option<String>,
+    /// Whether it failed because what came cannot be believed.
+    pub(crate) is_refused: bool,
 }
 
 /// Told of each list that is newly in force, on the guard's own thread: it must not block.
@@ -63,6 +66,7 @@ pub(crate) struct FeedKeeper {
     interval: Duration,
     clock: Arc<dyn Clock>,
     on_feed: OnFeed,
+    meter: Arc<Meter>,
     current: ArcSwapOption<InForce>,
     /// The same of [`InForce::since`], for those who need no more than that; 0 without a feed.
     since: AtomicU32,
@@ -85,6 +89,7 @@ struct State {
     validators: Validators,
     current_as_of: Option<SystemTime>,
     last_error: Option<String>,
+    is_refused: bool,
 }
 
 impl FeedKeeper {
@@ -114,6 +119,7 @@ impl FeedKeeper {
             interval,
             clock,
             on_feed,
+            meter: Arc::default(),
             current: ArcSwapOption::empty(),
             since: AtomicU32::new(Tick::NEVER.to_bits()),
             state: Mutex::default(),
@@ -121,6 +127,16 @@ impl FeedKeeper {
             refreshes: AtomicU64::new(0),
             attempted: watch::Sender::new(false),
         }
+    }
+
+    /// Counts here what comes of asking.
+    pub(crate) fn measured(self, meter: Arc<Meter>) -> Self {
+        Self { meter, ..self }
+    }
+
+    /// Whether there is a feed to be had at all.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        self.source.is_some()
     }
 
     /// Since when the list that has this address, which must not be an IPv4-mapped one, is in force. `None`: not listed.
@@ -145,6 +161,7 @@ impl FeedKeeper {
             entries: self.current.load().as_ref().map_or(0, |it| it.feed.len()),
             current_as_of: state.current_as_of,
             last_error: state.last_error.clone(),
+            is_refused: state.is_refused,
         }
     }
 
@@ -314,6 +331,7 @@ impl FeedKeeper {
     }
 
     fn conclude(&self, outcome: &Result<FeedUpdate, FeedError>) {
+        self.meter.feed_asked(outcome);
         let error = outcome.as_ref().err().map(FeedError::with_causes);
         if let Some(error) = &error {
             match &*self.current.load() {
@@ -327,7 +345,9 @@ impl FeedKeeper {
                 ),
             }
         }
-        self.state().last_error = error;
+        let mut state = self.state();
+        state.last_error = error;
+        state.is_refused = outcome.as_ref().is_err_and(FeedError::is_refusal);
     }
 
     /// Nothing that runs under the lock leaves the state half changed, so a panic of another holder is no reason to stop.

@@ -1,7 +1,7 @@
 //! A guard out of its settings, and what it does in the background.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Guard, Inner};
@@ -16,6 +16,7 @@ use crate::feed::{FeedKeeper, StoredFeed, Validators};
 use crate::ip_set::IpSet;
 use crate::logins::Wording;
 use crate::lookup::{Elsewhere, Lookup, Purse};
+use crate::observe::{Facts, Measured, Meter, Observer};
 use crate::reports::{ReportShelf, Reporter};
 use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths};
 use crate::rules::RuleSet;
@@ -39,6 +40,7 @@ impl Guard {
         service: Option<Arc<dyn CheckService>>,
         wording: Wording,
         shared: Option<Arc<dyn SharedTier>>,
+        name: Option<String>,
     ) -> Result<Self, BuildError> {
         settings.validate()?;
         let rules = RuleSet::new(&settings.protect, settings.default_policy())?;
@@ -53,6 +55,7 @@ impl Guard {
         let login_paths = LoginPaths::new(settings.login_paths.as_deref())?;
         let api = ApiClient::new(settings, Arc::clone(&clock))?;
 
+        let meter = Arc::new(Meter::new(name));
         let journal = Arc::new(Journal::new(settings.state_dir.clone(), Arc::clone(&clock)));
         let worker = {
             let journal = Arc::clone(&journal);
@@ -63,13 +66,17 @@ impl Guard {
             Arc::clone(&clock),
             Arc::clone(&journal),
         ));
-        if shared.is_none() && settings.redis_url.is_some() {
+        let is_tier_missing = shared.is_none() && settings.redis_url.is_some();
+        if is_tier_missing {
             tracing::warn!(
                 target: "ipwhois_guard",
                 "`redis_url` is set and the guard has no shared tier: build it with `ipwhois_guard_redis::guard_from_settings`"
             );
         }
-        let tier = shared.map(|shared| Arc::new(Tier::new(shared, worker.runtime().clone())));
+        let tier = shared.map(|shared| {
+            let tier = Tier::new(shared, worker.runtime().clone());
+            Arc::new(tier.measured(Arc::clone(&meter)))
+        });
         let elsewhere = tier.as_ref().map(|tier| Elsewhere {
             tier: Arc::clone(tier),
             lease: settings.api_timeout.saturating_add(BESIDE_THE_CALL),
@@ -81,7 +88,11 @@ impl Guard {
                 settings.cache_capacity,
                 Ages::new(settings.cache_ttl, settings.stale_ttl, settings.error_ttl),
             ),
-            service.unwrap_or_else(|| Arc::new(api.clone())),
+            Arc::new(Measured {
+                meter: Arc::clone(&meter),
+                clock: Arc::clone(&clock),
+                service: service.unwrap_or_else(|| Arc::new(api.clone())),
+            }),
             Arc::clone(&clock),
             settings.max_wait,
             worker.runtime().clone(),
@@ -99,16 +110,17 @@ impl Guard {
                     fetched: feed.fetched,
                 });
             };
-            Arc::new(FeedKeeper::new(
-                settings,
-                Arc::clone(&clock),
-                Box::new(keep_copy),
-            )?)
+            let keeper = FeedKeeper::new(settings, Arc::clone(&clock), Box::new(keep_copy))?;
+            Arc::new(keeper.measured(Arc::clone(&meter)))
         };
         let shelf = Arc::new(Shelf::new(Arc::clone(&journal)));
         let reporter = Arc::new(
             Reporter::new(
-                Arc::new(api.clone()),
+                Arc::new(Measured {
+                    meter: Arc::clone(&meter),
+                    clock: Arc::clone(&clock),
+                    service: Arc::new(api.clone()),
+                }),
                 Arc::clone(&shelf) as Arc<dyn ReportShelf>,
                 Arc::clone(&clock),
             )
@@ -131,6 +143,31 @@ impl Guard {
         };
         let runtime = worker.runtime().clone();
         runtime.spawn(background.run());
+        let tracker = Arc::new(Tracker::new(Limits {
+            max_failures: settings.max_failures,
+            find_time: settings.find_time,
+            ban_time: settings.ban_time,
+            max_ban_time: settings.max_ban_time,
+        }));
+        let observer = Arc::new(Observer {
+            facts: Facts {
+                has_key: settings.api_key.is_some() || settings.api_key_file.is_some(),
+                max_failures: settings.max_failures,
+                feed_interval: settings.feed_interval,
+                is_tier_missing,
+            },
+            meter: Arc::clone(&meter),
+            lookup: Arc::clone(&lookup),
+            purse: Arc::clone(&purse),
+            feed: Arc::clone(&feed),
+            tracker: Arc::clone(&tracker),
+            tier: tier.clone(),
+            reporter: Arc::clone(&reporter),
+            journal,
+            clock: Arc::clone(&clock),
+            memory: Mutex::default(),
+        });
+        runtime.spawn(Arc::clone(&observer).run());
         let guard = Self(Arc::new(Inner {
             rules,
             resolver,
@@ -144,12 +181,7 @@ impl Guard {
             login_paths,
             ledger: Ledger::new(),
             missing: MissingPaths::new(),
-            tracker: Tracker::new(Limits {
-                max_failures: settings.max_failures,
-                find_time: settings.find_time,
-                ban_time: settings.ban_time,
-                max_ban_time: settings.max_ban_time,
-            }),
+            tracker,
             tier,
             nameless: Tracker::of_one(Limits {
                 max_failures: settings.max_failures.saturating_mul(10).min(1_000),
@@ -161,7 +193,8 @@ impl Guard {
             find_time: settings.find_time,
             wording,
             reporter,
-            journal,
+            meter,
+            observer,
             clock: Arc::clone(&clock),
             retry_after: settings.error_ttl,
             complaints: Complaints::new(clock),

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::{Guard, Inner};
 use crate::failures::{Failure, counted_as};
+use crate::observe::BanCause;
 use crate::shared::{Announcement, Attempt, AttemptId, AttemptLimits};
 
 impl Guard {
@@ -38,6 +39,7 @@ impl Guard {
             Announcement::Banned { client, length } => {
                 if let Some(client) = self.bannable(client) {
                     self.0.tracker.ban(client, length, self.0.lookup.now());
+                    self.0.meter.banned(BanCause::Shared);
                 }
             }
             Announcement::Unbanned { client } => self.0.tracker.unban(client),

@@ -10,6 +10,7 @@ use crate::address::lookup_address;
 use crate::denial::{Denial, Format};
 use crate::failures::{Failure, Reservation, Tracker};
 use crate::logins::{LoginAttempt, Trip, Visitor};
+use crate::observe::BanCause;
 use crate::reports::Report;
 use crate::risk::Signal;
 use crate::rules::Mode;
@@ -52,6 +53,7 @@ impl Guard {
     pub fn ban(&self, ip: IpAddr, length: Duration) {
         if let Some(client) = self.bannable(ip) {
             self.0.tracker.ban(client, length, self.0.lookup.now());
+            self.0.meter.banned(BanCause::Application);
             self.ban_elsewhere(client, length);
         }
     }
@@ -128,10 +130,18 @@ impl Guard {
 
     pub(crate) async fn note_failure(&self, visitor: &Visitor) -> Result<(), Denial> {
         let Some((tracker, counted_as)) = self.counted(visitor) else {
+            self.note_spared(visitor);
             return Ok(());
         };
         let failure = tracker.note_failure(counted_as, self.0.lookup.now());
         self.ending(visitor, failure, None).answer().await
+    }
+
+    /// A login failed of which nothing follows, since its client is never banned.
+    pub(crate) fn note_spared(&self, visitor: &Visitor) {
+        if let Some(client) = visitor.spared {
+            self.0.meter.spared(client, self.0.clock.elapsed());
+        }
     }
 
     pub(crate) async fn note_success(&self, visitor: &Visitor) {
@@ -170,6 +180,7 @@ impl Guard {
     fn visitor(&self, ip: IpAddr) -> Visitor {
         Visitor {
             client: self.bannable(ip),
+            spared: None,
             is_nameless: false,
             format: Format::Json,
             mode: self.0.rules.defaults().mode,
@@ -208,6 +219,7 @@ impl Guard {
     /// A client has failed too often: the log says so, and the service is told once.
     #[cold]
     pub(super) fn trip(&self, client: IpAddr, ban: Duration) {
+        self.0.meter.banned(BanCause::Logins);
         let trip = Trip {
             client,
             failures: self.0.max_failures,

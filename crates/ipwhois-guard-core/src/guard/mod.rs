@@ -1,48 +1,47 @@
 //! The guard: from a request's head to a decision.
 //!
-//! - here: what applications and adapters call;
+//! - here: what applications call;
 //! - `build`: a guard out of its settings, and what it does in the background;
+//! - `decide`: what adapters call: a request's head is looked at, decided and counted;
 //! - `know`: the steps after the client's address is known, in the order that the crate documentation gives;
 //! - `elsewhere`: what is shared with other machines besides verdicts and budget;
-//! - `logins`: failed logins and bans.
+//! - `logins`: failed logins and bans;
+//! - `inspect`: what a guard tells of itself.
 
 mod build;
+mod decide;
 mod elsewhere;
+mod inspect;
 mod know;
 mod logins;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
-
+use self::decide::Known;
+pub use self::decide::{Asking, Step};
 use self::know::Occasion;
-use crate::address::{ClientResolver, Peer, is_public, lookup_address};
+use crate::address::{ClientResolver, lookup_address};
 use crate::builder::GuardBuilder;
 use crate::clock::Clock;
 use crate::complaints::Complaints;
-use crate::decision::{Basis, Decision, Terms};
-use crate::denial::Format;
+use crate::decision::{Basis, Terms};
 use crate::error::{BuildError, ReportError};
 use crate::failures::Tracker;
 use crate::feed::{FeedAction, FeedError, FeedKeeper, FeedUpdate};
 use crate::ip_set::IpSet;
 use crate::logins::Wording;
-use crate::lookup::{Answer, Lookup, Purse};
+use crate::lookup::{Lookup, Purse};
+use crate::observe::{Meter, Observer};
 use crate::report_request::ReportRequest;
 use crate::reports::{Report, Reporter, Ticket};
-use crate::request::RequestHead;
-use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, RefusalMeans, Signal, is_refusal};
-use crate::rules::{Mode, Policy, RuleSet};
+use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, RefusalMeans, Signal};
+use crate::rules::{Policy, RuleSet};
 use crate::settings::Settings;
-use crate::state::Journal;
-use crate::stats::Stats;
 use crate::tier::Tier;
-use crate::verdict::{Source, ThreatType, Unverified, Verdict};
+use crate::verdict::{ThreatType, Verdict};
 use crate::worker::Worker;
 
 /// Keeps blacklisted clients out of an application. Cheap to clone: every clone is the same guard.
@@ -64,7 +63,7 @@ struct Inner {
     login_paths: LoginPaths,
     ledger: Ledger,
     missing: MissingPaths,
-    tracker: Tracker,
+    tracker: Arc<Tracker>,
     /// Of clients of whom nobody knows who they are, all together.
     nameless: Tracker,
     tier: Option<Arc<Tier>>,
@@ -72,7 +71,8 @@ struct Inner {
     find_time: Duration,
     wording: Wording,
     reporter: Arc<Reporter>,
-    journal: Arc<Journal>,
+    meter: Arc<Meter>,
+    observer: Arc<Observer>,
     clock: Arc<dyn Clock>,
     retry_after: Duration,
     complaints: Complaints,
@@ -85,54 +85,6 @@ impl fmt::Debug for Guard {
             .field("cached_verdicts", &self.cached_verdicts())
             .finish_non_exhaustive()
     }
-}
-
-/// The answer to a request: at once, or after asking the service.
-#[derive(Debug)]
-#[must_use]
-pub enum Step {
-    /// Decided from memory, without I/O.
-    Decided(Decision),
-    /// The service is being asked. Await it; it takes `max_wait` at most.
-    Asking(Asking),
-}
-
-impl Step {
-    /// The decision, after waiting for it if need be.
-    pub async fn decision(self) -> Decision {
-        match self {
-            Self::Decided(decision) => decision,
-            Self::Asking(asking) => asking.await,
-        }
-    }
-}
-
-/// A decision that waits for the service, `max_wait` at most. Dropping it cancels nothing: the answer goes into the cache.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless awaited"]
-pub struct Asking {
-    terms: Terms,
-    client: IpAddr,
-    format: Format,
-    answer: oneshot::Receiver<Answer>,
-}
-
-impl Future for Asking {
-    type Output = Decision;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        let verdict = self.terms.answered(self.client, answer);
-        Poll::Ready(self.terms.decide(verdict, || self.format))
-    }
-}
-
-/// What is known of a client before anybody is asked.
-enum Known {
-    Verdict(Verdict),
-    /// And for how much longer.
-    Banned(Verdict, Duration),
-    Asking(oneshot::Receiver<Answer>),
 }
 
 impl Guard {
@@ -157,23 +109,6 @@ impl Guard {
         GuardBuilder::from(settings).build()
     }
 
-    /// Decides a request by the rules.
-    #[inline]
-    pub fn decide(&self, request: &impl RequestHead) -> Step {
-        match self.0.rules.policy(request.method(), request.path()) {
-            Some(policy) => self.decide_under(self.terms(policy, Basis::Rules), request),
-            None => {
-                self.watch_for_probes(request);
-                Step::Decided(Decision::unguarded(Source::NotInScope, Basis::Rules))
-            }
-        }
-    }
-
-    /// Decides a request by the guard's defaults, whatever the rules cover: what an extractor on a handler asks for.
-    pub fn decide_by_defaults(&self, request: &impl RequestHead) -> Step {
-        self.decide_under(self.defaults(), request)
-    }
-
     /// What is known of an address, under the guard's defaults. Waits for the service `max_wait` at most, and makes no
     /// call when the verdict is in memory.
     ///
@@ -182,10 +117,12 @@ impl Guard {
     pub async fn check(&self, ip: IpAddr) -> Verdict {
         let terms = self.defaults();
         let client = ip.to_canonical();
-        match self.know(&terms, client, Occasion::Explicit) {
+        let verdict = match self.know(&terms, client, Occasion::Explicit) {
             Known::Verdict(verdict) | Known::Banned(verdict, _) => verdict,
             Known::Asking(answer) => terms.answered(client, answer.await),
-        }
+        };
+        self.0.meter.checked(&verdict);
+        verdict
     }
 
     /// Reports an attacker to the service: at most once in 15 minutes for the same thing, and again until the service has
@@ -249,38 +186,6 @@ impl Guard {
         }
     }
 
-    /// The guard's figures.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let feed = self.0.feed.status();
-        let reports = self.0.reporter.counts();
-        let shared = self.0.tier.as_ref().map(|tier| tier.status());
-        let (shared_error, shared_failures) = shared.unwrap_or_default();
-        let age = |since: SystemTime| {
-            let age = self.0.clock.wall().duration_since(since);
-            age.unwrap_or_default()
-        };
-        Stats {
-            cached_verdicts: self.cached_verdicts(),
-            checks_today: self.0.purse.spent_today(),
-            checks_left: self.0.purse.left(),
-            feed_entries: feed.entries,
-            feed_age: feed.current_as_of.map(age),
-            feed_error: feed.last_error,
-            state_error: self.0.journal.status().error,
-            shared_error,
-            shared_failures,
-            tracked_clients: self.0.tracker.tracked_clients(),
-            active_bans: self.0.tracker.active_bans(self.0.lookup.now()),
-            bans_lost: self.0.tracker.bans_lost(),
-            reports_pending: reports.pending,
-            reports_delivered: reports.delivered,
-            reports_refused: reports.refused,
-            reports_given_up: reports.given_up,
-            reports_dropped: reports.dropped_full,
-        }
-    }
-
     /// Takes note that the application finds a client suspicious, for the reason that the log shall show. It denies nobody;
     /// it decides who is checked first.
     pub fn suspect(&self, ip: IpAddr, reason: &'static str) {
@@ -289,106 +194,10 @@ impl Guard {
         self.signal(client, Signal::Told);
     }
 
-    /// What the application answered to a request on which this decision was taken.
-    pub(crate) fn answered(&self, decision: &Decision, status: u16) {
-        let verdict = decision.verdict();
-        let Some(client) = verdict.client_ip() else {
-            return;
-        };
-        // Who is verified need not be checked first.
-        if !is_refusal(status) || !matches!(verdict.source(), Source::Unverified(_)) {
-            return;
-        }
-        let signal = match decision.refusal_means {
-            RefusalMeans::Nothing => return,
-            RefusalMeans::Little(path) if self.0.missing.note(path, client) => {
-                Signal::RefusedLikeOthers
-            }
-            RefusalMeans::Little(_) => Signal::Refused,
-            RefusalMeans::Much => Signal::RefusedChange,
-        };
-        self.signal(client, signal);
-    }
-
     /// How many addresses the cache remembers; never more than `cache_capacity`.
     #[must_use]
     pub fn cached_verdicts(&self) -> usize {
         self.0.lookup.cached()
-    }
-
-    #[inline]
-    fn decide_under(&self, mut terms: Terms, request: &impl RequestHead) -> Step {
-        if terms.policy.mode == Mode::Off {
-            return Step::Decided(Decision::unguarded(Source::Off, terms.basis));
-        }
-        let format = || Format::preferred(request.header_lines("accept"));
-        let client = match self.client(request) {
-            Ok(client) => client,
-            Err(reason) => {
-                self.0.complaints.no_client(reason, request.no_peer_hint());
-                return Step::Decided(terms.decide(terms.unverified(None, reason), format));
-            }
-        };
-        let occasion = Occasion::Request {
-            method: request.method(),
-            path: request.path(),
-        };
-        let refusal_means = || RefusalMeans::of(request.method(), request.path(), &self.0.missing);
-        match self.know(&terms, client, occasion) {
-            Known::Verdict(verdict) => {
-                if matches!(verdict.source, Source::Unverified(_)) {
-                    terms.refusal_means = refusal_means();
-                }
-                Step::Decided(terms.decide(verdict, format))
-            }
-            Known::Banned(verdict, left) => {
-                terms.retry_after = left;
-                Step::Decided(terms.decide(verdict, format))
-            }
-            Known::Asking(answer) => {
-                terms.refusal_means = refusal_means();
-                Step::Asking(Asking {
-                    terms,
-                    client,
-                    format: format(),
-                    answer,
-                })
-            }
-        }
-    }
-
-    /// Whether the peer looks like a proxy that nobody configured: it has no public address and forwards, while no proxy is
-    /// trusted. All clients have its address then, so it must not be banned.
-    pub(crate) fn may_be_a_proxy(&self, request: &impl RequestHead) -> bool {
-        let resolver = &self.0.resolver;
-        let forwards = |name| request.header_lines(name).next().is_some();
-        resolver.trusts_nobody()
-            && matches!(request.peer(), Peer::Ip(ip) if !is_public(ip.to_canonical()))
-            && (["x-forwarded-for", "forwarded", "x-real-ip"]
-                .into_iter()
-                .any(forwards)
-                || forwards(resolver.header()))
-    }
-
-    fn client(&self, request: &impl RequestHead) -> Result<IpAddr, Unverified> {
-        let resolver = &self.0.resolver;
-        resolver.resolve(request.peer(), || request.header_lines(resolver.header()))
-    }
-
-    /// A client that probes what no rule covers is known for it where one does.
-    fn watch_for_probes(&self, request: &impl RequestHead) {
-        if self.0.probes.matches(request.path())
-            && let Ok(client) = self.client(request)
-        {
-            self.signal(client, Signal::Probe);
-        }
-    }
-
-    fn signal(&self, client: IpAddr, signal: Signal) {
-        if self.own_word(client).is_none() {
-            let ip = lookup_address(client);
-            self.0.ledger.note(ip, signal, self.0.lookup.now());
-        }
     }
 
     fn defaults(&self) -> Terms {
@@ -401,20 +210,6 @@ impl Guard {
             basis,
             retry_after: self.0.retry_after,
             refusal_means: RefusalMeans::Nothing,
-        }
-    }
-}
-
-impl Terms {
-    /// What follows from an answer of the service, or from its absence when the guard ended.
-    fn answered(
-        &self,
-        client: IpAddr,
-        answer: Result<Answer, oneshot::error::RecvError>,
-    ) -> Verdict {
-        match answer.unwrap_or(Err(Unverified::ShuttingDown)) {
-            Ok(found) => self.rated(client, found.source, found.reputation),
-            Err(reason) => self.unverified(Some(client), reason),
         }
     }
 }

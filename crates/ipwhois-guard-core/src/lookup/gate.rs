@@ -83,6 +83,14 @@ impl Gate {
         }
     }
 
+    /// In how long the service is tried again, while the breaker is open.
+    pub(super) const fn open_for(&self, now: Duration) -> Option<Duration> {
+        match self.breaker {
+            Breaker::Closed { .. } => None,
+            Breaker::Open { probe_at, .. } => Some(probe_at.saturating_sub(now)),
+        }
+    }
+
     /// How long the pause after a 429 still lasts.
     pub(super) const fn pause_left(&self, now: Duration) -> Duration {
         self.paused_until.saturating_sub(now)

@@ -139,6 +139,11 @@ impl Lookup {
         self.cache.len()
     }
 
+    /// In how long the service is tried again, while the breaker is open.
+    pub(crate) fn breaker_open(&self) -> Option<Duration> {
+        self.gate().open_for(self.clock.elapsed())
+    }
+
     /// What memory knows of an address. Neither waits nor allocates.
     pub(crate) fn recall(&self, ip: IpAddr) -> Memory {
         self.cache.recall(ip, self.now())

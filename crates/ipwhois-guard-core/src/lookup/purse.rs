@@ -161,6 +161,12 @@ impl Purse {
         self.budget().left(self.now())
     }
 
+    /// When there will be a check again, if none is left.
+    pub(crate) fn gone_until(&self) -> Option<SystemTime> {
+        let until = self.budget().gone_until(self.now())?;
+        Some(SystemTime::UNIX_EPOCH + until)
+    }
+
     fn now(&self) -> Duration {
         let since_epoch = self.clock.wall().duration_since(SystemTime::UNIX_EPOCH);
         since_epoch.unwrap_or_default()

@@ -46,6 +46,8 @@ use crate::error::ReportError;
 pub(crate) struct ReportCounts {
     /// In the queue, the one in flight included.
     pub(crate) pending: usize,
+    /// How long the oldest of them has waited, the one in flight excepted.
+    pub(crate) oldest: Option<Duration>,
     /// Accepted by the service.
     pub(crate) delivered: u64,
     /// Dropped because the queue was full.
@@ -151,10 +153,12 @@ impl Reporter {
     }
 
     pub(crate) fn counts(&self) -> ReportCounts {
+        let now = self.clock.elapsed();
         let state = self.state();
         let tally = state.queue.tally();
         ReportCounts {
             pending: state.queue.len(),
+            oldest: state.queue.oldest(now),
             delivered: tally.delivered,
             dropped_full: tally.dropped_full,
             refused: tally.refused,

@@ -309,6 +309,12 @@ impl Queue {
         self.entries.len()
     }
 
+    /// How old the oldest report is that waits.
+    pub(super) fn oldest(&self, now: Duration) -> Option<Duration> {
+        let &(expires, _) = self.expiring.first()?;
+        Some(MAX_AGE.saturating_sub(expires.saturating_sub(now)))
+    }
+
     pub(super) fn tally(&self) -> Tally {
         self.tally
     }

@@ -43,6 +43,7 @@ pub(crate) use self::lease::Lease;
 pub(crate) use self::share::{Share, Unspent};
 use self::told::Told;
 use crate::lookup::Purse;
+use crate::observe::Meter;
 use crate::shared::{
     Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE, Seen, SharedError, SharedFuture,
     SharedTier, SharedVerdict,
@@ -63,6 +64,7 @@ const EXCHANGE_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Tier {
     shared: Arc<dyn SharedTier>,
     runtime: Handle,
+    meter: Arc<Meter>,
     state: Mutex<State>,
     /// Told when the breaker opens, and when the connection that listens is lost.
     disturbed: Notify,
@@ -91,6 +93,7 @@ impl Tier {
         Self {
             shared,
             runtime,
+            meter: Arc::default(),
             state: Mutex::new(State {
                 breaker: Breaker::new(),
                 alone: Alone::default(),
@@ -101,6 +104,11 @@ impl Tier {
             }),
             disturbed: Notify::new(),
         }
+    }
+
+    /// Counts its calls here.
+    pub(crate) fn measured(self, meter: Arc<Meter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// Whether it is asked at all.
@@ -272,7 +280,11 @@ impl Tier {
     }
 
     async fn deadline<T>(&self, call: SharedFuture<'_, T>) -> Option<T> {
-        let answer = self.heard(tokio::time::timeout(DEADLINE, call).await)?;
+        let begun = Instant::now();
+        let outcome = tokio::time::timeout(DEADLINE, call).await;
+        self.meter
+            .shared_called(outcome.as_ref().ok(), begun.elapsed());
+        let answer = self.heard(outcome)?;
         let mut state = self.state();
         state.unreadable = false;
         state.breaker.succeed();

@@ -2,7 +2,9 @@
 
 mod budget;
 mod feed;
+mod health;
 mod logins;
+mod metrics;
 mod reports;
 mod shared;
 mod state;

@@ -1,0 +1,244 @@
+//! From a request's head to a decision, and what adapters call on the way.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Guard;
+use super::know::Occasion;
+use crate::address::{Peer, is_public, lookup_address};
+use crate::decision::{Basis, Decision, Terms};
+use crate::denial::Format;
+use crate::lookup::Answer;
+use crate::observe::{Meter, Seen, Trace};
+use crate::request::RequestHead;
+use crate::risk::{RefusalMeans, Signal, is_refusal};
+use crate::rules::Mode;
+use crate::verdict::{Source, Unverified, Verdict};
+
+/// The answer to a request: at once, or after asking the service.
+#[derive(Debug)]
+#[must_use]
+pub enum Step {
+    /// Decided from memory, without I/O.
+    Decided(Decision),
+    /// The service is being asked. Await it; it takes `max_wait` at most.
+    Asking(Asking),
+}
+
+impl Step {
+    /// The decision, after waiting for it if need be.
+    pub async fn decision(self) -> Decision {
+        match self {
+            Self::Decided(decision) => decision,
+            Self::Asking(asking) => asking.await,
+        }
+    }
+}
+
+/// A decision that waits for the service, `max_wait` at most. Dropping it cancels nothing: the answer goes into the cache.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Asking {
+    terms: Terms,
+    client: IpAddr,
+    format: Format,
+    answer: oneshot::Receiver<Answer>,
+    meter: Arc<Meter>,
+}
+
+impl Future for Asking {
+    type Output = Decision;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        let verdict = self.terms.answered(self.client, answer);
+        let decision = self.terms.decide(verdict, || self.format);
+        self.meter.decided(&decision);
+        Poll::Ready(decision)
+    }
+}
+
+/// What is known of a client before anybody is asked.
+pub(super) enum Known {
+    Verdict(Verdict),
+    /// And for how much longer.
+    Banned(Verdict, Duration),
+    Asking(oneshot::Receiver<Answer>),
+}
+
+impl Guard {
+    /// Decides a request by the rules.
+    #[inline]
+    pub fn decide(&self, request: &impl RequestHead) -> Step {
+        match self.0.rules.policy(request.method(), request.path()) {
+            Some(policy) => self.decide_under(self.terms(policy, Basis::Rules), request),
+            None => {
+                self.watch_for_probes(request);
+                self.leave_alone(Source::NotInScope, Basis::Rules)
+            }
+        }
+    }
+
+    /// Decides a request by the guard's defaults, whatever the rules cover: what an extractor on a handler asks for.
+    pub fn decide_by_defaults(&self, request: &impl RequestHead) -> Step {
+        self.decide_under(self.defaults(), request)
+    }
+
+    /// What the application answered to a request on which this decision was taken.
+    pub(crate) fn answered(&self, decision: &Decision, status: u16) {
+        let verdict = decision.verdict();
+        let Some(client) = verdict.client_ip() else {
+            return;
+        };
+        // Who is verified need not be checked first.
+        if !is_refusal(status) || !matches!(verdict.source(), Source::Unverified(_)) {
+            return;
+        }
+        let signal = match decision.refusal_means {
+            RefusalMeans::Nothing => return,
+            RefusalMeans::Little(path) if self.0.missing.note(path, client) => {
+                Signal::RefusedLikeOthers
+            }
+            RefusalMeans::Little(_) => Signal::Refused,
+            RefusalMeans::Much => Signal::RefusedChange,
+        };
+        self.signal(client, signal);
+    }
+
+    #[inline]
+    fn decide_under(&self, mut terms: Terms, request: &impl RequestHead) -> Step {
+        if terms.policy.mode == Mode::Off {
+            return self.leave_alone(Source::Off, terms.basis);
+        }
+        let format = || Format::preferred(request.header_lines("accept"));
+        let client = match self.client(request) {
+            Ok(client) => client,
+            Err(reason) => {
+                self.0.complaints.no_client(reason, request.no_peer_hint());
+                let verdict = terms.unverified(None, reason);
+                return self.settle(request, terms.decide(verdict, format));
+            }
+        };
+        let occasion = Occasion::Request {
+            method: request.method(),
+            path: request.path(),
+        };
+        let refusal_means = || RefusalMeans::of(request.method(), request.path(), &self.0.missing);
+        match self.know(&terms, client, occasion) {
+            Known::Verdict(verdict) => {
+                if matches!(verdict.source, Source::Unverified(_)) {
+                    terms.refusal_means = refusal_means();
+                }
+                self.settle(request, terms.decide(verdict, format))
+            }
+            Known::Banned(verdict, left) => {
+                terms.retry_after = left;
+                self.settle(request, terms.decide(verdict, format))
+            }
+            Known::Asking(answer) => {
+                self.see(request, Seen::Client(client));
+                terms.refusal_means = refusal_means();
+                Step::Asking(Asking {
+                    terms,
+                    client,
+                    format: format(),
+                    answer,
+                    meter: Arc::clone(&self.0.meter),
+                })
+            }
+        }
+    }
+
+    fn leave_alone(&self, source: Source, basis: Basis) -> Step {
+        let decision = Decision::unguarded(source, basis);
+        self.0.meter.decided(&decision);
+        Step::Decided(decision)
+    }
+
+    #[inline]
+    fn settle(&self, request: &impl RequestHead, decision: Decision) -> Step {
+        if self.0.meter.decided(&decision) {
+            let verdict = decision.verdict();
+            match (verdict.client_ip(), verdict.source()) {
+                (Some(client), _) => self.see(request, Seen::Client(client)),
+                (None, Source::Unverified(reason)) => self.see(request, Seen::Nobody(reason)),
+                (None, _) => {}
+            }
+        }
+        Step::Decided(decision)
+    }
+
+    /// Takes note of whose a request is, for health.
+    #[cold]
+    #[inline(never)]
+    fn see(&self, request: &impl RequestHead, who: Seen) {
+        self.0.meter.see(who, self.0.clock.elapsed(), || {
+            let is_peer = matches!(
+                (request.peer(), who),
+                (Peer::Ip(peer), Seen::Client(client)) if peer.to_canonical() == client
+            );
+            let path = request.path().bytes();
+            Trace {
+                forwarded: is_peer && self.is_forwarded(request),
+                path: path.fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)),
+            }
+        });
+    }
+
+    /// Whether the peer looks like a proxy that nobody configured: it has no public address and forwards, while no proxy is
+    /// trusted. All clients have its address then, so it must not be banned.
+    pub(crate) fn may_be_a_proxy(&self, request: &impl RequestHead) -> bool {
+        self.0.resolver.trusts_nobody()
+            && matches!(request.peer(), Peer::Ip(ip) if !is_public(ip.to_canonical()))
+            && self.is_forwarded(request)
+    }
+
+    /// Whether the request says that it was forwarded.
+    fn is_forwarded(&self, request: &impl RequestHead) -> bool {
+        let says_so = |name| request.header_lines(name).next().is_some();
+        ["x-forwarded-for", "forwarded", "x-real-ip"]
+            .into_iter()
+            .any(says_so)
+            || says_so(self.0.resolver.header())
+    }
+
+    fn client(&self, request: &impl RequestHead) -> Result<IpAddr, Unverified> {
+        let resolver = &self.0.resolver;
+        resolver.resolve(request.peer(), || request.header_lines(resolver.header()))
+    }
+
+    /// A client that probes what no rule covers is known for it where one does.
+    fn watch_for_probes(&self, request: &impl RequestHead) {
+        if self.0.probes.matches(request.path())
+            && let Ok(client) = self.client(request)
+        {
+            self.signal(client, Signal::Probe);
+        }
+    }
+
+    pub(super) fn signal(&self, client: IpAddr, signal: Signal) {
+        if self.own_word(client).is_none() {
+            let ip = lookup_address(client);
+            self.0.ledger.note(ip, signal, self.0.lookup.now());
+        }
+    }
+}
+
+impl Terms {
+    /// What follows from an answer of the service, or from its absence when the guard ended.
+    pub(super) fn answered(
+        &self,
+        client: IpAddr,
+        answer: Result<Answer, oneshot::error::RecvError>,
+    ) -> Verdict {
+        match answer.unwrap_or(Err(Unverified::ShuttingDown)) {
+            Ok(found) => self.rated(client, found.source, found.reputation),
+            Err(reason) => self.unverified(Some(client), reason),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The rules of health: from what the parts of a guard say of themselves to what is wrong.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use super::crowd::Suspicion;
+use super::problem::Problem;
+
+/// A feed is old when it was not known to be current for so many times its interval, and for so long.
+const OLD_FEED: u32 = 3;
+const OLD_FEED_AT_LEAST: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// A report that waits for longer is stuck.
+const STUCK: Duration = Duration::from_secs(60 * 60);
+
+/// What the parts of a guard say of themselves at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Signs {
+    pub(super) suspicion: Option<Suspicion>,
+    /// Who was not banned, and how often it failed.
+    pub(super) spared: Option<(IpAddr, u32)>,
+    pub(super) max_failures: u32,
+    /// `None` where there is none to be had.
+    pub(super) feed: Option<FeedSigns>,
+    /// The status.
+    pub(super) key_refused: Option<u16>,
+    pub(super) has_key: bool,
+    pub(super) no_check_until: Option<SystemTime>,
+    /// In how long the service is tried again.
+    pub(super) breaker_open: Option<Duration>,
+    pub(super) shared: SharedSigns,
+    pub(super) state_error: Option<String>,
+    pub(super) reports_pending: usize,
+    /// For how long the oldest one has waited.
+    pub(super) oldest_report: Option<Duration>,
+    /// How many since the start, if one was within the last hour.
+    pub(super) reports_lost: Option<u64>,
+    pub(super) reports_refused: Option<u64>,
+    pub(super) bans_lost: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct FeedSigns {
+    pub(super) interval: Duration,
+    /// Since the feed in force was known to be current; `None` without one.
+    pub(super) age: Option<Duration>,
+    /// Why the last attempt failed.
+    pub(super) error: Option<String>,
+    /// Whether it failed because what came cannot be believed.
+    pub(super) is_refused: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) enum SharedSigns {
+    /// There, or not wanted.
+    #[default]
+    Well,
+    /// Wanted and not built.
+    Missing,
+    Away(Option<String>),
+}
+
+/// What is wrong, the worst first.
+pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
+    let spared = signs
+        .spared
+        .filter(|&(_, failures)| failures >= signs.max_failures);
+    let stuck = signs.oldest_report.filter(|&oldest| oldest > STUCK);
+    let found = [
+        signs.suspicion.map(|suspicion| match suspicion {
+            Suspicion::OneClient { client, forwards } => {
+                Problem::EveryClientTheSame { client, forwards }
+            }
+            Suspicion::Nobody(reason) => Problem::ClientsUnknown { reason },
+        }),
+        spared.map(|(client, failures)| Problem::ClientNotBanned { client, failures }),
+        signs.key_refused.map(|status| Problem::KeyRefused {
+            status,
+            has_key: signs.has_key,
+        }),
+        signs
+            .breaker_open
+            .map(|next_try| Problem::BreakerOpen { next_try }),
+        signs
+            .no_check_until
+            .map(|until| Problem::BudgetGone { until }),
+        signs.feed.as_ref().and_then(missing_or_refused),
+        signs.feed.as_ref().and_then(old),
+        match &signs.shared {
+            SharedSigns::Well => None,
+            SharedSigns::Missing => Some(Problem::SharedTierMissing),
+            SharedSigns::Away(error) => Some(Problem::SharedTierAway {
+                error: error.clone(),
+            }),
+        },
+        signs
+            .state_error
+            .clone()
+            .map(|error| Problem::StateFailing { error }),
+        stuck.map(|oldest| Problem::ReportsStuck {
+            pending: signs.reports_pending,
+            oldest,
+        }),
+        signs
+            .reports_lost
+            .map(|reports| Problem::ReportsLost { reports }),
+        signs
+            .reports_refused
+            .map(|reports| Problem::ReportsRefused { reports }),
+        signs.bans_lost.map(|bans| Problem::BansLost { bans }),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn missing_or_refused(feed: &FeedSigns) -> Option<Problem> {
+    let error = feed.error.clone()?;
+    if feed.is_refused {
+        Some(Problem::FeedRefused { error })
+    } else if feed.age.is_none() {
+        Some(Problem::FeedMissing { error })
+    } else {
+        None
+    }
+}
+
+fn old(feed: &FeedSigns) -> Option<Problem> {
+    let limit = feed
+        .interval
+        .saturating_mul(OLD_FEED)
+        .max(OLD_FEED_AT_LEAST);
+    let age = feed.age.filter(|&age| age > limit)?;
+    Some(Problem::FeedOld {
+        age,
+        error: feed.error.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+use super::*;
+use crate::observe::problem::CODES;
+use crate::verdict::Unverified;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+const SOON: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn well() -> Signs {
+    Signs {
+        max_failures: 5,
+        feed: Some(fresh_feed()),
+        has_key: true,
+        ..Signs::default()
+    }
+}
+
+fn fresh_feed() -> FeedSigns {
+    FeedSigns {
+        interval: 30 * MINUTE,
+        age: Some(MINUTE),
+        ..FeedSigns::default()
+    }
+}
+
+/// What is wrong, by its codes, when these signs are not well.
+#[track_caller]
+fn check(change: impl FnOnce(&mut Signs), expected: &[&str]) {
+    let mut signs = well();
+    change(&mut signs);
+    let problems = problems(&signs);
+    let codes: Vec<&str> = problems.iter().map(Problem::code).collect();
+    assert_eq!(codes, expected, "{signs:?}");
+    for problem in problems {
+        assert!(CODES.contains(&problem.code()), "{problem:?}");
+        let sentence = problem.to_string();
+        assert!(sentence.ends_with('.'), "{sentence}");
+        assert!(!sentence.contains("  "), "{sentence}");
+    }
+}
+
+fn feed(age: Option<Duration>, error: Option<&str>, is_refused: bool) -> FeedSigns {
+    FeedSigns {
+        age,
+        error: error.map(str::to_owned),
+        is_refused,
+        ..fresh_feed()
+    }
+}
+
+#[test]
+fn nothing_is_wrong_with_a_guard_that_is_well() {
+    check(|_| {}, &[]);
+    check(|signs| signs.feed = None, &[]);
+    check(|signs| signs.has_key = false, &[]);
+    check(|signs| signs.feed = Some(feed(None, None, false)), &[]);
+}
+
+#[test]
+fn a_feed_is_old_after_three_intervals_and_two_hours() {
+    let aged = |interval, age| {
+        move |signs: &mut Signs| {
+            signs.feed = Some(FeedSigns {
+                interval,
+                age: Some(age),
+                ..FeedSigns::default()
+            });
+        }
+    };
+    check(aged(30 * MINUTE, 2 * HOUR), &[]);
+    check(aged(30 * MINUTE, 2 * HOUR + MINUTE), &["feed_old"]);
+    check(aged(MINUTE, 2 * HOUR), &[]);
+    check(aged(HOUR, 3 * HOUR), &[]);
+    check(aged(HOUR, 3 * HOUR + MINUTE), &["feed_old"]);
+    check(aged(Duration::MAX, 30 * 24 * HOUR), &[]);
+}
+
+#[test]
+fn a_feed_that_cannot_be_had_is_missing_only_where_none_is_in_force() {
+    let failed = |age| move |signs: &mut Signs| signs.feed = Some(feed(age, Some("no"), false));
+    check(failed(None), &["feed_missing"]);
+    check(failed(Some(MINUTE)), &[]);
+    check(failed(Some(24 * HOUR)), &["feed_old"]);
+}
+
+#[test]
+fn a_feed_that_is_not_believed_is_told_at_once() {
+    let refused = |age| move |signs: &mut Signs| signs.feed = Some(feed(age, Some("no"), true));
+    check(refused(None), &["feed_refused"]);
+    check(refused(Some(MINUTE)), &["feed_refused"]);
+    check(refused(Some(24 * HOUR)), &["feed_refused", "feed_old"]);
+}
+
+#[test]
+fn a_refused_key_is_told_with_what_to_do() {
+    check(|signs| signs.key_refused = Some(401), &["key_refused"]);
+    let text = |has_key| {
+        let status = 403;
+        Problem::KeyRefused { status, has_key }.to_string()
+    };
+    assert!(text(true).contains("refuses the key with status 403"));
+    assert!(text(false).contains("without a key: set `api_key`"));
+}
+
+#[test]
+fn a_service_without_checks_or_answers_is_told() {
+    check(|signs| signs.no_check_until = Some(SOON), &["budget_gone"]);
+    let until = Problem::BudgetGone { until: SOON }.to_string();
+    assert!(until.contains("until 1970-01-01T00:00:00Z"), "{until}");
+    for wait in [Duration::ZERO, MINUTE] {
+        check(|signs| signs.breaker_open = Some(wait), &["breaker_open"]);
+    }
+}
+
+#[test]
+fn a_shared_tier_that_is_not_there_is_told() {
+    let away = SharedSigns::Away(Some("gone".to_owned()));
+    check(|signs| signs.shared = away, &["shared_tier_away"]);
+    check(
+        |signs| signs.shared = SharedSigns::Missing,
+        &["shared_tier_missing"],
+    );
+}
+
+#[test]
+fn a_state_folder_that_fails_is_told() {
+    let error = Some("no room".to_owned());
+    check(|signs| signs.state_error = error, &["state_failing"]);
+}
+
+#[test]
+fn a_report_is_stuck_after_an_hour() {
+    let waits = |oldest| {
+        move |signs: &mut Signs| {
+            signs.reports_pending = 3;
+            signs.oldest_report = Some(oldest);
+        }
+    };
+    check(waits(HOUR), &[]);
+    check(waits(HOUR + MINUTE), &["reports_stuck"]);
+}
+
+#[test]
+fn what_was_lost_lately_is_told() {
+    check(|signs| signs.reports_lost = Some(2), &["reports_lost"]);
+    check(
+        |signs| signs.reports_refused = Some(2),
+        &["reports_refused"],
+    );
+    check(|signs| signs.bans_lost = Some(2), &["bans_lost"]);
+}
+
+#[test]
+fn clients_that_look_all_the_same_are_told() {
+    for forwards in [true, false] {
+        let suspicion = Suspicion::OneClient {
+            client: CLIENT,
+            forwards,
+        };
+        check(
+            |signs| signs.suspicion = Some(suspicion),
+            &["every_client_the_same"],
+        );
+    }
+    for reason in [
+        Unverified::NoPeer,
+        Unverified::BadHeader,
+        Unverified::UnixPeer,
+    ] {
+        check(
+            |signs| signs.suspicion = Some(Suspicion::Nobody(reason)),
+            &["clients_unknown"],
+        );
+    }
+}
+
+#[test]
+fn a_client_that_is_spared_is_told_when_it_would_have_been_banned() {
+    check(|signs| signs.spared = Some((CLIENT, 4)), &[]);
+    check(
+        |signs| signs.spared = Some((CLIENT, 5)),
+        &["client_not_banned"],
+    );
+}
+
+#[test]
+fn all_that_is_wrong_is_told() {
+    check(
+        |signs| {
+            signs.key_refused = Some(401);
+            signs.breaker_open = Some(MINUTE);
+            signs.bans_lost = Some(1);
+        },
+        &["key_refused", "breaker_open", "bans_lost"],
+    );
+}

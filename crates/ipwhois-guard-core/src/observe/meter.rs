@@ -1,0 +1,247 @@
+//! What is counted where it happens.
+//!
+//! Plain numbers, whoever reads them and whenever: a recorder may be installed later than the guard is built. Only how long
+//! calls take goes straight to the recorder that is there at the time.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{Label, SharedString};
+
+use super::crowd::{Crowd, Seen, Suspicion, Trace};
+use super::metrics::{API_SECONDS, SHARED_SECONDS};
+use super::spared::Spared;
+use super::tally::{Outcome, Tally};
+use crate::decision::Decision;
+use crate::error::ApiError;
+use crate::feed::{FeedError, FeedUpdate};
+use crate::shared::SharedError;
+use crate::verdict::{Source, Verdict};
+
+/// A set of counts, one for each of `N` words.
+#[derive(Debug)]
+pub(super) struct Counts<const N: usize>([AtomicU64; N]);
+
+impl<const N: usize> Default for Counts<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl<const N: usize> Counts<N> {
+    fn count(&self, words: &[&str; N], word: &str) {
+        let at = words.iter().position(|&known| known == word);
+        if let Some(count) = at.and_then(|at| self.0.get(at)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) const ENDPOINTS: [&str; 2] = ["check", "report"];
+
+pub(super) const API_RESULTS: [&str; 8] = [
+    "answered",
+    "unreachable",
+    "timed-out",
+    "rate-limited",
+    "key-refused",
+    "refused",
+    "malformed",
+    "too-large",
+];
+
+const fn api_result<T>(result: &Result<T, &ApiError>) -> &'static str {
+    match result {
+        Ok(_) => "answered",
+        Err(ApiError::Transport { .. }) => "unreachable",
+        Err(ApiError::Timeout { .. }) => "timed-out",
+        Err(ApiError::RateLimited { .. }) => "rate-limited",
+        Err(ApiError::KeyRefused { .. }) => "key-refused",
+        Err(ApiError::Status { .. }) => "refused",
+        Err(ApiError::Malformed { .. }) => "malformed",
+        Err(ApiError::TooLarge { .. }) => "too-large",
+    }
+}
+
+pub(super) const FEED_RESULTS: [&str; 4] = ["replaced", "unchanged", "refused", "failed"];
+
+pub(super) const SHARED_RESULTS: [&str; 5] =
+    ["answered", "timed-out", "away", "refused", "unreadable"];
+
+pub(super) const BAN_CAUSES: [&str; 3] = ["logins", "application", "shared"];
+
+/// Why a client is banned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BanCause {
+    /// Its failed logins.
+    Logins,
+    /// The application says so.
+    Application,
+    /// Another machine says so.
+    Shared,
+}
+
+/// A call to the service.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Endpoint {
+    Check,
+    Report,
+}
+
+impl Endpoint {
+    const fn as_str(self) -> &'static str {
+        ENDPOINTS[self as usize]
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    name: Option<SharedString>,
+    tally: Tally,
+    pub(super) api: [Counts<8>; ENDPOINTS.len()],
+    /// The status with which the key was refused last time; 0: it was not.
+    key_refused: [AtomicU16; ENDPOINTS.len()],
+    pub(super) feed: Counts<4>,
+    pub(super) shared: Counts<5>,
+    pub(super) bans: Counts<3>,
+    crowd: Mutex<Crowd>,
+    spared: Mutex<Spared>,
+}
+
+impl Meter {
+    /// With the name that its metrics carry.
+    pub(crate) fn new(name: Option<String>) -> Self {
+        Self {
+            name: name.map(SharedString::from),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// These labels, and the guard's name if it has one.
+    pub(super) fn labels(&self, labels: &[(&'static str, &'static str)]) -> Vec<Label> {
+        let name = self
+            .name
+            .iter()
+            .map(|name| Label::new("guard", name.clone()));
+        let own = labels
+            .iter()
+            .map(|&(key, value)| Label::from_static_parts(key, value));
+        own.chain(name).collect()
+    }
+
+    /// Counts a decision on a request. Answers whether the request is one of the few that are looked at for what all of them
+    /// have in common ([`see`](Self::see)).
+    #[inline]
+    pub(crate) fn decided(&self, decision: &Decision) -> bool {
+        let verdict = decision.verdict();
+        let outcome = if verdict.allowed {
+            Outcome::Allowed
+        } else if decision.denial().is_some() {
+            Outcome::Denied
+        } else {
+            Outcome::Monitored
+        };
+        let before = self.tally.count(outcome, verdict.source);
+        before.is_multiple_of(64) || before < 256
+    }
+
+    /// Counts an explicit check, which refuses nobody by itself.
+    pub(crate) fn checked(&self, verdict: &Verdict) {
+        let outcome = if verdict.allowed {
+            Outcome::Allowed
+        } else {
+            Outcome::Denied
+        };
+        self.tally.count(outcome, verdict.source);
+    }
+
+    pub(super) fn decisions(&self, outcome: Outcome, source: Source) -> u64 {
+        self.tally.of(outcome, source)
+    }
+
+    /// Takes note of whose a request is, unless somebody else does so at this moment.
+    pub(crate) fn see(&self, who: Seen, now: Duration, trace: impl FnOnce() -> Trace) {
+        if let Ok(mut crowd) = self.crowd.try_lock() {
+            crowd.see(who, now, trace);
+        }
+    }
+
+    pub(super) fn suspicion(&self) -> Option<Suspicion> {
+        let crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        crowd.suspicion()
+    }
+
+    /// A login failed, and its client must not be banned, since it looks like a proxy.
+    pub(crate) fn spared(&self, client: IpAddr, now: Duration) {
+        let mut spared = self.spared.lock().unwrap_or_else(PoisonError::into_inner);
+        spared.note(client, now);
+    }
+
+    pub(super) fn spared_lately(&self, now: Duration) -> Option<(IpAddr, u32)> {
+        let spared = self.spared.lock().unwrap_or_else(PoisonError::into_inner);
+        spared.lately(now)
+    }
+
+    pub(crate) fn called<T>(
+        &self,
+        endpoint: Endpoint,
+        result: Result<T, &ApiError>,
+        took: Duration,
+    ) {
+        let key_refused = &self.key_refused[endpoint as usize];
+        match &result {
+            Ok(_) => key_refused.store(0, Ordering::Relaxed),
+            Err(ApiError::KeyRefused { status }) => key_refused.store(*status, Ordering::Relaxed),
+            // Says nothing of the key.
+            Err(_) => {}
+        }
+        self.api[endpoint as usize].count(&API_RESULTS, api_result(&result));
+        let labels = self.labels(&[("endpoint", endpoint.as_str())]);
+        metrics::histogram!(API_SECONDS, labels).record(took.as_secs_f64());
+    }
+
+    /// The status with which the service refuses the key, if it does.
+    pub(super) fn key_refused(&self) -> Option<u16> {
+        let statuses = self.key_refused.iter();
+        statuses
+            .map(|status| status.load(Ordering::Relaxed))
+            .find(|&status| status != 0)
+    }
+
+    pub(crate) fn feed_asked(&self, outcome: &Result<FeedUpdate, FeedError>) {
+        let result = match outcome {
+            Ok(FeedUpdate::Replaced { .. }) => "replaced",
+            Ok(FeedUpdate::Unchanged) => "unchanged",
+            Err(error) if error.is_refusal() => "refused",
+            Err(_) => "failed",
+        };
+        self.feed.count(&FEED_RESULTS, result);
+    }
+
+    /// A call to the shared tier; `None`: it took too long.
+    pub(crate) fn shared_called<T>(&self, result: Option<&Result<T, SharedError>>, took: Duration) {
+        let result = match result {
+            None => "timed-out",
+            Some(Ok(_)) => "answered",
+            Some(Err(SharedError::Away { .. })) => "away",
+            Some(Err(SharedError::Refused { .. })) => "refused",
+            Some(Err(SharedError::Unreadable { .. })) => "unreadable",
+        };
+        self.shared.count(&SHARED_RESULTS, result);
+        metrics::histogram!(SHARED_SECONDS, self.labels(&[])).record(took.as_secs_f64());
+    }
+
+    pub(crate) fn banned(&self, cause: BanCause) {
+        self.bans.count(&BAN_CAUSES, BAN_CAUSES[cause as usize]);
+    }
+}

@@ -1,0 +1,234 @@
+//! Is it working? What a guard tells of itself: metrics and health.
+//!
+//! - `meter`, `tally`: what is counted where it happens, in plain numbers;
+//! - `measured`: the service, with each call counted and timed;
+//! - `crowd`, `spared`: signs of a proxy that nobody configured;
+//! - `metrics`, `totals`: the metrics and how they are published;
+//! - `judge`: the rules of health; `problem`, `wording`, `health`: what comes of them; `watch`: what is remembered between two looks;
+//! - here: the look at all parts of a guard, once a second and whenever somebody asks.
+//!
+//! 1. A request pays for one addition. One in 64 is looked at for what all of them have in common.
+//! 2. Whoever looks waits for no I/O, and nothing that looks keeps the guard alive.
+//! 3. Time comes from the guard's clock; only how often its thread looks is real time.
+
+mod crowd;
+mod health;
+mod judge;
+mod measured;
+mod meter;
+mod metrics;
+mod problem;
+mod spared;
+mod tally;
+mod totals;
+mod watch;
+mod wording;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::MissedTickBehavior;
+
+use self::judge::{FeedSigns, SharedSigns, Signs, problems};
+use self::metrics::Figures;
+use self::tally::{Outcome, SOURCES};
+use self::watch::{Losses, Told};
+use crate::clock::{Clock, Tick};
+use crate::failures::Tracker;
+use crate::feed::FeedKeeper;
+use crate::lookup::{Lookup, Purse};
+use crate::reports::Reporter;
+use crate::state::Journal;
+use crate::stats::Stats;
+use crate::tier::Tier;
+use crate::verdict::Source;
+
+pub(crate) use self::crowd::{Seen, Trace};
+pub use self::health::{Health, HealthStatus};
+pub(crate) use self::measured::Measured;
+pub(crate) use self::meter::{BanCause, Meter};
+pub use self::problem::Problem;
+
+/// How often the guard's thread looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is known of a guard from its settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) has_key: bool,
+    pub(crate) max_failures: u32,
+    pub(crate) feed_interval: Duration,
+    /// A shared tier is configured, and the guard was built without one.
+    pub(crate) is_tier_missing: bool,
+}
+
+/// The parts of a guard that have something to tell. It does not hold the guard's thread.
+pub(crate) struct Observer {
+    pub(crate) facts: Facts,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) lookup: Arc<Lookup>,
+    pub(crate) purse: Arc<Purse>,
+    pub(crate) feed: Arc<FeedKeeper>,
+    pub(crate) tracker: Arc<Tracker>,
+    pub(crate) tier: Option<Arc<Tier>>,
+    pub(crate) reporter: Arc<Reporter>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) memory: Mutex<Memory>,
+}
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    reports_lost: Losses,
+    reports_refused: Losses,
+    bans_lost: Losses,
+    told: Told,
+    /// What the counters were when they were published last.
+    published: Vec<u64>,
+}
+
+impl Observer {
+    /// Looks once a second, for as long as the guard's thread runs.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tell();
+            self.publish();
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let feed = self.feed.status();
+        let reports = self.reporter.counts();
+        let shared = self.tier.as_ref().map(|tier| tier.status());
+        let (shared_error, shared_failures) = shared.unwrap_or_default();
+        Stats {
+            cached_verdicts: self.lookup.cached(),
+            checks_today: self.purse.spent_today(),
+            checks_left: self.purse.left(),
+            feed_entries: feed.entries,
+            feed_age: feed.current_as_of.map(|since| self.age(since)),
+            feed_error: feed.last_error,
+            state_error: self.journal.status().error,
+            shared_error,
+            shared_failures,
+            tracked_clients: self.tracker.tracked_clients(),
+            active_bans: self.tracker.active_bans(Tick::at(self.clock.elapsed())),
+            bans_lost: self.tracker.bans_lost(),
+            reports_pending: reports.pending,
+            reports_delivered: reports.delivered,
+            reports_refused: reports.refused,
+            reports_given_up: reports.given_up,
+            reports_dropped: reports.dropped_full,
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let problems = problems(&self.signs());
+        let stats = self.stats();
+        let sum = |outcome, counts: fn(Source) -> bool| -> u64 {
+            let sources = SOURCES.into_iter().filter(|&source| counts(source));
+            sources
+                .map(|source| self.meter.decisions(outcome, source))
+                .sum()
+        };
+        let guarded = |source| !matches!(source, Source::NotInScope | Source::Off);
+        let unverified = |source| matches!(source, Source::Unverified(_));
+        Health {
+            status: if problems.is_empty() {
+                HealthStatus::Ok
+            } else {
+                HealthStatus::Degraded
+            },
+            problems,
+            allowed: sum(Outcome::Allowed, guarded),
+            denied: sum(Outcome::Denied, guarded),
+            monitored: sum(Outcome::Monitored, guarded),
+            unverified: Outcome::ALL
+                .map(|outcome| sum(outcome, unverified))
+                .iter()
+                .sum(),
+            checks_today: stats.checks_today,
+            checks_left: stats.checks_left,
+            cached_verdicts: stats.cached_verdicts,
+            feed_entries: stats.feed_entries,
+            feed_age: stats.feed_age,
+            active_bans: stats.active_bans,
+            reports_pending: stats.reports_pending,
+            reports_delivered: stats.reports_delivered,
+        }
+    }
+
+    /// Gives the metrics to the recorder that is there now.
+    pub(crate) fn publish(&self) {
+        let tier = self.tier.as_ref();
+        let figures = Figures {
+            stats: self.stats(),
+            reports: self.reporter.counts(),
+            is_breaker_open: self.lookup.breaker_open().is_some(),
+            is_shared_breaker_open: tier.map(|tier| !tier.is_there()),
+            problems: problems(&self.signs()).iter().map(Problem::code).collect(),
+        };
+        metrics::publish(&self.meter, &figures, &mut self.memory().published);
+    }
+
+    /// Says in the log what has gone wrong, and what is well again.
+    fn tell(&self) {
+        let problems = problems(&self.signs());
+        let changes = self.memory().told.tell(&problems);
+        let guard = self.meter.name();
+        for problem in changes.new {
+            let code = problem.code();
+            tracing::warn!(target: "ipwhois_guard", code, guard, "{problem}");
+        }
+        for code in changes.gone {
+            tracing::info!(target: "ipwhois_guard", code, guard, "no problem any more");
+        }
+    }
+
+    fn signs(&self) -> Signs {
+        let now = self.clock.elapsed();
+        let feed = self.feed.status();
+        let reports = self.reporter.counts();
+        let lost = reports.dropped_full.saturating_add(reports.given_up);
+        let mut memory = self.memory();
+        Signs {
+            suspicion: self.meter.suspicion(),
+            spared: self.meter.spared_lately(now),
+            max_failures: self.facts.max_failures,
+            feed: self.feed.is_wanted().then(|| FeedSigns {
+                interval: self.facts.feed_interval,
+                age: feed.current_as_of.map(|since| self.age(since)),
+                error: feed.last_error,
+                is_refused: feed.is_refused,
+            }),
+            key_refused: self.meter.key_refused(),
+            has_key: self.facts.has_key,
+            no_check_until: self.purse.gone_until(),
+            breaker_open: self.lookup.breaker_open(),
+            shared: match &self.tier {
+                Some(tier) if !tier.is_there() => SharedSigns::Away(tier.status().0),
+                None if self.facts.is_tier_missing => SharedSigns::Missing,
+                _ => SharedSigns::Well,
+            },
+            state_error: self.journal.status().error,
+            reports_pending: reports.pending,
+            oldest_report: reports.oldest,
+            reports_lost: memory.reports_lost.note(lost, now),
+            reports_refused: memory.reports_refused.note(reports.refused, now),
+            bans_lost: memory.bans_lost.note(self.tracker.bans_lost(), now),
+        }
+    }
+
+    fn age(&self, since: SystemTime) -> Duration {
+        let age = self.clock.wall().duration_since(since);
+        age.unwrap_or_default()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,150 @@
+//! Each problem in a sentence: what is wrong, and how to mend it.
+
+use std::fmt;
+use std::time::Duration;
+
+use humantime::{format_duration, format_rfc3339_seconds};
+
+use super::problem::Problem;
+use crate::verdict::Unverified;
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EveryClientTheSame {
+                client,
+                forwards: true,
+            } => write!(
+                f,
+                "Almost every request comes from {client} and says that it was forwarded, so nobody's real address is \
+                 checked: if {client} is a proxy of yours, name it in `trusted_proxies`."
+            ),
+            Self::EveryClientTheSame {
+                client,
+                forwards: false,
+            } => write!(
+                f,
+                "Almost every request comes from {client}, so nobody's real address is checked: if a proxy or a NAT of yours \
+                 stands there, make it pass the client's address on and name it in `trusted_proxies`."
+            ),
+            Self::ClientsUnknown {
+                reason: Unverified::BadHeader,
+            } => f.write_str(
+                "The address of almost every client is unknown: a trusted proxy sends no usable header. Make it write the one \
+                 that `client_ip_header` names, or correct that setting.",
+            ),
+            Self::ClientsUnknown {
+                reason: Unverified::UnixPeer,
+            } => f.write_str(
+                "The address of almost every client is unknown: requests come by a Unix socket. Name `unix:` in \
+                 `trusted_proxies` if a proxy of yours is at its other end.",
+            ),
+            Self::ClientsUnknown { .. } => f.write_str(
+                "The address of almost every client is unknown: the server does not tell the guard who is connected. How \
+                 to change that is in the documentation of the framework's adapter.",
+            ),
+            Self::ClientNotBanned { client, failures } => write!(
+                f,
+                "{client} failed to log in {failures} times and is not banned, since it looks like a proxy: name it in \
+                 `trusted_proxies`, so that who guesses passwords behind it can be told from the others."
+            ),
+            Self::FeedMissing { error } => write!(
+                f,
+                "No feed is in force ({error}): see that `feed_url` can be reached, or set `feed_action` to `off`. It is \
+                 tried again."
+            ),
+            Self::FeedRefused { error } => write!(
+                f,
+                "The last feed is not believed, and what was in force before stays ({error}): see what `feed_url` answers. \
+                 It is tried again."
+            ),
+            Self::FeedOld { age, error } => {
+                write!(
+                    f,
+                    "The feed in force was last known to be current {} ago",
+                    rounded(*age)
+                )?;
+                if let Some(error) = error {
+                    write!(f, " ({error})")?;
+                }
+                f.write_str(": see that `feed_url` can be reached. It is tried again.")
+            }
+            Self::KeyRefused {
+                status,
+                has_key: true,
+            } => write!(
+                f,
+                "The service refuses the key with status {status}: correct `api_key`, and `api_key_header` if it is sent in \
+                 another one."
+            ),
+            Self::KeyRefused {
+                status,
+                has_key: false,
+            } => write!(
+                f,
+                "The service answers status {status} without a key: set `api_key`."
+            ),
+            Self::BudgetGone { until } => write!(
+                f,
+                "No check is left until {}: clients that nobody knows are unverified until then. A key raises the service's \
+                 limit; `daily_budget` may say less than the service gives.",
+                format_rfc3339_seconds(*until)
+            ),
+            Self::BreakerOpen { next_try } if next_try.is_zero() => f.write_str(
+                "The service failed several times in a row and is left alone: the next unknown client tries it again. See \
+                 that `api_url` can be reached from here.",
+            ),
+            Self::BreakerOpen { next_try } => write!(
+                f,
+                "The service failed several times in a row and is left alone for {}: see that `api_url` can be reached from \
+                 here. It is tried again.",
+                rounded(*next_try)
+            ),
+            Self::SharedTierAway { error } => {
+                f.write_str("The shared tier is away")?;
+                if let Some(error) = error {
+                    write!(f, " ({error})")?;
+                }
+                f.write_str(
+                    ": this machine decides alone and spends a tenth of what was left of the day's budget. It is tried again.",
+                )
+            }
+            Self::SharedTierMissing => f.write_str(
+                "`redis_url` is set and the guard has no shared tier: build it with \
+                 `ipwhois_guard_redis::guard_from_settings`, or remove the setting.",
+            ),
+            Self::StateFailing { error } => write!(
+                f,
+                "What is learnt is not kept for the next start: {error}. See to the folder that `state_dir` names."
+            ),
+            Self::ReportsStuck { pending, oldest } => write!(
+                f,
+                "{pending} reports wait to be delivered, the oldest one for {}: see that `api_url` can be reached from here. \
+                 They are tried for 24 h.",
+                rounded(*oldest)
+            ),
+            Self::ReportsLost { reports } => write!(
+                f,
+                "{reports} reports were lost since the start, because the queue was full or the service could not be had for \
+                 24 h: see that `api_url` can be reached from here."
+            ),
+            Self::ReportsRefused { reports } => write!(
+                f,
+                "The service refused {reports} reports for good since the start: the log says with which status. With 401 or \
+                 403 correct `api_key`."
+            ),
+            Self::BansLost { bans } => write!(
+                f,
+                "{bans} bans ended before their time since the start, because more clients are banned at once than there is \
+                 room for: a shorter `ban_time` makes room."
+            ),
+        }
+    }
+}
+
+/// To the second, or to the minute when it is long.
+fn rounded(time: Duration) -> humantime::FormattedDuration {
+    let seconds = time.as_secs();
+    let step = if seconds > 3_600 { 60 } else { 1 };
+    format_duration(Duration::from_secs(seconds / step * step))
+}

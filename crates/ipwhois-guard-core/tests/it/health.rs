@@ -1,0 +1,451 @@
+//! What a guard says is silently wrong, and that it is well again.
+
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use ipwhois_guard_core::shared::{InMemory, Trouble, Troubled};
+use ipwhois_guard_core::{AllowedClient, SecretUrl, Settings, ThreatType};
+use ipwhois_guard_testkit::Endpoint;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn codes(guard: &Guard) -> Vec<&'static str> {
+    let health = guard.health();
+    assert_eq!(health.is_ok(), health.problems.is_empty());
+    health
+        .problems
+        .iter()
+        .map(|problem| problem.code())
+        .collect()
+}
+
+/// What happens in the background happens soon.
+#[track_caller]
+fn until(guard: &Guard, expected: &[&str]) {
+    let since = Instant::now();
+    while codes(guard) != expected {
+        assert!(since.elapsed() < PATIENCE, "{:?}", guard.health());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A guard without a feed, whose clock stands still.
+fn guard(
+    service: &StandIn,
+    change: impl FnOnce(GuardBuilder) -> GuardBuilder,
+) -> (Guard, ManualClock) {
+    let clock = ManualClock::new();
+    let builder = builder(service).feed_url("").clock(clock.clone());
+    let guard = change(builder).build().expect("the settings are right");
+    block_on(guard.ready());
+    (guard, clock)
+}
+
+fn client(n: u32) -> IpAddr {
+    Ipv4Addr::from_bits(0x1a00_0001 + (n << 8)).into()
+}
+
+fn ask_about(guard: &Guard, clients: std::ops::Range<u32>) {
+    for n in clients {
+        block_on(guard.check(client(n)));
+    }
+}
+
+#[test]
+fn a_guard_that_works_is_ok_and_shows_its_figures() {
+    let service = service();
+    service.set_feed("25.0.0.99\n25.0.0.100\n");
+    let clock = ManualClock::new();
+    let guard = builder(&service).clock(clock.clone()).build().unwrap();
+    block_on(guard.ready());
+    ask_about(&guard, 0..3);
+    block_on(guard.check(LISTED));
+    guard.ban(CLEAN, HOUR);
+    clock.advance(Duration::from_secs(61));
+    let health = serde_json::to_value(guard.health()).unwrap();
+    assert_eq!(
+        health,
+        serde_json::json!({
+            "status": "ok",
+            "problems": [],
+            "allowed": 3,
+            "denied": 1,
+            "monitored": 0,
+            "unverified": 0,
+            "checks_today": 4,
+            "checks_left": 496,
+            "cached_verdicts": 4,
+            "feed_entries": 2,
+            "feed_age_seconds": 61,
+            "active_bans": 1,
+            "reports_pending": 0,
+            "reports_delivered": 0,
+        })
+    );
+}
+
+#[test]
+fn a_refused_key_is_a_problem_until_one_is_taken() {
+    let service = service();
+    let (guard, _) = guard(&service, |guard| guard.api_key("wrong"));
+    service.require_key(Some("right"));
+    ask_about(&guard, 0..1);
+    assert_eq!(codes(&guard), ["key_refused"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("status 401"), "{message}");
+    // Nothing was heard of the key since.
+    service.behave(Behaviour::status(500));
+    ask_about(&guard, 1..2);
+    assert_eq!(codes(&guard), ["key_refused"]);
+    service.recover();
+    service.require_key(None);
+    ask_about(&guard, 2..3);
+    assert!(guard.health().is_ok());
+}
+
+#[test]
+fn a_key_that_reports_are_refused_for_is_a_problem_as_well() {
+    let service = service();
+    let (guard, clock) = guard(&service, |guard| guard);
+    service.behave_on(Endpoint::Report, Behaviour::status(403));
+    let queued = guard.report(LISTED, ThreatType::Scan).queue().unwrap();
+    assert!(block_on(queued.delivered()).is_err());
+    assert_eq!(codes(&guard), ["key_refused", "reports_refused"]);
+    clock.advance(HOUR);
+    assert_eq!(codes(&guard), ["key_refused"]);
+}
+
+#[test]
+fn a_budget_that_is_gone_is_a_problem_until_the_next_day() {
+    let service = service();
+    let (guard, clock) = guard(&service, |guard| guard.daily_budget(3));
+    ask_about(&guard, 0..2);
+    assert!(guard.health().is_ok());
+    ask_about(&guard, 2..3);
+    assert_eq!(codes(&guard), ["budget_gone"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("until 2026-01-02T00:00:00Z"), "{message}");
+    clock.advance(24 * HOUR);
+    assert!(guard.health().is_ok());
+}
+
+#[test]
+fn a_service_that_has_had_enough_is_a_problem_until_the_moment_it_names() {
+    let service = service();
+    let (guard, clock) = guard(&service, |guard| guard);
+    service.behave(Behaviour::rate_limited(1_800));
+    ask_about(&guard, 0..1);
+    assert_eq!(codes(&guard), ["budget_gone"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("until 2026-01-01T00:30:00Z"), "{message}");
+    clock.advance(HOUR / 2);
+    assert!(guard.health().is_ok());
+}
+
+#[test]
+fn a_budget_of_nothing_is_what_was_asked_for() {
+    let service = service();
+    let (guard, _) = guard(&service, |guard| guard.daily_budget(0));
+    ask_about(&guard, 0..1);
+    assert!(guard.health().is_ok());
+}
+
+#[test]
+fn an_open_breaker_is_a_problem_until_the_service_answers() {
+    let service = service();
+    let (guard, clock) = guard(&service, |guard| guard);
+    service.behave(Behaviour::status(500));
+    ask_about(&guard, 0..4);
+    assert!(guard.health().is_ok());
+    ask_about(&guard, 4..5);
+    assert_eq!(codes(&guard), ["breaker_open"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("for 10s"), "{message}");
+    service.recover();
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(codes(&guard), ["breaker_open"], "nobody has asked yet");
+    ask_about(&guard, 5..6);
+    assert!(guard.health().is_ok());
+}
+
+#[test]
+fn a_feed_that_cannot_be_believed_or_had_or_is_old_is_a_problem() {
+    let service = service();
+    service.behave_on(Endpoint::Feed, Behaviour::status(503));
+    let clock = ManualClock::new();
+    let guard = builder(&service).clock(clock.clone()).build().unwrap();
+    block_on(guard.ready());
+    until(&guard, &["feed_missing"]);
+
+    service.behave_on(Endpoint::Feed, Behaviour::html());
+    assert!(block_on(guard.refresh_feed()).is_err());
+    assert_eq!(codes(&guard), ["feed_refused"]);
+
+    service.behave_on(Endpoint::Feed, Behaviour::Normal);
+    service.set_feed("25.0.0.1\n25.0.0.2\n25.0.0.3\n");
+    block_on(guard.refresh_feed()).unwrap();
+    assert!(guard.health().is_ok());
+
+    service.set_feed("25.0.0.1\n");
+    assert!(block_on(guard.refresh_feed()).is_err());
+    assert_eq!(codes(&guard), ["feed_refused"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("shrunk from 3 entries to 1"), "{message}");
+
+    service.behave_on(Endpoint::Feed, Behaviour::status(503));
+    assert!(block_on(guard.refresh_feed()).is_err());
+    assert!(guard.health().is_ok(), "the last good one is young");
+    clock.advance(2 * HOUR + Duration::from_secs(1));
+    assert_eq!(codes(&guard), ["feed_old"]);
+    service.behave_on(Endpoint::Feed, Behaviour::Normal);
+    service.set_feed("25.0.0.1\n25.0.0.2\n");
+    block_on(guard.refresh_feed()).unwrap();
+    assert!(guard.health().is_ok());
+}
+
+#[test]
+fn a_shared_tier_that_is_away_is_a_problem_until_it_is_back() {
+    let service = service();
+    let tier = Troubled::new(InMemory::new());
+    let (guard, _) = guard(&service, |guard| guard.shared(tier.clone()));
+    assert!(guard.health().is_ok());
+    tier.behave(Trouble::Away);
+    ask_about(&guard, 0..3);
+    until(&guard, &["shared_tier_away"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("the connection is gone"), "{message}");
+    tier.behave(Trouble::None);
+    until(&guard, &[]);
+}
+
+#[test]
+fn a_shared_tier_that_was_forgotten_is_a_problem() {
+    let service = service();
+    let mut settings = Settings::default();
+    settings.api_url = service.url();
+    settings.feed_url = Some(String::new());
+    settings.redis_url = Some(SecretUrl::new("redis://localhost"));
+    let guard = Guard::from_settings(settings).unwrap();
+    assert_eq!(codes(&guard), ["shared_tier_missing"]);
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_used_is_a_problem() {
+    let service = service();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (guard, _) = guard(&service, |guard| guard.state_dir(file.path()));
+    assert_eq!(codes(&guard), ["state_failing"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("is not a folder"), "{message}");
+}
+
+#[test]
+fn a_report_that_waits_for_more_than_an_hour_is_a_problem() {
+    let service = service();
+    let (guard, clock) = guard(&service, |guard| guard);
+    service.behave_on(Endpoint::Report, Behaviour::status(500));
+    drop(guard.report(LISTED, ThreatType::Scan).queue().unwrap());
+    assert!(service.wait_for_reports(1, PATIENCE));
+    clock.advance(HOUR);
+    assert!(guard.health().is_ok());
+    clock.advance(Duration::from_secs(1));
+    // It is in flight for a moment, now and then.
+    until(&guard, &["reports_stuck"]);
+}
+
+fn request(peer: impl Into<Peer>, forwarded_for: Option<&'static str>) -> Head {
+    Head {
+        path: "/",
+        peer: peer.into(),
+        forwarded_for,
+    }
+}
+
+fn send(guard: &Guard, head: &Head) {
+    let step = guard.decide(head);
+    block_on(step.decision());
+}
+
+#[test]
+fn a_proxy_that_nobody_configured_is_a_problem() {
+    let service = service();
+    let (guard, _) = guard(&service, |guard| guard);
+    let proxy: IpAddr = [172, 17, 0, 1].into();
+    for n in 0..100 {
+        assert!(guard.health().is_ok(), "{n}");
+        send(&guard, &request(proxy, Some("26.0.0.1")));
+    }
+    assert_eq!(codes(&guard), ["every_client_the_same"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("172.17.0.1"), "{message}");
+    // Somebody has opened another way in.
+    for n in 0..40 {
+        send(&guard, &request(client(n), None));
+    }
+    assert!(guard.health().is_ok());
+}
+
+#[test]
+fn a_proxy_that_is_configured_is_none_and_a_visitor_who_is_alone_is_none() {
+    let service = service();
+    let (guard, clock) = guard(&service, |guard| guard.trusted_proxies(["172.17.0.0/16"]));
+    let proxy: IpAddr = [172, 17, 0, 1].into();
+    // A crawler that is alone with the site for hours, behind the proxy and without it.
+    for requests in [request(proxy, Some("26.0.0.1")), request(CLEAN, None)] {
+        for _ in 0..1_000 {
+            send(&guard, &requests);
+            clock.advance(HOUR / 100);
+        }
+        assert!(guard.health().is_ok(), "{:?}", guard.health());
+    }
+}
+
+#[test]
+fn clients_of_whom_nobody_knows_who_they_are_are_a_problem() {
+    let service = service();
+    let (guard, _) = guard(&service, |guard| guard.trusted_proxies(["172.17.0.0/16"]));
+    for _ in 0..100 {
+        send(&guard, &request(IpAddr::from([172, 17, 0, 1]), None));
+    }
+    assert_eq!(codes(&guard), ["clients_unknown"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("`client_ip_header`"), "{message}");
+}
+
+/// A client as a handler gets it: one that looks like a proxy.
+fn like_a_proxy(guard: &Guard) -> AllowedClient {
+    let head = request(IpAddr::from([10, 0, 0, 1]), Some("26.0.0.1"));
+    let looking = Guarded::by_extractor(None, || Some(guard.clone()), &head);
+    let guarded = block_on(looking.expect("the set-up is right"));
+    guarded.admit().expect("nothing speaks against it")
+}
+
+#[test]
+fn failed_logins_of_one_who_is_not_banned_are_a_problem() {
+    let service = service();
+    let (guard, clock) = guard(&service, |guard| guard);
+    for _ in 0..2 {
+        block_on(like_a_proxy(&guard).failed_login()).unwrap();
+        let attempt = block_on(like_a_proxy(&guard).login_attempt()).unwrap();
+        block_on(attempt.failed()).unwrap();
+        let attempt = block_on(like_a_proxy(&guard).login_attempt()).unwrap();
+        block_on(attempt.succeeded());
+    }
+    assert!(guard.health().is_ok());
+    block_on(like_a_proxy(&guard).failed_login()).unwrap();
+    assert_eq!(codes(&guard), ["client_not_banned"]);
+    clock.advance(HOUR);
+    assert!(guard.health().is_ok());
+}
+
+#[test]
+fn health_never_shows_a_key_or_a_password() {
+    let service = service();
+    service.behave(Behaviour::status(401));
+    let mut settings = Settings::default();
+    settings.api_url = service.url();
+    settings.api_key = Some("hunter2-key".into());
+    let feed = service
+        .feed_url()
+        .replace("http://", "http://me:hunter2-feed@");
+    settings.feed_url = Some(feed + "?token=hunter2-token");
+    settings.redis_url = Some(SecretUrl::new("redis://:hunter2-redis@localhost"));
+    let guard = Guard::from_settings(settings).unwrap();
+    block_on(guard.ready());
+    ask_about(&guard, 0..5);
+    let queued = guard.report(LISTED, ThreatType::Scan).queue().unwrap();
+    assert!(block_on(queued.delivered()).is_err());
+    service.refuse_connections();
+    assert!(block_on(guard.refresh_feed()).is_err());
+    let health = guard.health();
+    assert_eq!(health.problems.len(), 5, "{health:?}");
+    let json = serde_json::to_string(&health).unwrap();
+    for text in [json, format!("{health:?}")] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+const LOGGED: &str = "the guard whose log is read";
+
+/// Keeps what one guard logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+struct Line<'a>(&'a mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = write!(self.0, " {field}={value:?}");
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "ipwhois_guard"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = event.metadata().level().to_string();
+        event.record(&mut Line(&mut line));
+        if line.contains(LOGGED) {
+            self.0.lock().expect("no panic").push(line);
+        }
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_problem_is_logged_once_when_it_comes_and_once_when_it_goes() {
+    let service = service();
+    // The guard's thread logs, so no subscriber of this thread hears it.
+    let log = Log::default();
+    tracing::subscriber::set_global_default(log.clone()).unwrap();
+    let lines = |code: &str| -> Vec<String> {
+        let lines = log.0.lock().unwrap();
+        let of_code = lines.iter().filter(|line| line.contains(code));
+        of_code.cloned().collect()
+    };
+    let until_logged = |code: &str, n: usize| {
+        let since = Instant::now();
+        while lines(code).len() < n {
+            assert!(since.elapsed() < PATIENCE, "{code}: {:?}", lines(""));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    let (guard, clock) = guard(&service, |guard| guard.daily_budget(1).name(LOGGED));
+    ask_about(&guard, 0..1);
+    until_logged("budget_gone", 1);
+    // What is logged of another problem comes from a later look.
+    service.behave_on(Endpoint::Report, Behaviour::status(403));
+    let queued = guard.report(LISTED, ThreatType::Scan).queue().unwrap();
+    assert!(block_on(queued.delivered()).is_err());
+    until_logged("key_refused", 1);
+    clock.advance(24 * HOUR);
+    until_logged("budget_gone", 2);
+    let lines = lines("budget_gone");
+    let starts = [
+        "WARN message=No check is left",
+        "INFO message=no problem any more",
+    ];
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
+}
