@@ -12,9 +12,9 @@ pub use extract::{AllowedIp, ExtractFuture, IpVerdict};
 pub use future::ResponseFuture;
 pub use ipwhois_guard_core::{
     AllowedClient, BuildError, Decision, Denial, DenialKind, FeedAction, FeedError, FeedUpdate,
-    Guard, GuardBuilder, Guarded, LoginAttempt, Mode, OnUnverified, Peer, QueuedReport,
-    ReportError, ReportRequest, Reputation, Rule, Settings, SetupMistake, Source, Stats,
-    ThreatType, Trip, Unverified, Verdict,
+    Guard, GuardBuilder, Guarded, Health, HealthStatus, LoginAttempt, Mode, OnUnverified, Peer,
+    Problem, QueuedReport, ReportError, ReportRequest, Reputation, Rule, Settings, SetupMistake,
+    Source, Stats, ThreatType, Trip, Unverified, Verdict,
 };
 pub use middleware::IpGuard;
 pub use rejection::GuardRejection;

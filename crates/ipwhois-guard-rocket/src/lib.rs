@@ -13,9 +13,9 @@ pub use answer::denial_response;
 pub use fairing::IpGuard;
 pub use ipwhois_guard_core::{
     AllowedClient, BuildError, Decision, Denial, DenialKind, FeedAction, FeedError, FeedUpdate,
-    Guard, GuardBuilder, LoginAttempt, Mode, OnUnverified, QueuedReport, ReportError,
-    ReportRequest, Reputation, Rule, Settings, Source, Stats, ThreatType, Trip, Unverified,
-    Verdict,
+    Guard, GuardBuilder, Health, HealthStatus, LoginAttempt, Mode, OnUnverified, Problem,
+    QueuedReport, ReportError, ReportRequest, Reputation, Rule, Settings, Source, Stats,
+    ThreatType, Trip, Unverified, Verdict,
 };
 pub use memory::{denial, original_uri};
 pub use rejection::GuardRejection;

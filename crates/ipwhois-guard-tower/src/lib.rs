@@ -12,9 +12,9 @@ pub use future::ResponseFuture;
 pub use head::HttpHead;
 pub use ipwhois_guard_core::{
     AllowedClient, BuildError, Decision, Denial, DenialKind, FeedAction, FeedError, FeedUpdate,
-    Guard, GuardBuilder, Guarded, LoginAttempt, Mode, OnUnverified, Peer, QueuedReport,
-    ReportError, ReportRequest, Reputation, Rule, Settings, SetupMistake, Source, Stats,
-    ThreatType, Trip, Unverified, Verdict,
+    Guard, GuardBuilder, Guarded, Health, HealthStatus, LoginAttempt, Mode, OnUnverified, Peer,
+    Problem, QueuedReport, ReportError, ReportRequest, Reputation, Rule, Settings, SetupMistake,
+    Source, Stats, ThreatType, Trip, Unverified, Verdict,
 };
 pub use layer::{GuardLayer, IpGuardLayer};
 pub use respond::{PlainDenial, Respond, denial_response};

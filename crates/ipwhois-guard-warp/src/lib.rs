@@ -11,9 +11,9 @@ pub use extract::{AllowedIp, IpVerdict, allowed_ip, ip_verdict};
 pub use guard::IpGuard;
 pub use ipwhois_guard_tower::{
     AllowedClient, BuildError, Decision, Denial, DenialKind, FeedAction, FeedError, FeedUpdate,
-    Guard, GuardBuilder, Guarded, IpGuardLayer, Mode, OnUnverified, Peer, PeerAddr, QueuedReport,
-    ReportError, ReportRequest, Reputation, Rule, Settings, Source, Stats, ThreatType, Trip,
-    Unverified, Verdict,
+    Guard, GuardBuilder, Guarded, Health, HealthStatus, IpGuardLayer, Mode, OnUnverified, Peer,
+    PeerAddr, Problem, QueuedReport, ReportError, ReportRequest, Reputation, Rule, Settings,
+    Source, Stats, ThreatType, Trip, Unverified, Verdict,
 };
 pub use logins::LoginAttempt;
 pub use rejection::{GuardRejection, recover};

@@ -1,9 +1,9 @@
 //! The example app on actix-web: `cargo run -p example-actix`.
 
 use actix_web::http::StatusCode;
-use actix_web::{App, HttpServer, web};
-use example_demo::{Demo, Failure, Whoami, stop_signal};
-use ipwhois_guard_actix::{AllowedIp, GuardRejection, IpGuard, IpVerdict};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami, stop_signal};
+use ipwhois_guard_actix::{AllowedIp, GuardRejection, Health, IpGuard, IpVerdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,8 +12,10 @@ async fn main() -> Result<(), Failure> {
     let demo = Demo::from_env()?;
     // Built once: the closure runs for each worker.
     let guard = demo.guard.clone();
+    let monitoring = web::Data::new(demo.monitoring.clone());
     let server = HttpServer::new(move || {
         App::new()
+            .app_data(monitoring.clone())
             .configure(routes)
             .wrap(IpGuard::new(guard.clone()))
     })
@@ -39,7 +41,9 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/login", web::post().to(login))
         .route("/admin", web::get().to(admin))
         .route("/admin/users/{id}", web::get().to(user))
-        .route("/api/data", web::get().to(data));
+        .route("/api/data", web::get().to(data))
+        .route("/metrics", web::get().to(metrics))
+        .route("/guard/health", web::get().to(health));
 }
 
 /// Guarded by nothing; tells what the guard knows.
@@ -76,4 +80,16 @@ async fn user(id: web::Path<String>) -> String {
 /// Guarded by `AllowedIp`.
 async fn data(_client: AllowedIp) -> web::Json<Value> {
     web::Json(json!({ "data": "example" }))
+}
+
+/// Guarded by nothing, for whoever watches the site.
+async fn metrics(monitoring: web::Data<Monitoring>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(METRICS_TYPE)
+        .body(monitoring.metrics())
+}
+
+/// Guarded by nothing. 200 whatever is wrong: no reason to take the site out of rotation.
+async fn health(monitoring: web::Data<Monitoring>) -> web::Json<Health> {
+    web::Json(monitoring.health())
 }

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{Form, Path};
-use axum::http::StatusCode;
+use axum::extract::{Form, Path, State};
+use axum::http::{HeaderName, StatusCode, header::CONTENT_TYPE};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use example_demo::{Demo, Failure, Whoami, stop_signal, until_stopped};
-use ipwhois_guard_axum::{AllowedIp, Guard, GuardRejection, IpGuardLayer, IpVerdict};
+use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami, stop_signal, until_stopped};
+use ipwhois_guard_axum::{AllowedIp, Guard, GuardRejection, Health, IpGuardLayer, IpVerdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,7 +20,8 @@ async fn main() -> Result<(), Failure> {
     demo.announce(listener.local_addr()?);
     let server = axum::serve(
         listener,
-        app(demo.guard.clone()).into_make_service_with_connect_info::<SocketAddr>(),
+        app(demo.guard.clone(), demo.monitoring.clone())
+            .into_make_service_with_connect_info::<SocketAddr>(),
     )
     .with_graceful_shutdown(stop_signal());
     until_stopped(server.into_future()).await.transpose()?;
@@ -28,7 +29,11 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn app(guard: Guard) -> Router {
+fn app(guard: Guard, monitoring: Monitoring) -> Router {
+    let watched = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/guard/health", get(health))
+        .with_state(monitoring);
     Router::new()
         .route("/", get(async || "Hello from a guarded application.\n"))
         .route("/whoami", get(whoami))
@@ -36,6 +41,7 @@ fn app(guard: Guard) -> Router {
         .route("/admin", get(async || "The admin area.\n"))
         .route("/admin/users/{id}", get(user))
         .route("/api/data", get(data))
+        .merge(watched)
         .layer(IpGuardLayer::new(guard))
 }
 
@@ -73,4 +79,16 @@ async fn user(Path(id): Path<String>) -> String {
 /// Guarded by `AllowedIp`.
 async fn data(_client: AllowedIp) -> Json<Value> {
     Json(json!({ "data": "example" }))
+}
+
+/// Guarded by nothing, for whoever watches the site.
+async fn metrics(
+    State(monitoring): State<Monitoring>,
+) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, METRICS_TYPE)], monitoring.metrics())
+}
+
+/// Guarded by nothing. 200 whatever is wrong: no reason to take the site out of rotation.
+async fn health(State(monitoring): State<Monitoring>) -> Json<Health> {
+    Json(monitoring.health())
 }

@@ -1,5 +1,7 @@
 //! What the example apps share: their settings, and the stand-in service when none is configured.
 
+mod monitoring;
+
 use std::env;
 use std::error::Error;
 use std::fmt;
@@ -11,6 +13,8 @@ use ipwhois_guard_core::{Guard, Rule, Settings, Verdict};
 use ipwhois_guard_testkit::StandIn;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+
+pub use monitoring::{METRICS_TYPE, Monitoring};
 
 /// A made-up attacker, a made-up visitor, and one who guesses passwords, from networks that nobody announces: documentation addresses would not do,
 /// since the guard never asks about them.
@@ -31,11 +35,13 @@ pub struct Demo {
     pub guard: Guard,
     /// Where to listen: `127.0.0.1:$PORT`, 3000 by default.
     pub address: SocketAddr,
+    /// What `GET /metrics` and `GET /guard/health` answer.
+    pub monitoring: Monitoring,
     stand_in: Option<StandIn>,
 }
 
 impl Demo {
-    /// Reads the environment (`PORT`, `IPWHOIS_GUARD_…`). Without `IPWHOIS_GUARD_API_URL` the stand-in service is started
+    /// To be called on a tokio runtime. Reads the environment (`PORT`, `IPWHOIS_GUARD_…`). Without `IPWHOIS_GUARD_API_URL` the stand-in service is started
     /// inside this process and loopback is trusted as a proxy, so that the guard can be tried without a network.
     ///
     /// # Errors
@@ -57,8 +63,10 @@ impl Demo {
         } else {
             Some(stand_in(&mut settings)?)
         };
+        let guard = ipwhois_guard_redis::guard_from_settings(settings)?;
         Ok(Self {
-            guard: ipwhois_guard_redis::guard_from_settings(settings)?,
+            monitoring: Monitoring::start(guard.clone())?,
+            guard,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port()?)),
             stand_in,
         })
@@ -67,6 +75,7 @@ impl Demo {
     /// Says where the app listens and, with the stand-in service, what to try.
     pub fn announce(&self, address: SocketAddr) {
         println!("listening on http://{address}");
+        println!("is it working? http://{address}/guard/health, http://{address}/metrics");
         if self.stand_in.is_none() {
             return;
         }

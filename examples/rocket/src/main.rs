@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use example_demo::{Demo, Failure, Whoami};
-use ipwhois_guard_rocket::{AllowedIp, Guard, GuardRejection, IpGuard, IpVerdict};
+use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami};
+use ipwhois_guard_rocket::{AllowedIp, Guard, GuardRejection, Health, IpGuard, IpVerdict};
 use rocket::fairing::AdHoc;
 use rocket::form::{Form, FromForm};
-use rocket::http::Status;
+use rocket::http::{ContentType, Status};
 use rocket::serde::json::{Json, Value, json};
-use rocket::{Build, Config, Rocket, get, post, routes};
+use rocket::{Build, Config, Rocket, State, get, post, routes};
 
 /// Rocket ends by itself on ctrl-c and SIGTERM.
 #[rocket::main]
@@ -20,6 +20,7 @@ async fn main() -> Result<(), Failure> {
         .merge(("port", demo.address.port()));
     let announced = Arc::clone(&demo);
     app(rocket::custom(config), demo.guard.clone())
+        .manage(demo.monitoring.clone())
         .attach(AdHoc::on_liftoff("announcement", move |rocket| {
             let config = rocket.config();
             announced.announce(SocketAddr::new(config.address, config.port));
@@ -35,6 +36,7 @@ async fn main() -> Result<(), Failure> {
 fn app(rocket: Rocket<Build>, guard: Guard) -> Rocket<Build> {
     rocket
         .mount("/", routes![index, whoami, login, admin, user, data])
+        .mount("/", routes![metrics, health])
         .attach(IpGuard::new(guard))
 }
 
@@ -88,4 +90,20 @@ fn user(id: &str) -> String {
 #[get("/api/data")]
 fn data(_client: AllowedIp) -> Json<Value> {
     Json(json!({ "data": "example" }))
+}
+
+/// Guarded by nothing, for whoever watches the site.
+#[get("/metrics")]
+fn metrics(monitoring: &State<Monitoring>) -> (ContentType, String) {
+    let content_type = ContentType::parse_flexible(METRICS_TYPE);
+    (
+        content_type.unwrap_or(ContentType::Plain),
+        monitoring.metrics(),
+    )
+}
+
+/// Guarded by nothing. 200 whatever is wrong: no reason to take the site out of rotation.
+#[get("/guard/health")]
+fn health(monitoring: &State<Monitoring>) -> Json<Health> {
+    Json(monitoring.health())
 }

@@ -1,12 +1,12 @@
 //! The example app on warp: `cargo run -p example-warp`.
 
-use example_demo::{Demo, Failure, Whoami, stop_signal, until_stopped};
+use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami, stop_signal, until_stopped};
 use ipwhois_guard_warp::{
     AllowedIp, Guard, GuardRejection, IpGuard, IpVerdict, allowed_ip, ip_verdict,
 };
 use serde::Deserialize;
 use serde_json::json;
-use warp::http::StatusCode;
+use warp::http::{StatusCode, header::CONTENT_TYPE};
 use warp::{Filter, Rejection, Reply};
 
 #[tokio::main]
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Failure> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", demo.address))?;
     demo.announce(listener.local_addr()?);
-    let server = warp::serve(app(demo.guard.clone()))
+    let server = warp::serve(app(demo.guard.clone(), demo.monitoring.clone()))
         .incoming(listener)
         .graceful(stop_signal());
     until_stopped(server.run()).await;
@@ -24,7 +24,10 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn app(guard: Guard) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
+fn app(
+    guard: Guard,
+    monitoring: Monitoring,
+) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
     let guard = IpGuard::new(guard);
     let client = allowed_ip(guard.clone());
     let verdict = ip_verdict(guard.clone());
@@ -52,7 +55,12 @@ fn app(guard: Guard) -> impl Filter<Extract = (impl Reply,), Error = Rejection> 
         .and(client)
         .map(data);
 
-    guard.wrap(index.or(whoami).or(login).or(admin).or(user).or(data))
+    let monitoring = warp::get().map(move || monitoring.clone());
+    let metrics = warp::path!("metrics").and(monitoring.clone()).map(metrics);
+    let health = warp::path!("guard" / "health").and(monitoring).map(health);
+
+    let pages = index.or(whoami).or(login).or(admin).or(user).or(data);
+    guard.wrap(pages.or(metrics).or(health))
 }
 
 /// Guarded by nothing; tells what the guard knows.
@@ -89,4 +97,14 @@ fn user(id: String) -> String {
 /// Guarded by `allowed_ip`.
 fn data(_client: AllowedIp) -> impl Reply {
     warp::reply::json(&json!({ "data": "example" }))
+}
+
+/// Guarded by nothing, for whoever watches the site.
+fn metrics(monitoring: Monitoring) -> impl Reply {
+    warp::reply::with_header(monitoring.metrics(), CONTENT_TYPE, METRICS_TYPE)
+}
+
+/// Guarded by nothing. 200 whatever is wrong: no reason to take the site out of rotation.
+fn health(monitoring: Monitoring) -> impl Reply {
+    warp::reply::json(&monitoring.health())
 }
