@@ -76,6 +76,8 @@ impl Setup {
     /// When the stand-in service cannot be started.
     #[must_use]
     pub fn without_rules() -> Self {
+        static SETUPS: AtomicUsize = AtomicUsize::new(0);
+        let nth = SETUPS.fetch_add(1, Ordering::Relaxed);
         let service = StandIn::start().expect("a free port");
         service.list(address(LISTED), 95);
         service.list(address(SUSPECT), 60);
@@ -84,6 +86,8 @@ impl Setup {
         let builder = Guard::builder()
             .api_url(service.url())
             .clock(clock.clone())
+            // What is counted of guards that have no name adds up.
+            .name(format!("bench {nth}"))
             .trusted_proxies(["127.0.0.0/8", "::1"])
             // Enough for every client of a case; what the budget does is for the cases about it to say.
             .daily_budget(1_000_000)
@@ -102,6 +106,13 @@ impl Setup {
     #[must_use]
     pub fn install(mut self, install: Install) -> Self {
         self.install = install;
+        self
+    }
+
+    /// Changes how the service is when the guard first asks it.
+    #[must_use]
+    pub fn service(self, change: impl FnOnce(&StandIn)) -> Self {
+        change(&self.service);
         self
     }
 
@@ -221,6 +232,32 @@ impl Bench {
     /// When the service does not take it.
     pub fn wait_for_all_reports(&self) {
         assert_eq!(block_on(self.guard.shutdown(PATIENCE)), Some(0));
+    }
+
+    /// Waits until the first feed is in force, or cannot be had.
+    ///
+    /// # Panics
+    /// When neither happens.
+    pub fn wait_until_ready(&self) {
+        assert_eq!(block_on(self.guard.ready()), Some(()));
+    }
+
+    /// Has the guard ask for the feed now, whatever comes of it.
+    ///
+    /// # Panics
+    /// When nothing does.
+    pub fn refresh_feed(&self) {
+        let refreshed = block_on(self.guard.refresh_feed());
+        assert!(refreshed.is_some(), "the feed was not asked for");
+    }
+
+    /// Checks an address, as the application may at any time.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub fn ask_about(&self, client: &str) {
+        let verdict = block_on(self.guard.check(address(client)));
+        assert!(verdict.is_some(), "no verdict came");
     }
 
     /// Waits until the service was asked `n` times.

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use ipwhois_guard_core::{Guard, Verdict};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::{oneshot, watch};
 
 /// Serves the test app with one framework.
@@ -25,6 +26,8 @@ use tokio::sync::{oneshot, watch};
 /// | `POST /suspect` | `AllowedIp` | `noted`: the client is suspicious from now on |
 /// | `POST /login` | `AllowedIp` | `welcome`, or 401 `wrong`: the body is a password, checked within a `login_attempt` |
 /// | `POST /login/simple` | `AllowedIp` | the same by `failed_login` and `successful_login` |
+/// | `GET /guard/health` | the middleware | the guard's health as JSON |
+/// | `GET /metrics` | the middleware | the guard's metrics in Prometheus' text format |
 /// | `GET /hang` | the middleware | none, ever; the handler keeps [`App::hang`] |
 ///
 /// All other paths are unknown to the app: its framework answers them.
@@ -172,6 +175,20 @@ impl App {
     /// To be called by each handler.
     pub fn count(&self) {
         self.handled.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The answer of `GET /guard/health`.
+    #[must_use]
+    pub fn health_json(&self) -> String {
+        serde_json::to_string(&self.guard.health()).expect("plain data")
+    }
+
+    /// The answer of `GET /metrics`. The guards of all cases share this process, so each has a recorder of its own.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || self.guard.publish_metrics());
+        recorder.handle().render()
     }
 
     /// To be kept by the handler of `/hang`.

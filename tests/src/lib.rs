@@ -3,6 +3,7 @@
 //! - [`driver`]: what a framework must do to be tested, and the app that it serves;
 //! - `drivers/`: one file a framework;
 //! - [`client`]: a client that sends what it is told, byte for byte;
+//! - [`prometheus`]: a strict reader of metrics;
 //! - [`process`]: an example app as a process of its own, to be killed and started again;
 //! - [`redis`]: a Redis server of the test's own, to be killed, paused and filled;
 //! - `cases/`: the table. A case is a function of a [`Bench`](bench::Bench); [`for_each_case`] names them all.
@@ -16,6 +17,7 @@ pub mod client;
 pub mod driver;
 pub mod drivers;
 pub mod process;
+pub mod prometheus;
 pub mod redis;
 
 /// The repository's front page, compiled.

@@ -3,8 +3,10 @@
 pub mod address;
 pub mod calls;
 pub mod denial;
+pub mod health;
 pub mod install;
 pub mod logins;
+pub mod metrics;
 pub mod outage;
 pub mod paths;
 pub mod risk;
@@ -112,6 +114,23 @@ macro_rules! for_each_case {
                 allowlisted_clients_are_never_banned,
                 a_proxy_that_nobody_configured_is_not_banned,
                 the_application_may_word_the_refusal_itself;
+            health:
+                a_fresh_app_is_ok,
+                a_service_that_is_down_is_told_and_so_is_its_return,
+                a_refused_key_is_told_and_so_is_a_good_one,
+                a_budget_that_is_gone_is_told_and_so_is_the_next_day,
+                a_feed_that_is_refused_is_told_and_so_is_a_good_one,
+                a_proxy_that_nobody_configured_is_told,
+                a_trusted_proxy_that_names_nobody_is_told,
+                a_client_that_is_not_banned_is_told,
+                a_developer_on_localhost_is_no_proxy,
+                visitors_behind_a_trusted_proxy_are_no_problem,
+                looking_at_health_takes_no_check;
+            metrics:
+                decisions_are_counted_by_outcome_and_source,
+                a_request_that_two_layers_look_at_is_counted_once,
+                everything_is_text_that_prometheus_reads,
+                scraping_takes_no_check;
         }
     };
 }

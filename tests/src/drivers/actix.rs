@@ -105,6 +105,8 @@ fn routes(config: &mut web::ServiceConfig, app: &App) {
         .route("/suspect", web::post().to(suspect))
         .route("/login", web::post().to(login))
         .route("/login/simple", web::post().to(login_simply))
+        .route("/guard/health", web::get().to(health))
+        .route("/metrics", web::get().to(metrics))
         .route("/hang", web::get().to(hang));
 }
 
@@ -173,6 +175,16 @@ async fn login_simply(app: AppState, client: AllowedIp, password: web::Bytes) ->
     }
     client.failed_login().await?;
     Ok(WRONG)
+}
+
+async fn health(app: AppState) -> String {
+    app.count();
+    app.health_json()
+}
+
+async fn metrics(app: AppState) -> String {
+    app.count();
+    app.metrics_text()
 }
 
 async fn hang(app: AppState) -> &'static str {

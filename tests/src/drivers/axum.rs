@@ -103,6 +103,8 @@ fn router(app: App) -> Router {
         .route("/suspect", post(suspect))
         .route("/login", post(login))
         .route("/login/simple", post(login_simply))
+        .route("/guard/health", get(health))
+        .route("/metrics", get(metrics))
         .route("/hang", get(hang));
     let routes = match install {
         Install::Whole | Install::NoPeer => routes.layer(layer),
@@ -181,6 +183,16 @@ async fn login_simply(app: AppState, client: AllowedIp, password: Bytes) -> Logi
     }
     client.failed_login().await?;
     Ok(WRONG)
+}
+
+async fn health(app: AppState) -> String {
+    app.count();
+    app.health_json()
+}
+
+async fn metrics(app: AppState) -> String {
+    app.count();
+    app.metrics_text()
 }
 
 async fn hang(app: AppState) {

@@ -122,7 +122,7 @@ fn rocket(app: App) -> Server<Build> {
     let rocket = Server::custom(config)
         // The cases look for headers that do not belong to a denial; these do not, and are Rocket's default.
         .attach(Shield::new())
-        .mount("/", routes![open, websocket, answer, hang])
+        .mount("/", routes![open, websocket, answer, health, metrics, hang])
         .mount("/", [Route::new(Method::Post, "/echo", echo)])
         .mount("/admin", any_method(admin))
         .manage(Arc::new(app));
@@ -251,6 +251,18 @@ async fn login_simply(app: &AppState, client: AllowedIp, password: Vec<u8>) -> L
     }
     client.failed_login().await?;
     Ok(WRONG)
+}
+
+#[get("/guard/health")]
+fn health(app: &AppState) -> String {
+    app.count();
+    app.health_json()
+}
+
+#[get("/metrics")]
+fn metrics(app: &AppState) -> String {
+    app.count();
+    app.metrics_text()
 }
 
 #[get("/hang")]

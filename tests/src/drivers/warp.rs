@@ -92,6 +92,8 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
     let client = allowed_ip(guard.clone());
     let verdict = ip_verdict(guard.clone());
     let hanging = app.clone();
+    let watched = app.clone();
+    let watched = warp::get().map(move || watched.clone());
     let passwords = Arc::clone(&app.passwords);
     let passwords = warp::any().map(move || Arc::clone(&passwords));
     let counted = warp::any().map(move || app.count()).untuple_one();
@@ -152,6 +154,14 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
         .and(warp::post())
         .and(attempt)
         .and_then(login_simply);
+    let health = warp::path!("guard" / "health")
+        .and(watched.clone())
+        .and(counted.clone())
+        .map(|app: App| app.health_json());
+    let metrics = warp::path!("metrics")
+        .and(watched)
+        .and(counted.clone())
+        .map(|app: App| app.metrics_text());
     let hang = warp::path!("hang")
         .and(warp::get())
         .and(counted)
@@ -168,6 +178,8 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
         .or(suspect)
         .or(login)
         .or(login_simply)
+        .or(health)
+        .or(metrics)
         .or(hang)
         .map(Reply::into_response);
     match install {
