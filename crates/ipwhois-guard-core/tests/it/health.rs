@@ -292,6 +292,17 @@ fn a_proxy_that_nobody_configured_is_a_problem() {
 }
 
 #[test]
+fn a_proxy_that_the_settings_do_not_cover_is_a_problem() {
+    let service = service();
+    let (guard, _) = guard(&service, |guard| guard.trusted_proxies(["10.0.0.0/8"]));
+    for _ in 0..100 {
+        let proxy = IpAddr::from([172, 17, 0, 1]);
+        send(&guard, &request(proxy, Some("26.0.0.1, 10.0.0.1")));
+    }
+    assert_eq!(codes(&guard), ["every_client_the_same"]);
+}
+
+#[test]
 fn a_proxy_that_is_configured_is_none_and_a_visitor_who_is_alone_is_none() {
     let service = service();
     let (guard, clock) = guard(&service, |guard| guard.trusted_proxies(["172.17.0.0/16"]));
