@@ -167,8 +167,8 @@ fn timed(process: &Process, request: &Request, status: u16) -> Duration {
     let begun = Instant::now();
     let response = request.try_send(&process.address).expect("an answer");
     let time = begun.elapsed();
-    assert_eq!(response.status, status);
-    assert!(time < LONG, "{time:?}");
+    assert_eq!(response.status, status, "{request:?}: {response:?}");
+    assert!(time < LONG, "{request:?}: {time:?}");
     time
 }
 
