@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::cache::Ages;
 use crate::clock::ManualClock;
+use crate::error::ApiError;
 use crate::service::CheckFuture;
 
 const LISTED: Reputation = Reputation {
@@ -401,13 +402,6 @@ async fn a_flight_that_is_thrown_away_strands_nobody() {
     assert_eq!(bench.purse.spent_today(), 0, "the check was not sent");
     assert!(bench.lookup.flights.is_empty());
     assert_eq!(bench.lookup.in_the_air.load(Ordering::Relaxed), 0);
-}
-
-#[test]
-fn the_day_turns_at_midnight_utc() {
-    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    assert_eq!(until_next_day(at(86_399)), Duration::from_secs(1));
-    assert_eq!(until_next_day(at(86_400)), Duration::from_secs(86_400));
 }
 
 #[tokio::test]

@@ -1,0 +1,163 @@
+//! One call to the service: paid for before it is made, and what follows from its answer.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{AcquireError, SemaphorePermit};
+
+use super::gate::{Change, Outcome, Permit};
+use super::{Answer, Found, Lookup, Question};
+use crate::budget::Spend;
+use crate::error::ApiError;
+use crate::service::CheckReply;
+use crate::state::StoredVerdict;
+use crate::verdict::{Source, Unverified};
+
+impl Lookup {
+    /// The turn to make a call: one of a few, and not before the state folder is read.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.until_open().await;
+        self.calls.acquire().await
+    }
+
+    /// One call, if the gate still admits it. Its result is in the cache when this returns. `spend` is taken when the
+    /// call goes out.
+    pub(super) async fn call(
+        &self,
+        question: Question,
+        spend: &mut Option<Spend>,
+        alone: bool,
+    ) -> Answer {
+        let ip = question.ip;
+        if spend.is_none() {
+            // It was not known what the state folder or another machine knows.
+            if let Some(found) = self.known(question) {
+                return Ok(found);
+            }
+            let admitted = self.gate().look(self.clock.elapsed());
+            let taken = admitted.and_then(|()| self.purse.take(question.demand, ip));
+            if taken.is_err() && !alone {
+                self.cache.note_unpaid(ip, self.now());
+            }
+            *spend = Some(taken?);
+        }
+        let mut share = self.share(ip, spend, alone).await?;
+        let permit = self.gate().admit(self.clock.elapsed())?;
+        self.purse.save().await;
+        let paid = spend.take();
+        let tier = paid.as_ref().map(Spend::tier);
+        if let Some(share) = &mut share {
+            share.sent();
+        }
+        let result = self.upstream.check(ip).await;
+        if let Err(ApiError::Transport {
+            connected: false, ..
+        }) = result
+            && let Some(paid) = paid
+        {
+            self.purse.refund(paid);
+            if let Some(share) = &mut share {
+                share.unsent();
+            }
+        }
+        self.record(permit, &result);
+        if let Err(ApiError::RateLimited { .. }) = result {
+            // A restart must not ask again at once.
+            self.purse.save().await;
+        }
+        match result {
+            Ok(reply) => {
+                let reputation = reply.reputation;
+                if let Some(tier) = tier {
+                    self.purse.found(tier, reputation.listed);
+                }
+                self.cache.learn(ip, reputation, self.now());
+                self.journal.note_verdict(StoredVerdict {
+                    ip,
+                    reputation,
+                    verified: self.clock.wall(),
+                });
+                if let Some(quota) = reply.quota {
+                    self.purse.believe(quota);
+                }
+                Ok(Found {
+                    source: Source::Api,
+                    reputation,
+                })
+            }
+            Err(error) => {
+                let reason = match error {
+                    ApiError::RateLimited { .. } => Unverified::RateLimited,
+                    ApiError::Timeout { .. } => Unverified::TimedOut,
+                    _ => Unverified::CallFailed,
+                };
+                self.cache.note_failure(ip, reason, self.now());
+                tracing::warn!(
+                    target: "ipwhois_guard",
+                    client = %ip,
+                    error = &error as &dyn std::error::Error,
+                    "check failed"
+                );
+                Err(reason)
+            }
+        }
+    }
+
+    fn record(&self, permit: Permit, result: &Result<CheckReply, ApiError>) {
+        let outcome = match result {
+            Ok(_) => Outcome::Answered,
+            Err(ApiError::RateLimited { retry_after }) => Outcome::RateLimited {
+                retry_after: *retry_after,
+                until_next_day: until_next_day(self.clock.wall()),
+            },
+            Err(ApiError::Status { status: 400 | 422 }) => Outcome::Refused,
+            Err(_) => Outcome::Failed,
+        };
+        let change = {
+            let now = self.clock.elapsed();
+            let mut gate = self.gate();
+            let change = gate.record(permit, outcome, now);
+            if matches!(outcome, Outcome::RateLimited { .. }) {
+                self.purse.exhaust(gate.pause_left(now));
+            }
+            change
+        };
+        match change {
+            Change::None => {}
+            Change::Opened { wait } => tracing::warn!(
+                target: "ipwhois_guard",
+                ?wait,
+                "circuit breaker open: the service fails, nobody is asked about until the next probe"
+            ),
+            Change::Closed => tracing::info!(
+                target: "ipwhois_guard",
+                "circuit breaker closed: the service answers again"
+            ),
+            Change::Paused { pause } => tracing::warn!(
+                target: "ipwhois_guard",
+                ?pause,
+                "the service's limit is used up: nobody is asked about during the pause"
+            ),
+        }
+    }
+}
+
+/// The service's day is taken to turn at 00:00 UTC.
+fn until_next_day(now: SystemTime) -> Duration {
+    const DAY: u64 = 24 * 60 * 60;
+    let since_epoch = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Duration::from_secs(DAY - since_epoch.as_secs() % DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_turns_at_midnight_utc() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(until_next_day(at(86_399)), Duration::from_secs(1));
+        assert_eq!(until_next_day(at(86_400)), Duration::from_secs(86_400));
+    }
+}
