@@ -62,18 +62,20 @@ pub fn a_probe_path_is_checked_before_it_is_answered<D: Driver>() {
 
 pub fn a_burst_of_not_found_answers_brings_the_check_forward<D: Driver>() {
     let bench = exhausted::<D>(Setup::without_rules());
-    for path in ["/backup", "/old", "/test"] {
+    for path in ["/backup", "/old"] {
         assert_eq!(status(&bench, path), 404, "{path}");
     }
     expect_checked(&bench);
 }
 
 pub fn the_applications_refusals_bring_the_check_forward<D: Driver>() {
-    let bench = exhausted::<D>(Setup::without_rules());
-    for refusal in [401, 403, 404] {
-        assert_eq!(status(&bench, &format!("/answer/{refusal}")), refusal);
+    for refusals in [[401, 403], [403, 404], [404, 401]] {
+        let bench = exhausted::<D>(Setup::without_rules());
+        for refusal in refusals {
+            assert_eq!(status(&bench, &format!("/answer/{refusal}")), refusal);
+        }
+        expect_checked(&bench);
     }
-    expect_checked(&bench);
 }
 
 pub fn one_not_found_answer_does_not<D: Driver>() {
@@ -88,9 +90,8 @@ pub fn one_not_found_answer_does_not<D: Driver>() {
 pub fn an_answer_counts_once_behind_two_middlewares<D: Driver>() {
     let bench = exhausted::<D>(Setup::without_rules().install(Install::Twice));
     assert_eq!(status(&bench, "/backup"), 404);
-    assert_eq!(status(&bench, "/answer/401"), 401);
     expect_unchecked(&bench);
-    assert_eq!(status(&bench, "/backup"), 404);
+    assert_eq!(status(&bench, "/old"), 404);
     expect_checked(&bench);
 }
 
