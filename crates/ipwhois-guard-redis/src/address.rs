@@ -198,6 +198,8 @@ pub(crate) fn without_password(url: &str) -> String {
         .map_or(("", url), |(scheme, rest)| (scheme, rest));
     let (hidden, rest) = match rest.rsplit_once('@') {
         Some((_, rest)) => ("(hidden)@", rest),
+        // Somebody forgot the host.
+        None if !names_hosts(rest) => ("(hidden)", ""),
         None => ("", rest),
     };
     let separator = if scheme.is_empty() { "" } else { "://" };
@@ -205,6 +207,20 @@ pub(crate) fn without_password(url: &str) -> String {
         Some((before, _)) => format!("{scheme}{separator}{hidden}{before}?(hidden)"),
         None => format!("{scheme}{separator}{hidden}{rest}"),
     }
+}
+
+/// Whether it begins with hosts, each with a port at most.
+fn names_hosts(rest: &str) -> bool {
+    let hosts = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    // A socket's path has none.
+    let mut hosts = hosts.split(',').filter(|_| !hosts.is_empty());
+    hosts.all(|host| {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.parse::<u16>().is_ok() => name,
+            _ => host,
+        };
+        !name.is_empty() && (name.starts_with('[') || !name.contains(':'))
+    })
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@
 //! **Nobody outside can spend it.** What follows counts for all tiers; only [`Ration::Exempt`] is free of it.
 //! 4. A network (/24, /48) gets `L / 125` checks a day, at least 2; the last of them is not for routine checks, so that a
 //!    scanner among a carrier's customers is checked. A /64 gets 3 within any hour.
-//! 5. Elevated checks get a sixth of `L` at once, and no more than that in half an hour in the long run. A wide network (/16, and /32 of
-//!    IPv6, which one holder may have whole) gets a tenth of `L` of them a day, at least 8.
+//! 5. Elevated checks get a sixth of `L` at once, and no more than that in half an hour in the long run. A wide network (/16, and /28 of
+//!    IPv6, which one holder may have whole) gets a tenth of `L` of them a day, at least 8. Who logs in or meets a sensitive rule
+//!    without being suspicious has the same limits for himself, crowds included: visitors delay nobody's suspects.
 //! 6. A network with several suspicious clients (addresses, or /64) is a *crowd*. No budget covers a crowd: of 250
 //!    addresses in a /24 the ration checks 2 to 8, and the rest pass unchecked. All crowds together therefore take no
 //!    more than an eighth of `L` a day as elevated, counting what they took before they were known for one, and leave
@@ -53,6 +54,7 @@ mod hits;
 mod origin;
 mod pace;
 mod ration;
+mod strangers;
 mod suspects;
 mod together;
 mod told;
@@ -67,6 +69,7 @@ use self::hits::Hits;
 use self::origin::Origin;
 pub(crate) use self::pace::FREQUENT;
 use self::ration::Rations;
+use self::strangers::Strangers;
 use self::suspects::{Held, Suspects};
 use self::told::{StoredTold, Told};
 
@@ -79,7 +82,9 @@ pub(crate) enum Tier {
     Refresh,
     /// An unknown client nobody suspects, with how many requests it has made lately, this one included.
     Routine { requests: u32 },
-    /// Suspicious clients and sensitive rules: may run ahead of the pace.
+    /// Logins, sensitive rules and clients that come very often: may run ahead of the pace.
+    Pressing,
+    /// Suspicious clients: the same.
     Elevated,
     /// A client with a recent failed login: the same, and a little further.
     FailedLogin,
@@ -96,7 +101,7 @@ impl Spend {
 impl Tier {
     /// Whether it comes before the day's pace for a reason that a client can give.
     const fn runs_ahead(self) -> bool {
-        matches!(self, Self::Elevated | Self::FailedLogin)
+        matches!(self, Self::Pressing | Self::Elevated | Self::FailedLogin)
     }
 }
 
@@ -153,12 +158,14 @@ pub(crate) struct Budget {
     told: Told,
     rations: Rations,
     suspects: Suspects,
+    /// Those who log in, or come to where it matters, and whom nobody suspects: they must not pass for suspects.
+    pressing: Suspects,
     /// How many of today's checks were elevated, since the start.
     elevated: u32,
     /// Since when today is watched: its begin, or the start.
     began: Duration,
-    /// How many first requests of clients that nobody suspects came since then.
-    strangers: u32,
+    /// Where first requests of clients that nobody suspects came from since then.
+    strangers: Strangers,
     /// How often such clients turned out to be listed lately.
     hits: Hits,
     /// How many checks were ever taken.
@@ -173,9 +180,10 @@ impl Budget {
             told: Told::default(),
             rations: Rations::default(),
             suspects: Suspects::new(),
+            pressing: Suspects::new(),
             elevated: 0,
             began: Duration::ZERO,
-            strangers: 0,
+            strangers: Strangers::new(),
             hits: Hits::default(),
             taken: 0,
         }
@@ -194,12 +202,14 @@ impl Budget {
             Ration::Exempt => None,
         };
         let ahead = tier.runs_ahead();
-        if tier == (Tier::Routine { requests: 1 }) {
-            self.strangers = self.strangers.saturating_add(1);
+        if tier == (Tier::Routine { requests: 1 })
+            && let Some(origin) = origin
+        {
+            self.strangers.note(origin);
         }
         // Who asks in vain is seen too: that is how a crowd shows.
         let suspect = origin.filter(|_| ahead);
-        let standing = suspect.map(|origin| self.suspects.note(origin, now));
+        let standing = suspect.map(|origin| self.crowds_of(tier).note(origin, now));
         self.afford(tier, now)?;
 
         let limit = self.day_limit();
@@ -207,13 +217,13 @@ impl Budget {
             return Err(Refusal::Rationed);
         }
         if ahead {
-            self.suspects
+            self.crowds_of(tier)
                 .allow(standing, origin, limit, now)
                 .map_err(|held| match held {
                     Held::Crowd => Refusal::Rationed,
                     Held::Early => Refusal::Early,
                 })?;
-            self.suspects.count(origin, limit, now);
+            self.crowds_of(tier).count(origin, limit, now);
             self.elevated += 1;
         }
         if let Some(origin) = origin {
@@ -230,6 +240,14 @@ impl Budget {
         })
     }
 
+    /// Crowds of suspicious clients are told from crowds of those who log in.
+    fn crowds_of(&mut self, tier: Tier) -> &mut Suspects {
+        match tier {
+            Tier::Pressing => &mut self.pressing,
+            _ => &mut self.suspects,
+        }
+    }
+
     /// Whether the day can bear a check of this tier, whoever wants it.
     fn afford(&self, tier: Tier, now: Duration) -> Result<(), Refusal> {
         let urgent = tier == Tier::Urgent;
@@ -243,7 +261,7 @@ impl Budget {
             return Err(Refusal::Exhausted);
         }
         let due = match tier {
-            Tier::Elevated | Tier::FailedLogin | Tier::Urgent => true,
+            Tier::Pressing | Tier::Elevated | Tier::FailedLogin | Tier::Urgent => true,
             // All of the room is paced, and what others will want today is left out of it.
             _ if spent >= room - self.left_to_elevated(room, second, now) => false,
             Tier::Refresh => pace::refresh_is_due(spent, room, self.paced(second)),
@@ -266,7 +284,8 @@ impl Budget {
         self.told.refund(spend.number);
         if spend.tier.runs_ahead() {
             self.elevated = self.elevated.saturating_sub(1);
-            self.suspects.uncount(spend.origin, self.day_limit());
+            let limit = self.day_limit();
+            self.crowds_of(spend.tier).uncount(spend.origin, limit);
         }
         if let Some(origin) = spend.origin {
             self.rations.uncount(origin, spend.at);
@@ -312,15 +331,16 @@ impl Budget {
         most.saturating_sub(self.today.spent)
     }
 
-    /// When the next check can be had, if there is none now; at the latest with the next day. `None` as well where none is
+    /// When the next check for a suspicious client can be had, if there is none now; at the latest with the next day. `None` as well where none is
     /// ever wanted.
     pub(crate) fn gone_until(&mut self, now: Duration) -> Option<Duration> {
-        if self.limit == 0 || self.left(now) > 0 {
+        let room = self.room(Tier::Elevated).max(1);
+        if self.limit == 0 || (self.left(now) > 0 && self.today.spent < room) {
             return None;
         }
         let moment = self.today.moment(now);
         let has_room = |at: &Duration| {
-            let most = self.day_limit().min(self.told.window(false, *at));
+            let most = room.min(self.told.window(false, *at));
             *at > moment && !self.told.is_exhausted(*at) && self.today.spent < most
         };
         let end = self.today.end();
@@ -389,7 +409,8 @@ impl Budget {
                 self.suspects.begin_day();
                 self.elevated = 0;
                 self.began = if is_first { now } else { self.today.begin() };
-                self.strangers = 0;
+                self.strangers.begin_day();
+                self.pressing.begin_day();
             }
             Turn::Back => {
                 // Said for moments that no longer mean anything. The service will say it again.
@@ -415,7 +436,7 @@ impl Budget {
     fn is_short(&self, second: u64) -> bool {
         let watched = second.saturating_sub(self.today.second(self.began));
         let room = self.room(Tier::Routine { requests: 1 });
-        !pace::is_last(second) && pace::is_short(self.strangers, room, watched)
+        !pace::is_last(second) && pace::is_short(self.strangers.count(), room, watched)
     }
 
     /// What a tier may reach of the day.
@@ -424,7 +445,7 @@ impl Budget {
         let kept = match tier {
             Tier::Urgent => 0,
             Tier::FailedLogin => pace::last_reserve(limit).div_ceil(2),
-            Tier::Elevated => pace::last_reserve(limit),
+            Tier::Elevated | Tier::Pressing => pace::last_reserve(limit),
             Tier::Routine { .. } | Tier::Refresh => pace::reserve(limit),
         };
         limit - kept

@@ -18,10 +18,10 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// The /16, or the /32 of IPv6.
+    /// The /16, or the /28 of IPv6: a registry gives a /29 to whoever asks.
     pub(super) const fn wide(self) -> u64 {
         if self.is_v6 {
-            self.network >> 16
+            self.network >> 20
         } else {
             V4 | (self.host >> 16)
         }

@@ -133,9 +133,20 @@ fn check_strangers(before: u32, second: u64, expected: u32) {
 
 #[test]
 fn in_a_shortage_strangers_wait_for_the_evening_and_regulars_do_not() {
-    check_strangers(562, NOON, 235);
-    check_strangers(563, NOON, 123);
+    check_strangers(500, NOON, 235);
+    check_strangers(650, NOON, 123);
     check_strangers(10_000, 18 * 3_600, 268);
+}
+
+#[test]
+fn however_many_addresses_one_network_has_it_makes_no_shortage() {
+    let mut budget = Budget::new(500);
+    assert_eq!(budget.left(at(0, 0)), 500);
+    for n in 0..10_000 {
+        let _ = budget.take(Tier::Routine { requests: 1 }, v6(n, 1), at(0, NOON));
+    }
+    let taken = budget.spent_today(at(0, NOON));
+    assert_eq!(taken + drain(&mut budget, ROUTINE, at(0, NOON)), 235);
 }
 
 #[test]
@@ -744,9 +755,11 @@ proptest! {
 #[test]
 fn a_budget_that_is_gone_says_when_there_is_one_again() {
     let next_day = at(1, 0);
-    let mut budget = spent(3, 2, at(0, NOON));
+    let mut budget = spent(20, 18, at(0, NOON));
     assert_eq!(budget.gone_until(at(0, NOON)), None);
     let _ = take(&mut budget, Ration::Exempt, at(0, NOON));
+    // The last one is for urgent checks: requests of strangers find nothing.
+    assert_eq!(budget.left(at(0, NOON)), 1);
     assert_eq!(budget.gone_until(at(0, NOON)), Some(next_day));
     assert_eq!(budget.gone_until(next_day), None);
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::pace::DAY;
 use super::ration::{A_SUBNET_AN_HOUR, a_network_a_day, kept};
-use super::{Budget, HOUR, Spend, suspects};
+use super::{Budget, HOUR, Spend, Tier, suspects};
 use crate::shared::{Claim, Ration};
 
 impl Budget {
@@ -33,7 +33,14 @@ impl Budget {
         if spend.tier.runs_ahead() {
             let span = spend.at.as_secs() / suspects::SPAN.as_secs();
             rations.push(Ration {
-                name: format!("elevated-{span}"),
+                name: format!(
+                    "{}-{span}",
+                    if spend.tier == Tier::Pressing {
+                        "pressing"
+                    } else {
+                        "elevated"
+                    }
+                ),
                 below: suspects::at_once(limit),
                 keep: suspects::SPAN,
             });

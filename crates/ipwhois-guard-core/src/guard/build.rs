@@ -166,6 +166,7 @@ impl Guard {
             journal,
             clock: Arc::clone(&clock),
             memory: Mutex::default(),
+            published: Mutex::default(),
         });
         runtime.spawn(Arc::clone(&observer).run());
         let guard = Self(Arc::new(Inner {

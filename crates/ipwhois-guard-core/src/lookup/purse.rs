@@ -46,7 +46,7 @@ impl Demand {
     /// On behalf of a client that nobody suspects, and that matters: ahead of others, or else with them.
     pub(crate) const fn ahead_or_in_turn(requests: u32) -> Self {
         Self {
-            tier: Tier::Elevated,
+            tier: Tier::Pressing,
             otherwise: Some(Tier::Routine { requests }),
             rationed: true,
         }

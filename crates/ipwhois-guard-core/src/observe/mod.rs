@@ -75,6 +75,9 @@ pub(crate) struct Observer {
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) memory: Mutex<Memory>,
+    /// What the counters were when they were published last. Locked before they are read: of two who publish at once the later
+    /// one has the later figures.
+    pub(crate) published: Mutex<Vec<u64>>,
 }
 
 /// What is remembered from one look to the next.
@@ -84,8 +87,6 @@ pub(crate) struct Memory {
     reports_refused: Losses,
     bans_lost: Losses,
     told: Told,
-    /// What the counters were when they were published last.
-    published: Vec<u64>,
 }
 
 impl Observer {
@@ -164,6 +165,10 @@ impl Observer {
 
     /// Gives the metrics to the recorder that is there now.
     pub(crate) fn publish(&self) {
+        let mut published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let tier = self.tier.as_ref();
         let figures = Figures {
             stats: self.stats(),
@@ -172,7 +177,7 @@ impl Observer {
             is_shared_breaker_open: tier.map(|tier| !tier.is_there()),
             problems: problems(&self.signs()).iter().map(Problem::code).collect(),
         };
-        metrics::publish(&self.meter, &figures, &mut self.memory().published);
+        metrics::publish(&self.meter, &figures, &mut published);
     }
 
     /// Says in the log what has gone wrong, and what is well again.

@@ -86,7 +86,7 @@ impl fmt::Display for Problem {
             ),
             Self::BudgetGone { until } => write!(
                 f,
-                "No check is left until {}: clients that nobody knows are unverified until then. A key raises the service's \
+                "No check is left for requests until {}: clients that nobody knows are unverified until then. A key raises the service's \
                  limit; `daily_budget` may say less than the service gives.",
                 format_rfc3339_seconds(*until)
             ),
@@ -106,7 +106,7 @@ impl fmt::Display for Problem {
                     write!(f, " ({error})")?;
                 }
                 f.write_str(
-                    ": this machine decides alone and spends a tenth of what was left of the day's budget. It is tried again.",
+                    ": this machine decides alone and spends no more than its share, a tenth of what was left of the day's budget. It is tried again.",
                 )
             }
             Self::SharedTierMissing => f.write_str(

@@ -226,6 +226,17 @@ fn an_unknown_client_that_logs_in_is_checked_ahead_of_others() {
 }
 
 #[test]
+fn visitors_who_log_in_delay_no_suspect() {
+    let site = Site::new(500, [LISTED]);
+    for visitor in 0..3 {
+        for n in 0..30 {
+            let _ = site.source(network(0x1c00_0000 + visitor, n), "/login");
+        }
+    }
+    assert!(site.is_refused(LISTED, "/.env"), "at its first probe");
+}
+
+#[test]
 fn the_applications_word_brings_the_check_forward() {
     let site = Site::new(500, [LISTED]);
     site.use_up_the_pace();

@@ -242,3 +242,30 @@ fn sentinel_and_cluster_urls_are_read_strictly() {
         "is no redis, rediss, redis+unix, redis+sentinel or redis+cluster URL",
     );
 }
+
+#[test]
+fn a_password_without_a_host_is_hidden_too() {
+    for (url, shown) in [
+        ("redis://default:s3cr3t:7911", "redis://(hidden)"),
+        ("redis://:s3cr3t", "redis://(hidden)"),
+        (
+            "redis+cluster://a.example,default:s3cr3t",
+            "redis+cluster://(hidden)",
+        ),
+        ("default:s3cr3t", "(hidden)"),
+        (
+            "redis://[2001:db8::1]:6379/1",
+            "redis://[2001:db8::1]:6379/1",
+        ),
+        (
+            "redis+cluster://a.example:1,b.example",
+            "redis+cluster://a.example:1,b.example",
+        ),
+        (
+            "redis+unix:///run/redis.sock",
+            "redis+unix:///run/redis.sock",
+        ),
+    ] {
+        assert_eq!(without_password(url), shown);
+    }
+}
