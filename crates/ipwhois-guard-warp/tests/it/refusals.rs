@@ -23,8 +23,8 @@ async fn log_in(rejection: Rejection) -> Result<impl Reply, Rejection> {
     }
 }
 
-/// The status that the listed client gets after three refusals, when the routine checks are used up.
-async fn status_after_three(
+/// The status that the listed client gets after two refusals, when the routine checks are used up.
+async fn status_after_two(
     path: &str,
     refusal: u16,
     wrap: impl FnOnce(IpGuard) -> BoxedFilter<(Response,)>,
@@ -42,7 +42,7 @@ async fn status_after_three(
         bench.service.check_count() < 10,
         "ten strangers at once were checked"
     );
-    for _ in 0..3 {
+    for _ in 0..2 {
         expect(&answer(get(path, LISTED), &routes).await, refusal, "");
     }
     answer(get("/", LISTED), &routes).await.status().as_u16()
@@ -58,7 +58,7 @@ fn routes() -> BoxedFilter<(Response,)> {
 #[tokio::test]
 async fn a_rejection_is_seen_by_the_status_that_a_recover_inside_gives_it() {
     let inside = |guard: IpGuard| guard.wrap(routes().recover(log_in)).boxed();
-    assert_eq!(status_after_three("/account", 401, inside).await, 403);
+    assert_eq!(status_after_two("/account", 401, inside).await, 403);
 }
 
 /// The wrapper cannot know what becomes of it.
@@ -68,13 +68,13 @@ async fn a_rejection_that_is_answered_further_out_is_not_seen() {
         let routes = guard.wrap(routes()).recover(log_in);
         routes.map(Reply::into_response).boxed()
     };
-    assert_eq!(status_after_three("/account", 401, outside).await, 200);
+    assert_eq!(status_after_two("/account", 401, outside).await, 200);
 }
 
 #[tokio::test]
 async fn not_found_is_seen_whoever_answers_it() {
     let plain = |guard: IpGuard| guard.wrap(routes()).boxed();
-    assert_eq!(status_after_three("/nothing", 404, plain).await, 403);
+    assert_eq!(status_after_two("/nothing", 404, plain).await, 403);
     let outside = |guard: IpGuard| {
         let page = |rejection: Rejection| async move {
             let page = warp::reply::with_status("no such page", StatusCode::NOT_FOUND);
@@ -83,5 +83,5 @@ async fn not_found_is_seen_whoever_answers_it() {
         let routes = guard.wrap(routes()).recover(page);
         routes.map(Reply::into_response).boxed()
     };
-    assert_eq!(status_after_three("/nothing", 404, outside).await, 403);
+    assert_eq!(status_after_two("/nothing", 404, outside).await, 403);
 }
