@@ -296,9 +296,8 @@ async fn a_service_that_fails_is_left_alone_and_found_again() {
     assert_eq!(bench.ask(client(5)).await, Ok(LISTED));
 }
 
-#[tokio::test]
-async fn who_queues_behind_a_failing_service_is_answered_without_a_call() {
-    let bench = bench(LONG);
+/// All ask before the first call fails.
+async fn five_hundred_fail_at_once(bench: &Bench) {
     bench.service.hold(true);
     bench.service.fail(true);
     let waiting: Vec<Asked> = (0..500)
@@ -309,6 +308,12 @@ async fn who_queues_behind_a_failing_service_is_answered_without_a_call() {
     for asked in waiting {
         assert!(wait(asked).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn who_queues_behind_a_failing_service_is_answered_without_a_call() {
+    let bench = bench(LONG);
+    five_hundred_fail_at_once(&bench).await;
     // The breaker opened at the fifth failure; the calls that were under way by then end as they end.
     assert!(bench.service.calls() <= 16 + 5, "{}", bench.service.calls());
 }
@@ -435,16 +440,7 @@ async fn nobody_waits_longer_for_the_state_folder_than_for_the_service() {
 #[tokio::test]
 async fn a_check_that_is_not_sent_is_given_back() {
     let bench = bench(LONG);
-    bench.service.fail(true);
-    bench.service.hold(true);
-    let waiting: Vec<Asked> = (0..500)
-        .map(|n| bench.lookup.ask(question(client(n))))
-        .collect();
-    bench.service.calls_reach(16).await;
-    bench.service.hold(false);
-    for asked in waiting {
-        assert!(wait(asked).await.is_err());
-    }
+    five_hundred_fail_at_once(&bench).await;
     bench.lookup.settled().await;
     // The breaker opened; those that queued were never sent.
     let sent = u32::try_from(bench.service.calls()).unwrap();
