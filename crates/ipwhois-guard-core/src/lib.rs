@@ -7,6 +7,7 @@ mod builder;
 mod cache;
 mod clock;
 mod complaints;
+mod decay;
 mod decision;
 mod denial;
 mod error;

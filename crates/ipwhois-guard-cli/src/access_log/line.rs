@@ -17,6 +17,8 @@ pub struct Line<'l> {
     request: Cow<'l, [u8]>,
     /// What was answered; `None` where the log has `-`, or 000 for a connection that ended first.
     pub status: Option<u16>,
+    /// The `User-Agent` of the combined format, empty where the log has `-`; `None` in a log without one.
+    pub user_agent: Option<Cow<'l, [u8]>>,
 }
 
 impl Line<'_> {
@@ -81,6 +83,7 @@ pub fn parse(line: &[u8]) -> Result<Line<'_>, Malformed> {
         time,
         request: unescape(&rest[..end]),
         status,
+        user_agent: user_agent(&rest[end + 1..]),
     })
 }
 
@@ -132,6 +135,24 @@ fn address(word: &[u8]) -> Option<IpAddr> {
 fn with_port(word: &[u8]) -> Option<IpAddr> {
     let address: SocketAddr = str::from_utf8(word).ok()?.parse().ok()?;
     Some(address.ip().to_canonical())
+}
+
+/// What stands in the second quotes after the request, with escapes undone: the first have the referrer.
+fn user_agent(rest: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let (_, rest) = quoted(rest)?;
+    let (agent, _) = quoted(rest)?;
+    Some(match agent {
+        b"-" => Cow::Borrowed(b""),
+        agent => unescape(agent),
+    })
+}
+
+/// What stands in the next quotes, and what follows them.
+fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = text.iter().position(|&byte| byte == b'"')? + 1;
+    let text = &text[start..];
+    let end = closing_quote(text)?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 fn status(rest: &[u8]) -> Option<Option<u16>> {

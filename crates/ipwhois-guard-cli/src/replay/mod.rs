@@ -169,6 +169,7 @@ impl Running {
         let head = Head {
             client: line.client,
             request: &request,
+            user_agent: line.user_agent.as_deref().unwrap_or(UNKNOWN_AGENT),
         };
         let decision = self.guard.decide(&head).decision().await;
         if decision.denial().is_none()
@@ -191,10 +192,14 @@ impl Running {
     }
 }
 
+/// A log in the common format does not say who clients were: that speaks against none of them.
+const UNKNOWN_AGENT: &[u8] = b"unknown";
+
 /// A line as a request.
 struct Head<'l> {
     client: IpAddr,
     request: &'l Request<'l>,
+    user_agent: &'l [u8],
 }
 
 impl RequestHead for Head<'_> {
@@ -210,7 +215,9 @@ impl RequestHead for Head<'_> {
         Peer::Ip(self.client)
     }
 
-    fn header_lines<'h>(&'h self, _name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        std::iter::empty()
+    fn header_lines<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        (name == "user-agent")
+            .then_some(self.user_agent)
+            .into_iter()
     }
 }

@@ -51,10 +51,11 @@
 
 mod day;
 mod hits;
+mod networks;
 mod origin;
 mod pace;
 mod ration;
-mod strangers;
+mod rush;
 mod suspects;
 mod together;
 mod told;
@@ -66,10 +67,11 @@ use serde::{Deserialize, Serialize};
 
 use self::day::{Today, Turn, day_of};
 use self::hits::Hits;
+use self::networks::Networks;
 use self::origin::Origin;
 pub(crate) use self::pace::FREQUENT;
 use self::ration::Rations;
-use self::strangers::Strangers;
+use self::rush::Rush;
 use self::suspects::{Held, Suspects};
 use self::told::{StoredTold, Told};
 
@@ -82,6 +84,8 @@ pub(crate) enum Tier {
     Refresh,
     /// An unknown client nobody suspects, with how many requests it has made lately, this one included.
     Routine { requests: u32 },
+    /// An unknown client of which something is noticed, too little to suspect it: paced like one that comes often.
+    Noticed,
     /// Logins, sensitive rules and clients that come very often: may run ahead of the pace.
     Pressing,
     /// Suspicious clients: the same.
@@ -90,12 +94,6 @@ pub(crate) enum Tier {
     FailedLogin,
     /// Feed hits and explicit checks, which nobody outside can bring about: may use all.
     Urgent,
-}
-
-impl Spend {
-    pub(crate) const fn tier(&self) -> Tier {
-        self.tier
-    }
 }
 
 impl Tier {
@@ -108,7 +106,11 @@ impl Tier {
 /// Whose network's ration a check counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ration {
-    Of(IpAddr),
+    Of {
+        ip: IpAddr,
+        /// How many requests its client has made lately, this one included; 0 when it is not asked for because of one.
+        requests: u32,
+    },
     /// Nobody's: for feed hits and explicit checks only, which nobody outside can bring about.
     Exempt,
 }
@@ -165,9 +167,12 @@ pub(crate) struct Budget {
     /// Since when today is watched: its begin, or the start.
     began: Duration,
     /// Where first requests of clients that nobody suspects came from since then.
-    strangers: Strangers,
+    strangers: Networks,
     /// How often such clients turned out to be listed lately.
     hits: Hits,
+    /// The same of clients of which something was noticed: that these are listed is nothing unusual.
+    noticed_hits: Hits,
+    rush: Rush,
     /// How many checks were ever taken.
     taken: u64,
 }
@@ -183,8 +188,10 @@ impl Budget {
             pressing: Suspects::new(),
             elevated: 0,
             began: Duration::ZERO,
-            strangers: Strangers::new(),
+            strangers: Networks::new(),
             hits: Hits::default(),
+            noticed_hits: Hits::default(),
+            rush: Rush::new(),
             taken: 0,
         }
     }
@@ -197,20 +204,28 @@ impl Budget {
         now: Duration,
     ) -> Result<Spend, Refusal> {
         let now = self.turn(now);
-        let origin = match ration {
-            Ration::Of(ip) => Some(Origin::of(ip)),
-            Ration::Exempt => None,
+        let (origin, requests) = match ration {
+            Ration::Of { ip, requests } => (Some(Origin::of(ip)), requests),
+            Ration::Exempt => (None, u32::MAX),
         };
         let ahead = tier.runs_ahead();
         if tier == (Tier::Routine { requests: 1 })
             && let Some(origin) = origin
         {
-            self.strangers.note(origin);
+            self.strangers.note(origin.network);
+            if self.is_attacked(now) {
+                self.rush.note(origin, now);
+            }
         }
         // Who asks in vain is seen too: that is how a crowd shows.
         let suspect = origin.filter(|_| ahead);
         let standing = suspect.map(|origin| self.crowds_of(tier).note(origin, now));
-        self.afford(tier, now)?;
+        if let Some(origin) = suspect
+            && tier != Tier::Pressing
+        {
+            self.rush.note(origin, now);
+        }
+        self.afford(tier, requests, now)?;
 
         let limit = self.day_limit();
         if origin.is_some_and(|origin| !self.rations.allow(origin, limit, tier, now)) {
@@ -249,7 +264,7 @@ impl Budget {
     }
 
     /// Whether the day can bear a check of this tier, whoever wants it.
-    fn afford(&self, tier: Tier, now: Duration) -> Result<(), Refusal> {
+    fn afford(&self, tier: Tier, requests: u32, now: Duration) -> Result<(), Refusal> {
         let urgent = tier == Tier::Urgent;
         let second = self.today.second(now);
         let room = self.room(tier);
@@ -265,13 +280,14 @@ impl Budget {
             // All of the room is paced, and what others will want today is left out of it.
             _ if spent >= room - self.left_to_elevated(room, second, now) => false,
             Tier::Refresh => pace::refresh_is_due(spent, room, self.paced(second)),
-            Tier::Routine { .. } if self.hits.are_many() => true,
-            Tier::Routine { requests } => {
-                let short = self.is_short(second);
-                pace::is_due(spent, room, requests, self.paced(second), short)
-            }
+            Tier::Routine { .. } | Tier::Noticed if self.is_attacked(now) => true,
+            Tier::Routine { requests } => self.is_due(requests, room, second),
+            Tier::Noticed => self.is_due(FREQUENT, room, second),
         };
-        due.then_some(()).ok_or(Refusal::Early)
+        if !due || (!urgent && requests < self.rush.bar(room - spent, now)) {
+            return Err(Refusal::Early);
+        }
+        Ok(())
     }
 
     /// Gives back a check that was never sent. One of another day changes nothing.
@@ -293,9 +309,14 @@ impl Budget {
     }
 
     /// What the service said to a check.
-    pub(crate) fn found(&mut self, tier: Tier, listed: bool) {
-        if matches!(tier, Tier::Routine { .. }) {
-            self.hits.note(listed);
+    pub(crate) fn found(&mut self, spend: &Spend, listed: bool) {
+        match spend.tier {
+            Tier::Routine { .. } => self.hits.note(listed),
+            Tier::Noticed => self.noticed_hits.note(listed),
+            _ => {}
+        }
+        if listed && let Some(origin) = spend.origin {
+            self.rations.note_listed(origin);
         }
     }
 
@@ -410,12 +431,14 @@ impl Budget {
                 self.elevated = 0;
                 self.began = if is_first { now } else { self.today.begin() };
                 self.strangers.begin_day();
+                self.rush.begin_day();
                 self.pressing.begin_day();
             }
             Turn::Back => {
                 // Said for moments that no longer mean anything. The service will say it again.
                 self.told = Told::default();
                 self.rations.go_back(now);
+                self.rush.go_back(now);
             }
         }
         now
@@ -432,6 +455,17 @@ impl Budget {
         (second + of_the_rest) / 2
     }
 
+    /// Whether there is reason to ask about everybody.
+    fn is_attacked(&self, now: Duration) -> bool {
+        self.hits.are_many() || (self.noticed_hits.are_many() && self.rush.is_on(now))
+    }
+
+    /// Whether it is the turn of a client that has made so many requests.
+    fn is_due(&self, requests: u32, room: u32, second: u64) -> bool {
+        let (spent, short) = (self.today.spent, self.is_short(second));
+        pace::is_due(spent, room, requests, self.paced(second), short)
+    }
+
     /// Whether there are far more strangers than checks. It no longer matters when the rest of the day may be used up.
     fn is_short(&self, second: u64) -> bool {
         let watched = second.saturating_sub(self.today.second(self.began));
@@ -446,7 +480,7 @@ impl Budget {
             Tier::Urgent => 0,
             Tier::FailedLogin => pace::last_reserve(limit).div_ceil(2),
             Tier::Elevated | Tier::Pressing => pace::last_reserve(limit),
-            Tier::Routine { .. } | Tier::Refresh => pace::reserve(limit),
+            Tier::Routine { .. } | Tier::Noticed | Tier::Refresh => pace::reserve(limit),
         };
         limit - kept
     }

@@ -22,6 +22,8 @@ type Recent = [Option<Duration>; A_SUBNET_AN_HOUR];
 #[derive(Debug, Default)]
 pub(super) struct Rations {
     networks: HashMap<u64, u32, RandomState>,
+    /// How many checks of today found somebody there listed.
+    listed: HashMap<u64, u32, RandomState>,
     subnets: HashMap<u64, Recent, RandomState>,
 }
 
@@ -30,19 +32,31 @@ pub(super) fn a_network_a_day(limit: u32) -> u32 {
     (limit / 125).max(2)
 }
 
-/// What a tier leaves of it: the last one is for a client that somebody has a reason to ask about.
+/// What a tier leaves of it: the last one is for a client that is suspicious.
 pub(super) const fn kept(tier: Tier) -> u32 {
-    matches!(tier, Tier::Routine { .. } | Tier::Refresh) as u32
+    !matches!(tier, Tier::Elevated | Tier::FailedLogin | Tier::Urgent) as u32
 }
 
 impl Rations {
     pub(super) fn allow(&self, origin: Origin, limit: u32, tier: Tier, now: Duration) -> bool {
         let most = if tier == Tier::Urgent { 2 * MOST } else { MOST };
         let network = match self.networks.get(&origin.network) {
-            Some(&had) => had < a_network_a_day(limit) - kept(tier),
+            Some(&had) => had < self.share(origin, limit) - kept(tier),
             None => self.networks.len() < most,
         };
         network && (!origin.is_v6 || self.allow_subnet(origin.host, most, now))
+    }
+
+    /// What a network may have: a check that found somebody listed there counts for nothing, until the share has doubled.
+    pub(super) fn share(&self, origin: Origin, limit: u32) -> u32 {
+        let usual = a_network_a_day(limit);
+        let listed = self.listed.get(&origin.network);
+        usual + listed.map_or(0, |&listed| listed.min(usual))
+    }
+
+    /// The check was worth it.
+    pub(super) fn note_listed(&mut self, origin: Origin) {
+        *self.listed.entry(origin.network).or_default() += 1;
     }
 
     fn allow_subnet(&self, subnet: u64, most: usize, now: Duration) -> bool {
@@ -89,6 +103,7 @@ impl Rations {
     pub(super) fn begin_day(&mut self, now: Duration) {
         let day = Duration::from_secs(DAY);
         self.networks.clear();
+        self.listed.clear();
         self.subnets
             .retain(|_, recent| recent.iter().any(|&at| is_within(day, at, now)));
     }

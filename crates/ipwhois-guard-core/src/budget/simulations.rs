@@ -1,6 +1,6 @@
 //! Whole days, request by request: what attacks cost, and what is left for others.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::pace::DAY;
@@ -27,6 +27,7 @@ fn other(network: u32) -> IpAddr {
 struct Site {
     budget: Budget,
     checked: HashSet<IpAddr>,
+    requests: HashMap<IpAddr, u32>,
 }
 
 impl Site {
@@ -34,6 +35,7 @@ impl Site {
         Self {
             budget: Budget::new(limit),
             checked: HashSet::new(),
+            requests: HashMap::new(),
         }
     }
 
@@ -42,7 +44,11 @@ impl Site {
         if self.checked.contains(&ip) {
             return true;
         }
-        let took = self.budget.take(tier, Ration::Of(ip), at(second)).is_ok();
+        let requests = self.requests.entry(ip).or_default();
+        *requests += 1;
+        let requests = *requests;
+        let ration = Ration::Of { ip, requests };
+        let took = self.budget.take(tier, ration, at(second)).is_ok();
         if took {
             self.checked.insert(ip);
         }

@@ -17,11 +17,16 @@ fn at(day: u64, second: u64) -> Duration {
 }
 
 fn v4(network: u32, host: u32) -> Ration {
-    Ration::Of(Ipv4Addr::from_bits(0x1900_0000 + (network << 8) + host).into())
+    of(Ipv4Addr::from_bits(0x1900_0000 + (network << 8) + host).into())
 }
 
 fn v6(subnet: u16, host: u16) -> Ration {
-    Ration::Of(Ipv6Addr::new(0x3ffe, 1, 2, subnet, 0, 0, 0, host).into())
+    of(Ipv6Addr::new(0x3ffe, 1, 2, subnet, 0, 0, 0, host).into())
+}
+
+/// A client that comes often enough whatever the rush.
+fn of(ip: IpAddr) -> Ration {
+    Ration::Of { ip, requests: 100 }
 }
 
 /// Takes as many as it gets, nobody's ration in the way.
@@ -35,6 +40,18 @@ fn drain(budget: &mut Budget, tier: Tier, now: Duration) -> u32 {
 
 fn take(budget: &mut Budget, ration: Ration, now: Duration) -> Spend {
     budget.take(Tier::Urgent, ration, now).unwrap()
+}
+
+/// The service lists somebody whom a check of that tier was spent on.
+fn found(budget: &mut Budget, tier: Tier) {
+    let spend = Spend {
+        day: FIRST,
+        number: 0,
+        at: at(0, 0),
+        origin: None,
+        tier,
+    };
+    budget.found(&spend, true);
 }
 
 fn spent(limit: u32, checks: u32, now: Duration) -> Budget {
@@ -156,17 +173,124 @@ fn while_strangers_turn_out_to_be_listed_they_are_not_paced() {
     let stranger = Tier::Routine { requests: 1 };
     assert_eq!(drain(&mut budget, ROUTINE, at(0, NOON)), 235);
     for tier in [Tier::Elevated, Tier::FailedLogin, Tier::Urgent] {
-        budget.found(tier, true);
-        budget.found(tier, true);
+        found(&mut budget, tier);
+        found(&mut budget, tier);
     }
     assert_eq!(
         drain(&mut budget, ROUTINE, at(0, NOON)),
         0,
         "expected of those"
     );
-    budget.found(stranger, true);
-    budget.found(stranger, true);
+    found(&mut budget, stranger);
+    found(&mut budget, stranger);
     assert_eq!(drain(&mut budget, ROUTINE, at(0, NOON)), 450 - 235);
+}
+
+/// A suspicious client of a network of its own.
+fn suspect(network: u32, requests: u32) -> Ration {
+    let ip = Ipv4Addr::from_bits(0x1a00_0001 + (network << 8)).into();
+    Ration::Of { ip, requests }
+}
+
+/// A day of 50 at noon, when 20 checks are spent and so many suspects ask.
+fn rush(suspects: u32) -> Budget {
+    let mut budget = spent(50, 20, at(0, NOON));
+    for n in 0..suspects {
+        let _ = budget.take(Tier::Elevated, suspect(n, 0), at(0, NOON));
+    }
+    budget
+}
+
+#[test]
+fn in_a_rush_checks_go_to_who_makes_many_requests() {
+    let later = at(0, NOON + 30);
+    let mut quiet = rush(5);
+    let mut busy = rush(60);
+    for tier in [Tier::Elevated, Tier::Pressing, Tier::FailedLogin] {
+        let ask = |budget: &mut Budget, requests| {
+            let spend = budget.take(tier, suspect(1_000, requests), later)?;
+            budget.refund(spend, later);
+            Ok(())
+        };
+        assert_eq!(ask(&mut quiet, 1), Ok(()), "{tier:?}");
+        assert_eq!(ask(&mut busy, 1), Err(Refusal::Early), "{tier:?}");
+    }
+    let share_is_back = at(0, NOON + 1_800);
+    let mut busy = rush(60);
+    for n in 0..60 {
+        let _ = busy.take(Tier::Elevated, suspect(100 + n, 0), share_is_back);
+    }
+    let mut ask = |requests| {
+        let ration = suspect(1_000, requests);
+        busy.take(Tier::Elevated, ration, share_is_back).map(drop)
+    };
+    assert_eq!(ask(15), Err(Refusal::Early));
+    assert_eq!(ask(rush::HIGHEST_BAR), Ok(()));
+    assert!(busy.take(Tier::Urgent, Ration::Exempt, later).is_ok());
+}
+
+#[test]
+fn a_rush_of_one_holder_is_none() {
+    let mut budget = spent(50, 20, at(0, NOON));
+    for n in 0..1_000_u16 {
+        let ip = Ipv6Addr::new(0x3ffe, 1, n, 0, 0, 0, 0, 1).into();
+        let _ = budget.take(Tier::Elevated, Ration::Of { ip, requests: 0 }, at(0, NOON));
+    }
+    let other = suspect(1, 1);
+    assert!(
+        budget
+            .take(Tier::Elevated, other, at(0, NOON + 1_800))
+            .is_ok()
+    );
+}
+
+#[test]
+fn the_noticed_who_turn_out_to_be_listed_end_the_pace_only_in_a_rush() {
+    let stranger = |budget: &mut Budget| budget.take(ROUTINE, v4(9, 9), at(0, NOON)).is_ok();
+    for (suspects, expected) in [(0, false), (5, true)] {
+        let mut budget = Budget::new(500);
+        for n in 0..suspects {
+            let _ = budget
+                .take(Tier::Elevated, suspect(n, 1), at(0, NOON))
+                .unwrap();
+        }
+        drain(&mut budget, Tier::Noticed, at(0, NOON));
+        for _ in 0..3 {
+            found(&mut budget, Tier::Noticed);
+        }
+        assert_eq!(stranger(&mut budget), expected, "{suspects} suspects");
+    }
+}
+
+#[test]
+fn the_noticed_are_paced_like_those_who_come_often() {
+    for second in [0, 3 * 3_600, NOON, DAY - 1] {
+        let mut often = Budget::new(500);
+        assert_eq!(often.left(at(0, 0)), 500);
+        let tier = Tier::Routine { requests: FREQUENT };
+        let often = drain(&mut often, tier, at(0, second));
+        check(500, second, Tier::Noticed, often);
+    }
+}
+
+#[test]
+fn a_check_that_finds_somebody_listed_costs_its_network_nothing_until_the_share_has_doubled() {
+    let now = at(0, DAY - 1);
+    for (tier, clean, listed) in [
+        (Tier::Elevated, 4, 8),
+        (ROUTINE, 3, 7),
+        (Tier::Pressing, 3, 7),
+    ] {
+        for (finds, expected) in [(false, clean), (true, listed)] {
+            let mut budget = Budget::new(500);
+            let mut taken = 0;
+            while let Ok(spend) = budget.take(tier, v4(1, 1), now) {
+                budget.found(&spend, finds);
+                taken += 1;
+            }
+            assert_eq!(taken, expected, "{tier:?}, listed: {finds}");
+        }
+    }
 }
 
 #[test]
@@ -296,10 +420,10 @@ fn ipv4_behind_ipv6_has_its_own_ration() {
     let mut budget = Budget::new(50);
     let now = at(0, 0);
     for text in ["64:ff9b::25.1.1.1", "2002:1901:101::1"] {
-        let _ = take(&mut budget, Ration::Of(text.parse().unwrap()), now);
+        let _ = take(&mut budget, of(text.parse().unwrap()), now);
     }
     let mut ask = |text: &str| {
-        let ration = Ration::Of(text.parse().unwrap());
+        let ration = of(text.parse().unwrap());
         budget.take(Tier::Urgent, ration, now).map(drop)
     };
     assert_eq!(ask("25.1.1.2"), Err(Refusal::Rationed));

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::pace::DAY;
-use super::ration::{A_SUBNET_AN_HOUR, a_network_a_day, kept};
+use super::ration::{A_SUBNET_AN_HOUR, kept};
 use super::{Budget, HOUR, Spend, Tier, suspects};
 use crate::shared::{Claim, Ration};
 
@@ -19,7 +19,7 @@ impl Budget {
         if let Some(origin) = spend.origin {
             rations.push(Ration {
                 name: format!("network-{}-{:x}", spend.day, origin.network),
-                below: a_network_a_day(limit) - kept(spend.tier),
+                below: self.rations.share(origin, limit) - kept(spend.tier),
                 keep: Duration::from_secs(DAY),
             });
             if origin.is_v6 {
@@ -93,7 +93,13 @@ mod tests {
     #[test]
     fn rations_are_named_by_network_and_span() {
         let of = |tier, ip: &str| -> Vec<(String, u32)> {
-            let claim = claim(tier, Whose::Of(ip.parse().unwrap()));
+            let claim = claim(
+                tier,
+                Whose::Of {
+                    ip: ip.parse().unwrap(),
+                    requests: 1,
+                },
+            );
             let rations = claim.rations.into_iter();
             rations.map(|ration| (ration.name, ration.below)).collect()
         };

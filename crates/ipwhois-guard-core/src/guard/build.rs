@@ -18,7 +18,7 @@ use crate::logins::Wording;
 use crate::lookup::{Elsewhere, Lookup, Purse};
 use crate::observe::{Facts, Measured, Meter, Observer};
 use crate::reports::{ReportShelf, Reporter};
-use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths};
+use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, Scripts};
 use crate::rules::RuleSet;
 use crate::service::CheckService;
 use crate::settings::Settings;
@@ -182,6 +182,7 @@ impl Guard {
             login_paths,
             ledger: Ledger::new(),
             missing: MissingPaths::new(),
+            scripts: Scripts::new(),
             tracker,
             tier,
             nameless: Tracker::of_one(Limits {

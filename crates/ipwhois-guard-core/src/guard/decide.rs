@@ -16,7 +16,7 @@ use crate::denial::Format;
 use crate::lookup::Answer;
 use crate::observe::{Meter, Seen, Trace};
 use crate::request::RequestHead;
-use crate::risk::{RefusalMeans, Signal, is_refusal};
+use crate::risk::{Agent, RefusalMeans, Signal, is_refusal};
 use crate::rules::Mode;
 use crate::verdict::{Source, Unverified, Verdict};
 
@@ -124,9 +124,11 @@ impl Guard {
                 return self.settle(request, terms.decide(verdict, format));
             }
         };
+        let agent = || Agent::of(request.header_lines("user-agent"));
         let occasion = Occasion::Request {
             method: request.method(),
             path: request.path(),
+            agent: &agent,
         };
         let refusal_means = || RefusalMeans::of(request.method(), request.path(), &self.0.missing);
         match self.know(&terms, client, occasion) {

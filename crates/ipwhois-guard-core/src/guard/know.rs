@@ -10,7 +10,7 @@ use crate::clock::Tick;
 use crate::decision::Terms;
 use crate::feed::{CONFIDENCE, FeedAction};
 use crate::lookup::{Asked, Demand, Question};
-use crate::risk::{Signal, changes_something};
+use crate::risk::{Agent, Signal, changes_something};
 use crate::verdict::Source;
 
 /// A client that has made so many requests lately, and of whom nobody knows, matters as much as a suspicious one.
@@ -21,8 +21,12 @@ const BUSY: u32 = 64;
 pub(super) enum Occasion<'r> {
     /// The application asks by itself.
     Explicit,
-    /// A request.
-    Request { method: &'r str, path: &'r str },
+    /// A request. Who its client says it is matters only when nobody knows the client.
+    Request {
+        method: &'r str,
+        path: &'r str,
+        agent: &'r dyn Fn() -> Agent,
+    },
 }
 
 impl Guard {
@@ -119,7 +123,11 @@ impl Guard {
         }
         let demand = match occasion {
             Occasion::Explicit => Demand::URGENT,
-            Occasion::Request { method, path } => self.demand(terms, ip, method, path),
+            Occasion::Request {
+                method,
+                path,
+                agent,
+            } => self.demand(terms, ip, method, path, agent()),
         };
         if let Memory::Failed(reason) = memory {
             return Known::Verdict(terms.unverified(Some(client), reason));
@@ -134,27 +142,34 @@ impl Guard {
     }
 
     /// How much an unknown client's request is worth a check.
-    fn demand(&self, terms: &Terms, ip: IpAddr, method: &str, path: &str) -> Demand {
+    fn demand(&self, terms: &Terms, ip: IpAddr, method: &str, path: &str, agent: Agent) -> Demand {
         let ledger = &self.0.ledger;
         let now = self.0.lookup.now();
-        if self.0.probes.matches(path) {
+        if agent == Agent::Scanner || self.0.probes.matches(path) {
             ledger.note(ip, Signal::Probe, now);
         }
         let standing = ledger.visit(ip, now);
-        // Who is noticed, or wants to change something, is worth as much as the most frequent visitors.
-        let requests = if standing.noticed || changes_something(method) {
-            standing.requests.max(FREQUENT)
+        let is_script = self.0.scripts.tell(agent, standing.requests == 1);
+        if is_script {
+            ledger.note(ip, Signal::Script, now);
+        }
+        let requests = standing.requests;
+        // Who wants to change something is worth as much as the most frequent visitors.
+        let as_often = if changes_something(method) {
+            requests.max(FREQUENT)
         } else {
-            standing.requests
+            requests
         };
         if standing.failed_login {
-            Demand::of_client(Tier::FailedLogin)
+            Demand::of_client(Tier::FailedLogin, requests)
         } else if standing.suspicious {
-            Demand::of_client(Tier::Elevated)
-        } else if terms.is_pressing() || requests >= BUSY || self.0.login_paths.matches(path) {
-            Demand::ahead_or_in_turn(requests)
+            Demand::of_client(Tier::Elevated, requests)
+        } else if terms.is_pressing() || as_often >= BUSY || self.0.login_paths.matches(path) {
+            Demand::ahead_or_in_turn(as_often, requests)
+        } else if standing.noticed || is_script {
+            Demand::of_client(Tier::Noticed, requests)
         } else {
-            Demand::of_client(Tier::Routine { requests })
+            Demand::of_client(Tier::Routine { requests: as_often }, requests)
         }
     }
 

@@ -37,7 +37,7 @@ use crate::lookup::{Lookup, Purse};
 use crate::observe::{Meter, Observer};
 use crate::report_request::ReportRequest;
 use crate::reports::{Report, Reporter, Ticket};
-use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, RefusalMeans, Signal};
+use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, RefusalMeans, Scripts, Signal};
 use crate::rules::{Policy, RuleSet};
 use crate::settings::Settings;
 use crate::tier::Tier;
@@ -63,6 +63,7 @@ struct Inner {
     login_paths: LoginPaths,
     ledger: Ledger,
     missing: MissingPaths,
+    scripts: Scripts,
     tracker: Arc<Tracker>,
     /// Of clients of whom nobody knows who they are, all together.
     nameless: Tracker,

@@ -43,8 +43,7 @@ impl Lookup {
         let mut share = self.share(ip, spend, alone).await?;
         let permit = self.gate().admit(self.clock.elapsed())?;
         self.purse.save().await;
-        let paid = spend.take();
-        let tier = paid.as_ref().map(Spend::tier);
+        let mut paid = spend.take();
         if let Some(share) = &mut share {
             share.sent();
         }
@@ -52,7 +51,7 @@ impl Lookup {
         if let Err(ApiError::Transport {
             connected: false, ..
         }) = result
-            && let Some(paid) = paid
+            && let Some(paid) = paid.take()
         {
             self.purse.refund(paid);
             if let Some(share) = &mut share {
@@ -67,8 +66,8 @@ impl Lookup {
         match result {
             Ok(reply) => {
                 let reputation = reply.reputation;
-                if let Some(tier) = tier {
-                    self.purse.found(tier, reputation.listed);
+                if let Some(paid) = &paid {
+                    self.purse.found(paid, reputation.listed);
                 }
                 self.cache.learn(ip, reputation, self.now());
                 self.journal.note_verdict(StoredVerdict {

@@ -17,8 +17,8 @@ pub(crate) struct Demand {
     tier: Tier,
     /// What it is worth when it may not run ahead of others.
     otherwise: Option<Tier>,
-    /// Whether the check counts against the ration of the client's network.
-    rationed: bool,
+    /// The client's requests lately, if the check counts against the ration of its network.
+    requests: Option<u32>,
 }
 
 impl Demand {
@@ -26,29 +26,29 @@ impl Demand {
     pub(crate) const URGENT: Self = Self {
         tier: Tier::Urgent,
         otherwise: None,
-        rationed: false,
+        requests: None,
     };
     pub(super) const REFRESH: Self = Self {
         tier: Tier::Refresh,
         otherwise: None,
-        rationed: true,
+        requests: Some(0),
     };
 
-    /// On behalf of a client.
-    pub(crate) const fn of_client(tier: Tier) -> Self {
+    /// On behalf of a client with so many requests lately.
+    pub(crate) const fn of_client(tier: Tier, requests: u32) -> Self {
         Self {
             tier,
             otherwise: None,
-            rationed: true,
+            requests: Some(requests),
         }
     }
 
-    /// On behalf of a client that nobody suspects, and that matters: ahead of others, or else with them.
-    pub(crate) const fn ahead_or_in_turn(requests: u32) -> Self {
+    /// On behalf of a client that nobody suspects, and that matters: ahead of others, or else in turn with those who come `as_often`.
+    pub(crate) const fn ahead_or_in_turn(as_often: u32, requests: u32) -> Self {
         Self {
             tier: Tier::Pressing,
-            otherwise: Some(Tier::Routine { requests }),
-            rationed: true,
+            otherwise: Some(Tier::Routine { requests: as_often }),
+            requests: Some(requests),
         }
     }
 }
@@ -74,10 +74,9 @@ impl Purse {
 
     /// One check for this address, or why not now.
     pub(super) fn take(&self, demand: Demand, ip: IpAddr) -> Result<Spend, Unverified> {
-        let ration = if demand.rationed {
-            Ration::Of(ip)
-        } else {
-            Ration::Exempt
+        let ration = match demand.requests {
+            Some(requests) => Ration::Of { ip, requests },
+            None => Ration::Exempt,
         };
         let now = self.now();
         let mut budget = self.budget();
@@ -111,8 +110,8 @@ impl Purse {
     }
 
     /// What the service said to a check.
-    pub(super) fn found(&self, tier: Tier, listed: bool) {
-        self.budget().found(tier, listed);
+    pub(super) fn found(&self, spend: &Spend, listed: bool) {
+        self.budget().found(spend, listed);
     }
 
     /// The check was never sent.

@@ -4,9 +4,12 @@
 //! 2. So is an answer of 401, 403 or 404 ([`is_refusal`]), unless browsers and crawlers ask for the path unprompted; the less
 //!    so when others got one there before ([`MissingPaths`]), and the more so when the request was to change something
 //!    ([`RefusalMeans`]); a failed login; and a word of the application.
-//! 3. Where somebody logs in ([`LoginPaths`]) an unknown client matters, whoever it is.
-//! 4. The [`Ledger`] adds them up for each client that nobody has verified, in bounded memory.
+//! 3. Who says that it is a scanner is as good as a prober; a script by its own word is noticed ([`Agent`]), unless
+//!    many are ([`Scripts`]).
+//! 4. Where somebody logs in ([`LoginPaths`]) an unknown client matters, whoever it is.
+//! 5. The [`Ledger`] adds them up for each client that nobody has verified, in bounded memory.
 
+mod agents;
 mod answers;
 mod ledger;
 mod login_paths;
@@ -15,6 +18,7 @@ mod paths;
 mod probes;
 mod unprompted;
 
+pub(crate) use agents::{Agent, Scripts};
 pub(crate) use answers::{RefusalMeans, changes_something};
 pub(crate) use ledger::{Ledger, Signal, is_refusal};
 pub(crate) use login_paths::LoginPaths;

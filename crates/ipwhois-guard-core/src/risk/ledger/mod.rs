@@ -3,13 +3,13 @@
 //! 1. A client is an IPv4 address or an IPv6 /64: whoever rotates inside of one stays the same client.
 //! 2. Signals add up to a score with a half-life of 10 minutes. A probe, a failed login, a refused form and a word of the
 //!    application make a client suspicious for an hour, each alone. Of other refused answers two within some minutes do, or
-//!    eight where others were refused as well. One alone makes it noticed for a few.
+//!    eight where others were refused as well. One alone makes it noticed for a few. A script is noticed from the start, and
+//!    suspicious with the first.
 //! 3. Requests are counted with a half-life of 6 hours.
 //! 4. Memory is bounded: [`SETS`] times [`WAYS`] clients, and nothing is allocated later. A newcomer takes the place of the
 //!    one in its set that is least worth keeping ([`Slot::worth`]). So a flood of new addresses pushes out itself.
 //! 5. Which set a client falls into depends on a seed of the process: nobody outside can aim at one.
 
-mod decay;
 mod score;
 #[cfg(test)]
 mod tests;
@@ -18,10 +18,10 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::decay::decayed;
 use self::score::Score;
 use crate::address::lookup_address;
 use crate::clock::Tick;
+use crate::decay::decayed;
 
 /// In tenths of a second, as [`Tick`] counts.
 const MINUTE: u32 = 60 * 10;
@@ -40,8 +40,10 @@ const WAYS: usize = 8;
 /// What speaks against a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// It asked for a path that only scanners ask for.
+    /// It asked for a path that only scanners ask for, or says that it is one.
     Probe,
+    /// It says that it is a script. Said once or a hundred times, it counts once.
+    Script,
     /// It got an answer of 401, 403 or 404 ([`is_refusal`]).
     Refused,
     /// It got one where several others did before.

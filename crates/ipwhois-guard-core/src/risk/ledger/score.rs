@@ -1,8 +1,8 @@
 //! How much speaks against a client, fading.
 
-use super::decay::decayed;
 use super::{MINUTE, Signal};
 use crate::clock::Tick;
+use crate::decay::decayed;
 
 /// 1.0 in 1/256ths.
 const ONE: u32 = 256;
@@ -20,6 +20,9 @@ const REFUSED: u32 = 2 * ONE;
 
 /// Eight at once are enough, one every 3 minutes is not: a page with some broken images makes nobody suspicious.
 const REFUSED_LIKE_OTHERS: u32 = ONE * 2 / 5;
+
+/// Noticed, and with one refusal more suspicious.
+const SCRIPT: u32 = ONE * 3 / 2;
 
 /// However much speaks against a client: 64 minutes after the last signal it is clear.
 const MOST: u32 = 256 * ONE;
@@ -54,11 +57,17 @@ impl Score {
     pub(super) fn add(&mut self, signal: Signal, now: Tick) {
         let weight = match signal {
             Signal::Probe | Signal::FailedLogin | Signal::RefusedChange | Signal::Told => PLAIN,
+            Signal::Script => SCRIPT.saturating_sub(self.points(now)),
             Signal::Refused => REFUSED,
             Signal::RefusedLikeOthers => REFUSED_LIKE_OTHERS,
         };
-        // Of who is suspicious it says nothing new; and computing a high score anew costs it more than this would add.
-        if signal == Signal::RefusedLikeOthers && self.is_suspicious(now) {
+        // Of who is suspicious, or noticed, it says nothing new; and computing a high score anew costs it more than this would add.
+        let says_nothing = match signal {
+            Signal::RefusedLikeOthers => self.is_suspicious(now),
+            Signal::Script => self.points(now) >= SCRIPT,
+            _ => false,
+        };
+        if says_nothing {
             return;
         }
         self.points = self.points(now).saturating_add(weight).min(MOST);
@@ -81,6 +90,7 @@ mod tests {
     fn signal() -> impl Strategy<Value = Signal> {
         prop_oneof![
             Just(Signal::Probe),
+            Just(Signal::Script),
             Just(Signal::Refused),
             Just(Signal::RefusedLikeOthers),
             Just(Signal::RefusedChange),

@@ -1,23 +1,21 @@
-//! From how many networks clients came that nobody suspects.
+//! How many different networks there are among those that came.
 
 use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
-use super::origin::Origin;
-
 /// Far more than the strangers that any limit of the service could bear: where they are fewer, few fall together.
 const BITS: u64 = 1 << 14;
 
-/// Networks, each of which counts once: however many addresses somebody has in one, he cannot bring about a shortage.
+/// Networks, each of which counts once: however many addresses somebody has in one, he is not many.
 #[derive(Debug)]
-pub(super) struct Strangers {
+pub(super) struct Networks {
     seen: Box<[u64]>,
     seed: RandomState,
     count: u32,
 }
 
-impl Strangers {
+impl Networks {
     pub(super) fn new() -> Self {
         Self {
             seen: vec![0; (BITS / 64) as usize].into_boxed_slice(),
@@ -26,13 +24,14 @@ impl Strangers {
         }
     }
 
-    pub(super) fn note(&mut self, origin: Origin) {
-        let bit = self.seed.hash_one(origin.network) % BITS;
+    /// Whether it is a new one.
+    pub(super) fn note(&mut self, network: u64) -> bool {
+        let bit = self.seed.hash_one(network) % BITS;
         let (word, mask) = ((bit / 64) as usize, 1 << (bit % 64));
-        if self.seen[word] & mask == 0 {
-            self.seen[word] |= mask;
-            self.count += 1;
-        }
+        let is_new = self.seen[word] & mask == 0;
+        self.seen[word] |= mask;
+        self.count += u32::from(is_new);
+        is_new
     }
 
     pub(super) fn count(&self) -> u32 {

@@ -5,7 +5,7 @@ const ONE: u64 = 1 << 16;
 
 /// What is left of `value` after `age`, when half of it is left after `half_life` (the same unit, not 0), rounded to the
 /// nearest. Never more than `value`; never rises with `age`; never falls with `value`.
-pub(super) const fn decayed(value: u32, age: u32, half_life: u32) -> u32 {
+pub(crate) const fn decayed(value: u32, age: u32, half_life: u32) -> u32 {
     // Half-lives, and what is left over as a part of one.
     let whole = age / half_life;
     let part = ((age % half_life) as u64 * ONE) / half_life as u64;
