@@ -61,12 +61,12 @@ fn main() {
         for report in 0..REPORTS {
             let part = addresses / REPORTS;
             check_all(&guard, (report * part..(report + 1) * part).map(stranger)).await;
-            assert!(guard.cached_verdicts() <= 100_000);
+            assert!(guard.cache_entries() <= 100_000);
             service.forget();
             println!(
                 "{:9} {:9} {:15}",
                 (report + 1) * part,
-                guard.cached_verdicts(),
+                guard.cache_entries(),
                 resident()
             );
         }

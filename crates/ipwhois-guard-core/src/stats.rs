@@ -6,8 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// How many addresses the cache remembers; never more than `cache_capacity`.
-    pub cached_verdicts: usize,
+    /// How many addresses the cache remembers, for a verdict or because asking failed; never more than `cache_capacity`.
+    pub cache_entries: usize,
     /// How many checks of this UTC day are spent, those before a restart included when there is a state folder. With
     /// a shared tier: by all machines, as of this one's last call to it.
     pub checks_today: u32,

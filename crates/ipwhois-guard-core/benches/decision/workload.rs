@@ -90,7 +90,7 @@ pub(crate) fn learned(settings: GuardBuilder, verdicts: u32) -> Guard {
         }
         checks.join_all().await;
     });
-    assert_eq!(guard.cached_verdicts(), verdicts as usize);
+    assert_eq!(guard.cache_entries(), verdicts as usize);
     guard
 }
 

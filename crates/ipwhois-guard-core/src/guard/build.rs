@@ -91,6 +91,7 @@ impl Guard {
             Arc::new(Measured {
                 meter: Arc::clone(&meter),
                 clock: Arc::clone(&clock),
+                max_wait: settings.max_wait,
                 service: service.unwrap_or_else(|| Arc::new(api.clone())),
             }),
             Arc::clone(&clock),
@@ -119,6 +120,8 @@ impl Guard {
                 Arc::new(Measured {
                     meter: Arc::clone(&meter),
                     clock: Arc::clone(&clock),
+                    // Nobody waits for reports.
+                    max_wait: Duration::MAX,
                     service: Arc::new(api.clone()),
                 }),
                 Arc::clone(&shelf) as Arc<dyn ReportShelf>,
@@ -151,6 +154,7 @@ impl Guard {
         }));
         let observer = Arc::new(Observer {
             facts: Facts {
+                mode: settings.mode,
                 has_key: settings.api_key.is_some() || settings.api_key_file.is_some(),
                 max_failures: settings.max_failures,
                 feed_interval: settings.feed_interval,

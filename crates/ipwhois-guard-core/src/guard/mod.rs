@@ -83,7 +83,7 @@ struct Inner {
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("cached_verdicts", &self.cached_verdicts())
+            .field("cache_entries", &self.cache_entries())
             .finish_non_exhaustive()
     }
 }
@@ -195,9 +195,9 @@ impl Guard {
         self.signal(client, Signal::Told);
     }
 
-    /// How many addresses the cache remembers; never more than `cache_capacity`.
+    /// How many addresses the cache remembers, for a verdict or because asking failed; never more than `cache_capacity`.
     #[must_use]
-    pub fn cached_verdicts(&self) -> usize {
+    pub fn cache_entries(&self) -> usize {
         self.0.lookup.cached()
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::problem::Problem;
+use crate::rules::Mode;
 
 /// Whether a guard works, and what is silently wrong: [`Guard::health`](crate::Guard::health).
 ///
@@ -18,6 +19,9 @@ pub struct Health {
     pub status: HealthStatus,
     /// What is wrong.
     pub problems: Vec<Problem>,
+    /// The guard's own mode: in `monitor` and `off` it refuses nobody, unless a rule has another one.
+    #[serde(serialize_with = "word")]
+    pub mode: Mode,
     /// How many guarded requests, and explicit checks, had a client that is welcome, those that could not be verified and
     /// were let in included.
     pub allowed: u64,
@@ -31,8 +35,8 @@ pub struct Health {
     pub checks_today: u32,
     /// How many are left.
     pub checks_left: u32,
-    /// How many addresses the cache remembers.
-    pub cached_verdicts: usize,
+    /// How many addresses the cache remembers, for a verdict or because asking failed.
+    pub cache_entries: usize,
     /// How many entries the feed in force has; 0 without one.
     pub feed_entries: usize,
     /// How long ago the feed in force was last known to be current; `None` without one. In JSON: `feed_age_seconds`.
@@ -63,6 +67,10 @@ pub enum HealthStatus {
     Ok,
     /// It decides by less than it could: see [`Health::problems`].
     Degraded,
+}
+
+fn word<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(mode.as_str())
 }
 
 fn seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {

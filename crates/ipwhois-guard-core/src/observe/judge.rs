@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::crowd::Suspicion;
 use super::problem::Problem;
+use super::reliability::Unreliable;
 
 /// A feed is old when it was not known to be current for so many times its interval, and for so long.
 const OLD_FEED: u32 = 3;
@@ -28,6 +29,7 @@ pub(super) struct Signs {
     pub(super) no_check_until: Option<SystemTime>,
     /// In how long the service is tried again.
     pub(super) breaker_open: Option<Duration>,
+    pub(super) unreliable: Option<Unreliable>,
     pub(super) shared: SharedSigns,
     pub(super) state_error: Option<String>,
     pub(super) reports_pending: usize,
@@ -81,6 +83,11 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
         signs
             .breaker_open
             .map(|next_try| Problem::BreakerOpen { next_try }),
+        signs.unreliable.map(|last| Problem::ServiceUnreliable {
+            calls: last.calls,
+            failed: last.failed,
+            late: last.late,
+        }),
         signs
             .no_check_until
             .map(|until| Problem::BudgetGone { until }),
@@ -115,7 +122,10 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
 fn missing_or_refused(feed: &FeedSigns) -> Option<Problem> {
     let error = feed.error.clone()?;
     if feed.is_refused {
-        Some(Problem::FeedRefused { error })
+        Some(Problem::FeedRefused {
+            error,
+            in_force: feed.age.is_some(),
+        })
     } else if feed.age.is_none() {
         Some(Problem::FeedMissing { error })
     } else {

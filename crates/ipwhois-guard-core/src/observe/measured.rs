@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::meter::{Endpoint, Meter};
+use super::reliability::Fate;
 use crate::clock::Clock;
 use crate::reports::{BoxFuture, NotAccepted, Report, ReportService};
 use crate::service::{CheckFuture, CheckService};
@@ -13,6 +15,8 @@ use crate::service::{CheckFuture, CheckService};
 pub(crate) struct Measured<S: ?Sized> {
     pub(crate) meter: Arc<Meter>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// An answer that takes longer finds nobody who waits for it.
+    pub(crate) max_wait: Duration,
     pub(crate) service: Arc<S>,
 }
 
@@ -23,6 +27,9 @@ impl<S: CheckService + ?Sized> CheckService for Measured<S> {
             let result = self.service.check(ip).await;
             let took = self.clock.elapsed().saturating_sub(begun);
             self.meter.called(Endpoint::Check, result.as_ref(), took);
+            if let Some(fate) = Fate::of(result.as_ref(), took > self.max_wait) {
+                self.meter.relied(fate, begun + took);
+            }
             result
         })
     }

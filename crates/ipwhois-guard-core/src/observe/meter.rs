@@ -5,13 +5,14 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{Label, SharedString};
 
 use super::crowd::{Crowd, Seen, Suspicion, Trace};
 use super::metrics::{API_SECONDS, SHARED_SECONDS};
+use super::reliability::{Fate, Reliability, Unreliable};
 use super::spared::Spared;
 use super::tally::{Outcome, Tally};
 use crate::decision::Decision;
@@ -112,6 +113,7 @@ pub(crate) struct Meter {
     pub(super) bans: Counts<3>,
     crowd: Mutex<Crowd>,
     spared: Mutex<Spared>,
+    reliability: Mutex<Reliability>,
 }
 
 impl Meter {
@@ -208,6 +210,21 @@ impl Meter {
         self.api[endpoint as usize].count(&API_RESULTS, api_result(&result));
         let labels = self.labels(&[("endpoint", endpoint.as_str())]);
         metrics::histogram!(API_SECONDS, labels).record(took.as_secs_f64());
+    }
+
+    /// What became of a check that somebody relied on.
+    pub(super) fn relied(&self, fate: Fate, now: Duration) {
+        self.reliability().note(fate, now);
+    }
+
+    pub(super) fn unreliable(&self, now: Duration) -> Option<Unreliable> {
+        self.reliability().trouble(now)
+    }
+
+    fn reliability(&self) -> MutexGuard<'_, Reliability> {
+        self.reliability
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The status with which the service refuses the key, if it does.

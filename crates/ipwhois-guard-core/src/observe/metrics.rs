@@ -128,7 +128,7 @@ pub(super) fn publish(meter: &Meter, figures: &Figures, published: &mut Vec<u64>
     let truth = |is_so: bool| if is_so { 1.0 } else { 0.0 };
     set(CHECKS_SPENT, &[], f64::from(stats.checks_today));
     set(CHECKS_LEFT, &[], f64::from(stats.checks_left));
-    set(CACHE_ENTRIES, &[], stats.cached_verdicts as f64);
+    set(CACHE_ENTRIES, &[], stats.cache_entries as f64);
     set(FEED_ENTRIES, &[], stats.feed_entries as f64);
     if let Some(age) = stats.feed_age {
         set(FEED_AGE, &[], age.as_secs_f64());
@@ -182,7 +182,10 @@ fn describe() {
     );
     describe_gauge!(CHECKS_SPENT, "Checks spent of this UTC day.");
     describe_gauge!(CHECKS_LEFT, "Checks left for this UTC day.");
-    describe_gauge!(CACHE_ENTRIES, "Addresses that the cache remembers.");
+    describe_gauge!(
+        CACHE_ENTRIES,
+        "Addresses that the cache remembers, for a verdict or because asking failed."
+    );
     describe_gauge!(FEED_ENTRIES, "Entries of the feed in force.");
     describe_gauge!(
         FEED_AGE,

@@ -3,6 +3,7 @@
 //! - `meter`, `tally`: what is counted where it happens, in plain numbers;
 //! - `measured`: the service, with each call counted and timed;
 //! - `crowd`, `spared`: signs of a proxy that nobody configured;
+//! - `reliability`: what became of the last calls to the service;
 //! - `metrics`, `totals`: the metrics and how they are published;
 //! - `judge`: the rules of health; `problem`, `wording`, `health`: what comes of them; `watch`: what is remembered between two looks;
 //! - here: the look at all parts of a guard, once a second and whenever somebody asks.
@@ -18,6 +19,7 @@ mod measured;
 mod meter;
 mod metrics;
 mod problem;
+mod reliability;
 mod spared;
 mod tally;
 mod totals;
@@ -38,6 +40,7 @@ use crate::failures::Tracker;
 use crate::feed::FeedKeeper;
 use crate::lookup::{Lookup, Purse};
 use crate::reports::Reporter;
+use crate::rules::Mode;
 use crate::state::Journal;
 use crate::stats::Stats;
 use crate::tier::Tier;
@@ -55,6 +58,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What is known of a guard from its settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
+    pub(crate) mode: Mode,
     pub(crate) has_key: bool,
     pub(crate) max_failures: u32,
     pub(crate) feed_interval: Duration,
@@ -107,7 +111,7 @@ impl Observer {
         let shared = self.tier.as_ref().map(|tier| tier.status());
         let (shared_error, shared_failures) = shared.unwrap_or_default();
         Stats {
-            cached_verdicts: self.lookup.cached(),
+            cache_entries: self.lookup.cached(),
             checks_today: self.purse.spent_today(),
             checks_left: self.purse.left(),
             feed_entries: feed.entries,
@@ -145,6 +149,7 @@ impl Observer {
                 HealthStatus::Degraded
             },
             problems,
+            mode: self.facts.mode,
             allowed: sum(Outcome::Allowed, guarded),
             denied: sum(Outcome::Denied, guarded),
             monitored: sum(Outcome::Monitored, guarded),
@@ -154,7 +159,7 @@ impl Observer {
                 .sum(),
             checks_today: stats.checks_today,
             checks_left: stats.checks_left,
-            cached_verdicts: stats.cached_verdicts,
+            cache_entries: stats.cache_entries,
             feed_entries: stats.feed_entries,
             feed_age: stats.feed_age,
             active_bans: stats.active_bans,
@@ -214,6 +219,7 @@ impl Observer {
             has_key: self.facts.has_key,
             no_check_until: self.purse.gone_until(),
             breaker_open: self.lookup.breaker_open(),
+            unreliable: self.meter.unreliable(now),
             shared: match &self.tier {
                 Some(tier) if !tier.is_there() => SharedSigns::Away(tier.status().0),
                 None if self.facts.is_tier_missing => SharedSigns::Missing,

@@ -49,6 +49,8 @@ pub enum Problem {
     FeedRefused {
         /// Why.
         error: String,
+        /// Whether there is one from before, which stays in force.
+        in_force: bool,
     },
     /// The feed in force was last known to be current more than three `feed_interval` ago, and more than two hours.
     FeedOld {
@@ -73,6 +75,17 @@ pub enum Problem {
     BreakerOpen {
         /// In how long it is tried again; zero: with the next unknown client.
         next_try: Duration,
+    },
+    /// Half of the last calls to the service failed, or were answered later than `max_wait`. Looked at are the last 20 within
+    /// six hours, and ten at least; it is well again after eight good ones in a row. An exhausted limit and a refused key do
+    /// not count: they are problems of their own.
+    ServiceUnreliable {
+        /// How many calls were looked at.
+        calls: usize,
+        /// How many of them failed.
+        failed: usize,
+        /// How many were answered too late for who waited.
+        late: usize,
     },
     /// The shared tier is away, so that this machine decides alone.
     SharedTierAway {
@@ -111,7 +124,7 @@ pub enum Problem {
 }
 
 /// The codes of all problems.
-pub(super) const CODES: [&str; 16] = [
+pub(super) const CODES: [&str; 17] = [
     "every_client_the_same",
     "clients_unknown",
     "client_not_banned",
@@ -121,6 +134,7 @@ pub(super) const CODES: [&str; 16] = [
     "key_refused",
     "budget_gone",
     "breaker_open",
+    "service_unreliable",
     "shared_tier_away",
     "shared_tier_missing",
     "state_failing",
@@ -144,6 +158,7 @@ impl Problem {
             Self::KeyRefused { .. } => "key_refused",
             Self::BudgetGone { .. } => "budget_gone",
             Self::BreakerOpen { .. } => "breaker_open",
+            Self::ServiceUnreliable { .. } => "service_unreliable",
             Self::SharedTierAway { .. } => "shared_tier_away",
             Self::SharedTierMissing => "shared_tier_missing",
             Self::StateFailing { .. } => "state_failing",

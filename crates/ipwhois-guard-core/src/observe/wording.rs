@@ -53,7 +53,18 @@ impl fmt::Display for Problem {
                 "No feed is in force ({error}): see that `feed_url` can be reached, or set `feed_action` to `off`. It is \
                  tried again."
             ),
-            Self::FeedRefused { error } => write!(
+            Self::FeedRefused {
+                error,
+                in_force: false,
+            } => write!(
+                f,
+                "The feed that came is not believed, and none is in force ({error}): see what `feed_url` answers. It is tried \
+                 again."
+            ),
+            Self::FeedRefused {
+                error,
+                in_force: true,
+            } => write!(
                 f,
                 "The last feed is not believed, and what was in force before stays ({error}): see what `feed_url` answers. \
                  It is tried again."
@@ -100,6 +111,28 @@ impl fmt::Display for Problem {
                  here. It is tried again.",
                 rounded(*next_try)
             ),
+            Self::ServiceUnreliable {
+                calls,
+                failed,
+                late,
+            } => {
+                write!(f, "Of the last {calls} calls to the service ")?;
+                match (failed, late) {
+                    (failed, 0) => write!(f, "{failed} failed"),
+                    (0, late) => write!(f, "{late} were answered later than `max_wait`"),
+                    _ => write!(
+                        f,
+                        "{failed} failed and {late} were answered later than `max_wait`"
+                    ),
+                }?;
+                f.write_str(
+                    ", so that many clients that nobody knows are unverified: see that `api_url` can be reached from here.",
+                )?;
+                if *late > 0 {
+                    f.write_str(" For a service that is far away a longer `max_wait` may do.")?;
+                }
+                Ok(())
+            }
             Self::SharedTierAway { error } => {
                 f.write_str("The shared tier is away")?;
                 if let Some(error) = error {

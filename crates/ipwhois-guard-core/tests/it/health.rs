@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use ipwhois_guard_core::shared::{InMemory, Trouble, Troubled};
-use ipwhois_guard_core::{AllowedClient, SecretUrl, Settings, ThreatType};
+use ipwhois_guard_core::{
+    AllowedClient, CheckFuture, CheckService, Mode, Reputation, SecretUrl, Settings, ThreatType,
+};
 use ipwhois_guard_testkit::Endpoint;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -74,13 +76,14 @@ fn a_guard_that_works_is_ok_and_shows_its_figures() {
         serde_json::json!({
             "status": "ok",
             "problems": [],
+            "mode": "enforce",
             "allowed": 3,
             "denied": 1,
             "monitored": 0,
             "unverified": 0,
             "checks_today": 4,
             "checks_left": 496,
-            "cached_verdicts": 4,
+            "cache_entries": 4,
             "feed_entries": 2,
             "feed_age_seconds": 61,
             "active_bans": 1,
@@ -88,6 +91,17 @@ fn a_guard_that_works_is_ok_and_shows_its_figures() {
             "reports_delivered": 0,
         })
     );
+}
+
+#[test]
+fn a_guard_that_refuses_nobody_says_so() {
+    let service = service();
+    for (mode, word) in [(Mode::Monitor, "monitor"), (Mode::Off, "off")] {
+        let (guard, _) = guard(&service, |guard| guard.mode(mode));
+        let health = guard.health();
+        assert_eq!(health.mode, mode);
+        assert_eq!(serde_json::to_value(health).unwrap()["mode"], word);
+    }
 }
 
 #[test]
@@ -176,6 +190,99 @@ fn an_open_breaker_is_a_problem_until_the_service_answers() {
 }
 
 #[test]
+fn a_service_that_fails_four_calls_of_five_is_a_problem_though_the_breaker_never_opens() {
+    let service = service();
+    let (guard, _) = guard(&service, |guard| guard);
+    for n in 0..10 {
+        assert!(guard.health().is_ok(), "{n}: {:?}", guard.health());
+        if n % 5 == 2 {
+            service.recover();
+        } else {
+            service.behave(Behaviour::status(500));
+        }
+        ask_about(&guard, n..n + 1);
+    }
+    assert_eq!(codes(&guard), ["service_unreliable"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("last 10 calls"), "{message}");
+    assert!(message.contains("8 failed, so"), "{message}");
+    service.recover();
+    ask_about(&guard, 10..17);
+    assert_eq!(codes(&guard), ["service_unreliable"]);
+    ask_about(&guard, 17..18);
+    assert!(guard.health().is_ok());
+}
+
+/// A service that takes its time by the guard's clock.
+#[derive(Debug)]
+struct Slow {
+    clock: ManualClock,
+    takes: Duration,
+}
+
+impl CheckService for Slow {
+    fn check(&self, _: IpAddr) -> CheckFuture<'_> {
+        self.clock.advance(self.takes);
+        let reputation = Reputation {
+            listed: false,
+            confidence: 0,
+            threat_type: None,
+        };
+        Box::pin(std::future::ready(Ok(reputation.into())))
+    }
+}
+
+#[test]
+fn a_service_that_answers_when_nobody_waits_any_more_is_a_problem() {
+    let service = service();
+    for (takes, expected) in [(1_000, &["service_unreliable"][..]), (500, &[])] {
+        let clock = ManualClock::new();
+        let slow = Slow {
+            clock: clock.clone(),
+            takes: Duration::from_millis(takes),
+        };
+        let guard = builder(&service)
+            .feed_url("")
+            .max_wait(Duration::from_millis(500))
+            .clock(clock)
+            .service(slow)
+            .build()
+            .unwrap();
+        block_on(guard.ready());
+        ask_about(&guard, 0..9);
+        block_on(guard.settled());
+        assert!(guard.health().is_ok());
+        ask_about(&guard, 9..10);
+        block_on(guard.settled());
+        assert_eq!(codes(&guard), expected, "{takes} ms");
+    }
+}
+
+#[test]
+fn an_outage_is_a_problem_without_a_gap_while_it_is_probed() {
+    let service = service();
+    let (guard, clock) = guard(&service, |guard| guard);
+    service.behave(Behaviour::status(500));
+    ask_about(&guard, 0..5);
+    for (n, wait) in (5..).zip([10, 20, 40]) {
+        clock.advance(Duration::from_secs(wait));
+        assert_eq!(codes(&guard), ["breaker_open"], "the probe is due");
+        ask_about(&guard, n..n + 1);
+        assert_eq!(codes(&guard), ["breaker_open"], "the probe has failed");
+    }
+    service.behave(Behaviour::Held);
+    clock.advance(Duration::from_secs(80));
+    std::thread::scope(|scope| {
+        scope.spawn(|| ask_about(&guard, 8..9));
+        assert!(service.wait_for_checks(9, PATIENCE));
+        let codes = codes(&guard);
+        service.release();
+        assert_eq!(codes, ["breaker_open"], "the probe is under way");
+    });
+    assert!(guard.health().is_ok());
+}
+
+#[test]
 fn a_feed_that_cannot_be_believed_or_had_or_is_old_is_a_problem() {
     let service = service();
     service.behave_on(Endpoint::Feed, Behaviour::status(503));
@@ -187,6 +294,8 @@ fn a_feed_that_cannot_be_believed_or_had_or_is_old_is_a_problem() {
     service.behave_on(Endpoint::Feed, Behaviour::html());
     assert!(block_on(guard.refresh_feed()).is_err());
     assert_eq!(codes(&guard), ["feed_refused"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("none is in force"), "{message}");
 
     service.behave_on(Endpoint::Feed, Behaviour::Normal);
     service.set_feed("25.0.0.1\n25.0.0.2\n25.0.0.3\n");

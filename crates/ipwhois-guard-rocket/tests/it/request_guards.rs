@@ -35,7 +35,7 @@ fn passed_on(client: Result<AllowedIp, GuardRejection>) -> Result<&'static str, 
 
 #[get("/managed")]
 fn managed(guard: &State<Guard>) -> String {
-    guard.cached_verdicts().to_string()
+    guard.cache_entries().to_string()
 }
 
 fn app() -> Rocket<Build> {

@@ -93,6 +93,20 @@ fn a_feed_that_is_not_believed_is_told_at_once() {
 }
 
 #[test]
+fn a_refused_feed_is_not_said_to_leave_one_in_force_where_there_was_none() {
+    let text = |age| {
+        let signs = Signs {
+            feed: Some(feed(age, Some("no"), true)),
+            ..well()
+        };
+        problems(&signs)[0].to_string()
+    };
+    assert!(text(None).contains("none is in force"), "{}", text(None));
+    let kept = text(Some(MINUTE));
+    assert!(kept.contains("what was in force before stays"), "{kept}");
+}
+
+#[test]
 fn a_refused_key_is_told_with_what_to_do() {
     check(|signs| signs.key_refused = Some(401), &["key_refused"]);
     let text = |has_key| {
@@ -110,6 +124,34 @@ fn a_service_without_checks_or_answers_is_told() {
     assert!(until.contains("until 1970-01-01T00:00:00Z"), "{until}");
     for wait in [Duration::ZERO, MINUTE] {
         check(|signs| signs.breaker_open = Some(wait), &["breaker_open"]);
+    }
+}
+
+#[test]
+fn a_service_that_fails_or_is_slow_now_and_then_is_told_with_what_it_does() {
+    for (failed, late, words) in [
+        (12, 0, "12 failed, so"),
+        (0, 15, "15 were answered later than `max_wait`, so"),
+        (8, 4, "8 failed and 4 were answered"),
+    ] {
+        let unreliable = Some(Unreliable {
+            calls: 20,
+            failed,
+            late,
+        });
+        check(
+            |signs| signs.unreliable = unreliable,
+            &["service_unreliable"],
+        );
+        let calls = 20;
+        let text = Problem::ServiceUnreliable {
+            calls,
+            failed,
+            late,
+        }
+        .to_string();
+        assert!(text.contains(words), "{text}");
+        assert_eq!(text.contains("a longer `max_wait`"), late > 0, "{text}");
     }
 }
 
