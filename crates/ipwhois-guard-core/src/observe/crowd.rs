@@ -1,4 +1,5 @@
 //! Whether all clients look like one: a proxy that nobody configured, or a server that does not say who is connected.
+//! Several proxies are for [`Forwarders`].
 //!
 //! A state machine without a clock. It sees a sample of the guarded requests and keeps one suspect:
 //!
@@ -8,16 +9,18 @@
 //! 3. Points alone say little: a crawler, a health checker or a developer can be alone with a quiet site. What else must speak
 //!    for a proxy is in [`Suspect::is_convincing`].
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::forwarders::Forwarders;
 use crate::address::is_public;
 use crate::verdict::Unverified;
 
-const AGAINST: u32 = 4;
-const ENOUGH: u32 = 100;
+pub(super) const AGAINST: u32 = 4;
+pub(super) const ENOUGH: u32 = 100;
 /// More points than this do not help, so that a mistake that was mended is forgotten soon.
-const MOST: u32 = 2 * ENOUGH;
+pub(super) const MOST: u32 = 2 * ENOUGH;
 
 /// A scanner that writes forwarding headers of its own is gone after this time. A proxy is not.
 const LONGER_THAN_A_SCAN: Duration = Duration::from_secs(60 * 60);
@@ -45,10 +48,12 @@ pub(crate) struct Trace {
 }
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Suspicion {
     /// All clients have this address.
     OneClient { client: IpAddr, forwards: bool },
+    /// All clients have one of these addresses, which forward.
+    Forwarders(Vec<IpAddr>),
     /// Nobody knows whose the requests are.
     Nobody(Unverified),
 }
@@ -56,6 +61,7 @@ pub(crate) enum Suspicion {
 #[derive(Debug, Default)]
 pub(crate) struct Crowd {
     suspect: Option<Suspect>,
+    forwarders: Forwarders,
 }
 
 #[derive(Debug)]
@@ -73,8 +79,13 @@ struct Suspect {
 impl Crowd {
     /// Takes note of a request. Its trace is asked for only if it matters.
     pub(crate) fn see(&mut self, who: Seen, now: Duration, trace: impl FnOnce() -> Trace) {
+        let trace = LazyCell::new(trace);
+        self.forwarders.see(match who {
+            Seen::Client(client) if !is_public(client) && trace.forwarded => Some(client),
+            _ => None,
+        });
         match &mut self.suspect {
-            Some(suspect) if suspect.who == who => suspect.add(trace(), now),
+            Some(suspect) if suspect.who == who => suspect.add(*trace, now),
             Some(suspect) if suspect.points > AGAINST => suspect.points -= AGAINST,
             suspect => {
                 let suspect = suspect.insert(Suspect {
@@ -86,7 +97,7 @@ impl Crowd {
                     paths: 0,
                     is_raised: false,
                 });
-                suspect.add(trace(), now);
+                suspect.add(*trace, now);
             }
         }
         if let Some(suspect) = &mut self.suspect
@@ -97,6 +108,10 @@ impl Crowd {
     }
 
     pub(crate) fn suspicion(&self) -> Option<Suspicion> {
+        // One of several may have enough of the traffic to be suspected alone. Mended are all of them.
+        if let Some(suspects) = self.forwarders.suspects() {
+            return Some(Suspicion::Forwarders(suspects));
+        }
         let suspect = self.suspect.as_ref().filter(|suspect| suspect.is_raised)?;
         Some(match suspect.who {
             Seen::Client(client) => Suspicion::OneClient {
@@ -144,150 +159,4 @@ impl Suspect {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PROXY: &str = "10.0.0.1";
-    const CDN: &str = "26.9.0.1";
-    const START: Duration = Duration::from_secs(1_000);
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    /// Requests of one client, over so many paths, evenly spread over some time.
-    #[derive(Clone, Copy)]
-    struct Requests {
-        who: Seen,
-        number: u32,
-        paths: u8,
-        forwarded: bool,
-        within: Duration,
-    }
-
-    fn of(client: &str, number: u32) -> Requests {
-        Requests {
-            who: Seen::Client(client.parse().unwrap()),
-            number,
-            paths: 1,
-            forwarded: false,
-            within: Duration::ZERO,
-        }
-    }
-
-    impl Requests {
-        fn forwarded(mut self) -> Self {
-            self.forwarded = true;
-            self
-        }
-
-        fn paths(mut self, paths: u8) -> Self {
-            self.paths = paths;
-            self
-        }
-
-        fn within(mut self, within: Duration) -> Self {
-            self.within = within;
-            self
-        }
-
-        fn go_through(self, crowd: &mut Crowd) {
-            for n in 0..self.number {
-                let now = START + self.within * n / self.number.max(1);
-                let trace = || Trace {
-                    forwarded: self.forwarded,
-                    path: (n % u32::from(self.paths)) as u8,
-                };
-                crowd.see(self.who, now, trace);
-            }
-        }
-    }
-
-    #[track_caller]
-    fn check(requests: Requests, is_suspected: bool) {
-        let mut crowd = Crowd::default();
-        requests.go_through(&mut crowd);
-        assert_eq!(crowd.suspicion().is_some(), is_suspected);
-    }
-
-    #[test]
-    fn a_private_peer_that_forwards_is_suspected_at_its_hundredth_request() {
-        check(of(PROXY, 99).forwarded(), false);
-        check(of(PROXY, 100).forwarded(), true);
-        check(of("127.0.0.1", 100).forwarded(), true);
-    }
-
-    #[test]
-    fn a_scanner_that_writes_forwarding_headers_is_no_proxy() {
-        check(of(CDN, 50_000).forwarded().within(HOUR / 2), false);
-        check(of(CDN, 50_000).forwarded().within(HOUR * 2), true);
-    }
-
-    #[test]
-    fn one_who_is_alone_with_the_site_is_no_proxy() {
-        // A crawler, a health checker, a developer at work, one in the local network.
-        check(of(CDN, 50_000).paths(64).within(HOUR * 24), false);
-        check(of(PROXY, 50_000).paths(2).within(HOUR * 24), false);
-        check(of("127.0.0.1", 50_000).paths(64).within(HOUR * 24), false);
-        check(of("::1", 50_000).paths(64).within(HOUR * 24), false);
-        check(of(PROXY, 299).paths(64), false);
-    }
-
-    #[test]
-    fn many_requests_for_many_paths_from_a_private_address_are_many_visitors() {
-        check(of(PROXY, 300).paths(8), true);
-        check(of(PROXY, 300).paths(7), false);
-    }
-
-    #[test]
-    fn some_other_clients_do_not_hide_a_proxy_and_many_do_clear_it() {
-        let mix = |others_in_ten: u32| {
-            let mut crowd = Crowd::default();
-            for n in 0..2_000 {
-                if n % 10 < others_in_ten {
-                    of(&format!("26.0.0.{}", n % 200), 1).go_through(&mut crowd);
-                } else {
-                    of(PROXY, 1).forwarded().go_through(&mut crowd);
-                }
-            }
-            crowd.suspicion()
-        };
-        let suspicion = Some(Suspicion::OneClient {
-            client: PROXY.parse().unwrap(),
-            forwards: true,
-        });
-        assert_eq!(mix(0), suspicion);
-        assert_eq!(mix(1), suspicion);
-        assert_eq!(mix(3), None);
-        assert_eq!(mix(10), None);
-    }
-
-    #[test]
-    fn a_suspicion_is_dropped_when_others_come_and_does_not_flicker() {
-        let mut crowd = Crowd::default();
-        of(PROXY, 200).forwarded().go_through(&mut crowd);
-        for n in 1..=37 {
-            of(&format!("26.0.0.{n}"), 1).go_through(&mut crowd);
-            assert!(crowd.suspicion().is_some(), "{n} others");
-        }
-        of("26.0.1.1", 1).go_through(&mut crowd);
-        assert_eq!(crowd.suspicion(), None);
-        of(PROXY, 30).forwarded().go_through(&mut crowd);
-        assert_eq!(crowd.suspicion(), None, "not enough points yet");
-        of(PROXY, 30).forwarded().go_through(&mut crowd);
-        assert!(crowd.suspicion().is_some());
-    }
-
-    #[test]
-    fn requests_of_nobody_are_noticed() {
-        let nobody = Requests {
-            who: Seen::Nobody(Unverified::NoPeer),
-            ..of(CDN, 100)
-        };
-        check(nobody, true);
-        check(
-            Requests {
-                number: 99,
-                ..nobody
-            },
-            false,
-        );
-    }
-}
+mod tests;

@@ -69,10 +69,11 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
         .filter(|&(_, failures)| failures >= signs.max_failures);
     let stuck = signs.oldest_report.filter(|&oldest| oldest > STUCK);
     let found = [
-        signs.suspicion.map(|suspicion| match suspicion {
+        signs.suspicion.clone().map(|suspicion| match suspicion {
             Suspicion::OneClient { client, forwards } => {
                 Problem::EveryClientTheSame { client, forwards }
             }
+            Suspicion::Forwarders(clients) => Problem::ProxiesNotTrusted { clients },
             Suspicion::Nobody(reason) => Problem::ClientsUnknown { reason },
         }),
         spared.map(|(client, failures)| Problem::ClientNotBanned { client, failures }),

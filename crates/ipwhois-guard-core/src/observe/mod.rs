@@ -2,7 +2,7 @@
 //!
 //! - `meter`, `tally`: what is counted where it happens, in plain numbers;
 //! - `measured`: the service, with each call counted and timed;
-//! - `crowd`, `spared`: signs of a proxy that nobody configured;
+//! - `crowd`, `forwarders`, `spared`: signs of a proxy that nobody configured;
 //! - `reliability`: what became of the last calls to the service;
 //! - `metrics`, `totals`: the metrics and how they are published;
 //! - `judge`: the rules of health; `problem`, `wording`, `health`: what comes of them; `watch`: what is remembered between two looks;
@@ -13,6 +13,7 @@
 //! 3. Time comes from the guard's clock; only how often its thread looks is real time.
 
 mod crowd;
+mod forwarders;
 mod health;
 mod judge;
 mod measured;

@@ -27,6 +27,14 @@ pub enum Problem {
         /// Whether its requests carry a forwarding header.
         forwards: bool,
     },
+    /// Almost all requests come from a few addresses that are not public, and say that they were forwarded: proxies that
+    /// `trusted_proxies` does not name. Looked at are the same requests as for
+    /// [`EveryClientTheSame`](Self::EveryClientTheSame). It is reported when at least four of five come from two to eight such
+    /// addresses, at the hundredth of them.
+    ProxiesNotTrusted {
+        /// The addresses that have each made a twentieth of these requests at least.
+        clients: Vec<IpAddr>,
+    },
     /// At least four of five guarded requests have a client whose address cannot be determined.
     ClientsUnknown {
         /// Why, as the last such request had it.
@@ -124,8 +132,9 @@ pub enum Problem {
 }
 
 /// The codes of all problems.
-pub(super) const CODES: [&str; 17] = [
+pub(super) const CODES: [&str; 18] = [
     "every_client_the_same",
+    "proxies_not_trusted",
     "clients_unknown",
     "client_not_banned",
     "feed_missing",
@@ -150,6 +159,7 @@ impl Problem {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::EveryClientTheSame { .. } => "every_client_the_same",
+            Self::ProxiesNotTrusted { .. } => "proxies_not_trusted",
             Self::ClientsUnknown { .. } => "clients_unknown",
             Self::ClientNotBanned { .. } => "client_not_banned",
             Self::FeedMissing { .. } => "feed_missing",

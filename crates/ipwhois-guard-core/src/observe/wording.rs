@@ -1,6 +1,7 @@
 //! Each problem in a sentence: what is wrong, and how to mend it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use humantime::{format_duration, format_rfc3339_seconds};
@@ -27,6 +28,15 @@ impl fmt::Display for Problem {
                 "Almost every request comes from {client}, so nobody's real address is checked: if a proxy or a NAT of yours \
                  stands there, make it pass the client's address on and name it in `trusted_proxies`."
             ),
+            Self::ProxiesNotTrusted { clients } => {
+                let clients: Vec<_> = clients.iter().map(IpAddr::to_string).collect();
+                write!(
+                    f,
+                    "Almost every request comes from one of {} and says that it was forwarded, so nobody's real address is \
+                     checked: if these are proxies of yours, name them in `trusted_proxies`.",
+                    clients.join(", ")
+                )
+            }
             Self::ClientsUnknown {
                 reason: Unverified::BadHeader,
             } => f.write_str(

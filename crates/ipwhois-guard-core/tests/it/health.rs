@@ -402,6 +402,25 @@ fn a_proxy_that_nobody_configured_is_a_problem() {
 }
 
 #[test]
+fn two_proxies_that_nobody_configured_are_a_problem() {
+    let service = service();
+    let (guard, _) = guard(&service, |guard| guard);
+    for n in 0..100 {
+        assert!(guard.health().is_ok(), "{n}");
+        let proxy = IpAddr::from([172, 17, 0, 1 + n % 2]);
+        send(&guard, &request(proxy, Some("26.0.0.1")));
+    }
+    assert_eq!(codes(&guard), ["proxies_not_trusted"]);
+    let message = guard.health().problems[0].to_string();
+    assert!(message.contains("172.17.0.1, 172.17.0.2"), "{message}");
+    // Somebody has opened another way in.
+    for n in 0..40 {
+        send(&guard, &request(client(n), None));
+    }
+    assert!(guard.health().is_ok());
+}
+
+#[test]
 fn a_proxy_that_the_settings_do_not_cover_is_a_problem() {
     let service = service();
     let (guard, _) = guard(&service, |guard| guard.trusted_proxies(["10.0.0.0/8"]));
@@ -441,7 +460,12 @@ fn clients_of_whom_nobody_knows_who_they_are_are_a_problem() {
 
 /// A client as a handler gets it: one that looks like a proxy.
 fn like_a_proxy(guard: &Guard) -> AllowedClient {
-    let head = request(IpAddr::from([10, 0, 0, 1]), Some("26.0.0.1"));
+    like_the_proxy(guard, 1)
+}
+
+/// A client as a handler gets it: one that looks like the n-th proxy.
+fn like_the_proxy(guard: &Guard, n: u8) -> AllowedClient {
+    let head = request(IpAddr::from([10, 0, 0, n]), Some("26.0.0.1"));
     let looking = Guarded::by_extractor(None, || Some(guard.clone()), &head);
     let guarded = block_on(looking.expect("the set-up is right"));
     guarded.admit().expect("nothing speaks against it")
@@ -463,6 +487,18 @@ fn failed_logins_of_one_who_is_not_banned_are_a_problem() {
     assert_eq!(codes(&guard), ["client_not_banned"]);
     clock.advance(HOUR);
     assert!(guard.health().is_ok());
+}
+
+#[test]
+fn failed_logins_behind_two_proxies_that_are_not_banned_are_a_problem() {
+    let service = service();
+    let (guard, _) = guard(&service, |guard| guard);
+    for n in 0..8 {
+        block_on(like_the_proxy(&guard, 1 + n % 2).failed_login()).unwrap();
+    }
+    assert!(guard.health().is_ok());
+    block_on(like_the_proxy(&guard, 1).failed_login()).unwrap();
+    assert_eq!(codes(&guard), ["client_not_banned"]);
 }
 
 #[test]

@@ -205,6 +205,10 @@ fn clients_that_look_all_the_same_are_told() {
             &["every_client_the_same"],
         );
     }
+    check(
+        |signs| signs.suspicion = Some(Suspicion::Forwarders(vec![CLIENT, CLIENT])),
+        &["proxies_not_trusted"],
+    );
     for reason in [
         Unverified::NoPeer,
         Unverified::BadHeader,
