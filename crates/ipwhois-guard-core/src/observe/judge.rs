@@ -32,6 +32,8 @@ pub(super) struct Signs {
     pub(super) unreliable: Option<Unreliable>,
     pub(super) shared: SharedSigns,
     pub(super) state_error: Option<String>,
+    /// How often since the start, if it was within the last hour.
+    pub(super) state_removals: Option<u64>,
     pub(super) reports_pending: usize,
     /// For how long the oldest one has waited.
     pub(super) oldest_report: Option<Duration>,
@@ -105,6 +107,9 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
             .state_error
             .clone()
             .map(|error| Problem::StateFailing { error }),
+        signs
+            .state_removals
+            .map(|times| Problem::StateRemoved { times }),
         stuck.map(|oldest| Problem::ReportsStuck {
             pending: signs.reports_pending,
             oldest,

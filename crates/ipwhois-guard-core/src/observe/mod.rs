@@ -91,6 +91,7 @@ pub(crate) struct Memory {
     reports_lost: Losses,
     reports_refused: Losses,
     bans_lost: Losses,
+    state_removals: Losses,
     told: Told,
 }
 
@@ -205,6 +206,7 @@ impl Observer {
         let feed = self.feed.status();
         let reports = self.reporter.counts();
         let lost = reports.dropped_full.saturating_add(reports.given_up);
+        let state = self.journal.status();
         let mut memory = self.memory();
         Signs {
             suspicion: self.meter.suspicion(),
@@ -226,7 +228,8 @@ impl Observer {
                 None if self.facts.is_tier_missing => SharedSigns::Missing,
                 _ => SharedSigns::Well,
             },
-            state_error: self.journal.status().error,
+            state_error: state.error,
+            state_removals: memory.state_removals.note(state.removals, now),
             reports_pending: reports.pending,
             oldest_report: reports.oldest,
             reports_lost: memory.reports_lost.note(lost, now),

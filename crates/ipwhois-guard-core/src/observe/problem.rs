@@ -107,6 +107,12 @@ pub enum Problem {
         /// Why.
         error: String,
     },
+    /// Within the last hour the state file was removed while it was in use. What it held is written anew, as soon as that is
+    /// noticed: with the next write, within a second of what the guard learns.
+    StateRemoved {
+        /// How often it was since the start.
+        times: u64,
+    },
     /// A report has waited for more than an hour.
     ReportsStuck {
         /// How many wait.
@@ -132,7 +138,7 @@ pub enum Problem {
 }
 
 /// The codes of all problems.
-pub(super) const CODES: [&str; 18] = [
+pub(super) const CODES: [&str; 19] = [
     "every_client_the_same",
     "proxies_not_trusted",
     "clients_unknown",
@@ -147,6 +153,7 @@ pub(super) const CODES: [&str; 18] = [
     "shared_tier_away",
     "shared_tier_missing",
     "state_failing",
+    "state_removed",
     "reports_stuck",
     "reports_lost",
     "reports_refused",
@@ -172,6 +179,7 @@ impl Problem {
             Self::SharedTierAway { .. } => "shared_tier_away",
             Self::SharedTierMissing => "shared_tier_missing",
             Self::StateFailing { .. } => "state_failing",
+            Self::StateRemoved { .. } => "state_removed",
             Self::ReportsStuck { .. } => "reports_stuck",
             Self::ReportsLost { .. } => "reports_lost",
             Self::ReportsRefused { .. } => "reports_refused",

@@ -160,6 +160,11 @@ impl fmt::Display for Problem {
                 f,
                 "What is learnt is not kept for the next start: {error}. See to the folder that `state_dir` names."
             ),
+            Self::StateRemoved { times } => write!(
+                f,
+                "The state file was removed while it was in use, {times} times since the start, and is written anew: see that \
+                 nothing cleans up the folder that `state_dir` names."
+            ),
             Self::ReportsStuck { pending, oldest } => write!(
                 f,
                 "{pending} reports wait to be delivered, the oldest one for {}: see that `api_url` can be reached from here. \

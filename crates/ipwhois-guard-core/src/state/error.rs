@@ -30,6 +30,11 @@ pub(crate) enum StateError {
     /// Never was a state file of a guard.
     #[error("`{}` is no state file of a guard: {reason}", .path.display())]
     Foreign { path: PathBuf, reason: String },
+    /// Which may be somebody's backup, or another guard's.
+    #[error(
+        "`{}` was replaced by another file while it was in use: remove that one to go on, or restart to use it", .path.display()
+    )]
+    Replaced { path: PathBuf },
     /// The file is of no use, and cannot be renamed to make room for a new one.
     #[error("{reason}, and it cannot be set aside: {source}")]
     NotSetAside {

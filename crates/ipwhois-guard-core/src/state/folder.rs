@@ -103,6 +103,30 @@ pub(super) fn make_private(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Which file it is, whatever its name: of two with one name, one after the other, each is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    #[cfg(unix)]
+    device_and_inode: (u64, u64),
+}
+
+/// Which file has this name now.
+pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
+    let metadata = fs::metadata(path)?;
+    #[cfg(unix)]
+    let device_and_inode = {
+        use std::os::unix::fs::MetadataExt;
+        (metadata.dev(), metadata.ino())
+    };
+    // Elsewhere it is enough that there is one: a file that is open cannot be removed.
+    #[cfg(not(unix))]
+    drop(metadata);
+    Ok(FileId {
+        #[cfg(unix)]
+        device_and_inode,
+    })
+}
+
 /// The first bytes of a file; `None` when it is shorter or is not there.
 pub(super) fn head<const N: usize>(path: &Path) -> Option<[u8; N]> {
     let mut head = [0; N];

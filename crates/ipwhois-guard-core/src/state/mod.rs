@@ -6,7 +6,9 @@
 //! 3. Nothing is ever deleted. A file that makes no sense is renamed, and a new one takes its place; one of a newer
 //!    version is left alone, and the guard runs from memory.
 //! 4. One guard a folder: the second is told so, and runs from memory.
-//! 5. Ages go by the wall clock, which jumps: see [`age`].
+//! 5. A file that somebody removes while it is in use is written anew, with what it held: it is still open. One that was
+//!    replaced by another is left alone, and so is the other.
+//! 6. Ages go by the wall clock, which jumps: see [`age`].
 
 mod age;
 mod codec;

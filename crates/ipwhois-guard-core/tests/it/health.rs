@@ -355,6 +355,26 @@ fn a_state_folder_that_cannot_be_used_is_a_problem() {
     assert!(message.contains("is not a folder"), "{message}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_state_folder_that_is_removed_while_it_is_in_use_is_a_problem_and_is_made_anew() {
+    let service = service();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let (first, clock) = guard(&service, |guard| guard.state_dir(&state));
+    ask_about(&first, 0..3);
+    assert!(first.health().is_ok());
+    std::fs::remove_dir_all(&state).unwrap();
+    ask_about(&first, 3..4);
+    assert_eq!(codes(&first), ["state_removed"]);
+    clock.advance(HOUR);
+    assert!(first.health().is_ok());
+    drop(first);
+    let (second, _) = guard(&service, |guard| guard.state_dir(&state));
+    assert_eq!(second.stats().checks_today, 4);
+    assert_eq!(second.stats().cache_entries, 4);
+}
+
 #[test]
 fn a_report_that_waits_for_more_than_an_hour_is_a_problem() {
     let service = service();

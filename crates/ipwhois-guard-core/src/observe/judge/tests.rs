@@ -191,6 +191,7 @@ fn what_was_lost_lately_is_told() {
         &["reports_refused"],
     );
     check(|signs| signs.bans_lost = Some(2), &["bans_lost"]);
+    check(|signs| signs.state_removals = Some(2), &["state_removed"]);
 }
 
 #[test]

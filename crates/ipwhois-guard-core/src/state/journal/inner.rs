@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::super::Loaded;
 use super::super::error::StateError;
 use super::super::folder::FILE_NAME;
-use super::super::store::{SetAside, Store};
+use super::super::store::{SetAside, Store, Whereabouts};
 use super::super::tables::Batch;
 use super::pace::{Phase, State};
 use super::pending::Pending;
@@ -155,7 +155,7 @@ impl Inner {
     fn write_pending(&self) {
         let mut store = self.store();
         loop {
-            let (batch, awaited) = {
+            let (mut batch, awaited) = {
                 let mut state = self.state();
                 if !state.may_write() {
                     // It was closed meanwhile.
@@ -164,7 +164,7 @@ impl Inner {
                 }
                 (state.take(), state.awaited)
             };
-            let result = self.write(&mut store, &batch);
+            let result = self.write(&mut store, &mut batch);
             self.settle(result, batch, awaited);
             let mut state = self.state();
             if !state.may_write() || !state.pending.is_urgent() {
@@ -177,9 +177,16 @@ impl Inner {
         }
     }
 
-    fn write(&self, slot: &mut Option<Store>, batch: &Batch) -> Result<(), StateError> {
+    fn write(&self, slot: &mut Option<Store>, batch: &mut Batch) -> Result<(), StateError> {
         let store = match slot.take() {
-            Some(store) => store,
+            Some(store) => match store.whereabouts() {
+                Whereabouts::InPlace => store,
+                Whereabouts::Gone => self.begin_anew(store, batch)?,
+                Whereabouts::Replaced => {
+                    *slot = Some(store);
+                    return Err(StateError::Replaced { path: self.file() });
+                }
+            },
             None => self.reopen()?,
         };
         let result = store.write(batch);
@@ -190,6 +197,20 @@ impl Inner {
             let _ = store.close();
         }
         result
+    }
+
+    /// Somebody has removed the file, which is still open: what is in it goes into a new one with what is to be written.
+    fn begin_anew(&self, store: Store, batch: &mut Batch) -> Result<Store, StateError> {
+        self.state().removals += 1;
+        match store.read() {
+            Ok(known) => batch.add_older(known),
+            Err(error) => {
+                tracing::error!(target: "ipwhois_guard", %error, "what the state file held is lost with it")
+            }
+        }
+        // Its lock may be in the way of the new one.
+        let _ = store.close();
+        self.reopen()
     }
 
     fn reopen(&self) -> Result<Store, StateError> {
@@ -231,15 +252,16 @@ impl Inner {
         let mut store = self.store();
         let (batch, awaited) = {
             let mut state = self.state();
-            let is_empty = state.pending.is_empty();
+            let is_gone = |store: &Store| store.whereabouts() == Whereabouts::Gone;
+            let is_due = !state.pending.is_empty() || store.as_ref().is_some_and(is_gone);
             let batch = state.take();
             (
-                (!is_empty && (was_open || store.is_some())).then_some(batch),
+                (is_due && (was_open || store.is_some())).then_some(batch),
                 state.awaited,
             )
         };
-        if let Some(batch) = batch {
-            let result = self.write(&mut store, &batch);
+        if let Some(mut batch) = batch {
+            let result = self.write(&mut store, &mut batch);
             if let Err(error) = &result {
                 tracing::error!(target: "ipwhois_guard", %error, "the state of the last second is lost");
             }

@@ -45,6 +45,8 @@ pub(crate) struct JournalStatus {
     pub(crate) error: Option<String>,
     /// What waits to be written.
     pub(crate) pending: usize,
+    /// How often the file was removed while it was in use, and written anew.
+    pub(crate) removals: u64,
 }
 
 impl Journal {
@@ -167,6 +169,7 @@ impl Journal {
             path: Some(inner.file()),
             error: state.error.clone(),
             pending: state.pending.len(),
+            removals: state.removals,
         }
     }
 }

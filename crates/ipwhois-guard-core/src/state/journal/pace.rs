@@ -27,6 +27,8 @@ pub(super) struct State {
     retry_at: Option<Instant>,
     quiet_until: Option<Instant>,
     pub(super) error: Option<String>,
+    /// How often the file was removed while it was in use.
+    pub(super) removals: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

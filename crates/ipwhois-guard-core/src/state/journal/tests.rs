@@ -243,6 +243,103 @@ async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
     assert_eq!(loaded.budget, Some(vec![4]));
 }
 
+/// A journal of which everything is on disk.
+async fn filled(folder: &TestFolder) -> Arc<Journal> {
+    let journal = journal(folder);
+    journal.open(DAY).await.unwrap();
+    journal.note_verdict(fresh(1));
+    journal.note_verdict(fresh(2));
+    journal.note_feed(feed("25.0.0.1\n"));
+    assert!(journal.save_report(1, Some(vec![1])).await);
+    assert!(journal.save_report(2, Some(vec![2])).await);
+    assert!(journal.save_budget(vec![1]).await);
+    journal
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_removed_while_it_is_in_use_is_written_anew_with_what_it_held() {
+    let remove_folder = |folder: &TestFolder| std::fs::remove_dir_all(folder.dir()).unwrap();
+    let remove_file = |folder: &TestFolder| std::fs::remove_file(folder.file()).unwrap();
+    for remove in [&remove_folder as &dyn Fn(&TestFolder), &remove_file] {
+        let folder = TestFolder::new();
+        let journal = filled(&folder).await;
+        assert_eq!(journal.status().removals, 0);
+        remove(&folder);
+        let newer = verdict(2, fresh(2).verified + Duration::from_secs(1));
+        journal.note_verdict(newer);
+        assert!(journal.save_report(1, None).await);
+        assert_eq!(journal.status().removals, 1);
+        assert_eq!(journal.status().error, None);
+        assert!(journal.save_budget(vec![2]).await);
+        assert_eq!(journal.status().removals, 1, "it is there again");
+        journal.close();
+        let mut loaded = reopened(&folder).await;
+        loaded.verdicts.sort_by_key(|verdict| verdict.ip);
+        assert_eq!(loaded.verdicts, [fresh(1), newer]);
+        assert_eq!(loaded.feed, Some(feed("25.0.0.1\n")));
+        assert_eq!(loaded.reports, [(2, vec![2])]);
+        assert_eq!(loaded.budget, Some(vec![2]));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_was_removed_is_written_anew_at_the_end_though_nothing_is_pending() {
+    let folder = TestFolder::new();
+    let journal = filled(&folder).await;
+    std::fs::remove_dir_all(folder.dir()).unwrap();
+    journal.close();
+    let loaded = reopened(&folder).await;
+    assert_eq!(loaded.verdicts.len(), 2);
+    assert_eq!(loaded.budget, Some(vec![1]));
+}
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn what_a_removed_file_held_waits_until_a_new_one_can_be_made() {
+    let folder = TestFolder::new();
+    let journal = filled(&folder).await;
+    std::fs::remove_dir_all(folder.dir()).unwrap();
+    std::fs::write(folder.dir(), "in the way").unwrap();
+    assert!(!journal.save_budget(vec![2]).await);
+    let error = journal.status().error.unwrap();
+    assert!(error.contains("is not a folder"), "{error}");
+    std::fs::remove_file(folder.dir()).unwrap();
+    tokio::spawn(Arc::clone(&journal).run());
+    let mut progress = inner(&journal).progress.subscribe();
+    a_write(&mut progress).await;
+    assert_eq!(journal.status().error, None);
+    journal.close();
+    let loaded = reopened(&folder).await;
+    assert_eq!(loaded.verdicts.len(), 2);
+    assert_eq!(loaded.budget, Some(vec![2]));
+}
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn a_file_that_takes_the_place_of_the_one_in_use_is_left_alone() {
+    let folder = TestFolder::new();
+    let journal = filled(&folder).await;
+    std::fs::remove_file(folder.file()).unwrap();
+    std::fs::write(folder.file(), "a backup").unwrap();
+    assert!(!journal.save_budget(vec![2]).await);
+    let error = journal.status().error.unwrap();
+    assert!(error.contains("was replaced by another file"), "{error}");
+    assert_eq!(std::fs::read(folder.file()).unwrap(), b"a backup");
+    assert_eq!(folder.names(), [FILE_NAME]);
+    // Somebody has read what the log says.
+    std::fs::remove_file(folder.file()).unwrap();
+    tokio::spawn(Arc::clone(&journal).run());
+    let mut progress = inner(&journal).progress.subscribe();
+    a_write(&mut progress).await;
+    assert_eq!(journal.status().error, None);
+    journal.close();
+    let loaded = reopened(&folder).await;
+    assert_eq!(loaded.verdicts.len(), 2);
+    assert_eq!(loaded.budget, Some(vec![2]));
+}
+
 #[tokio::test]
 async fn the_end_writes_what_is_pending_and_gives_up_the_folder() {
     let folder = TestFolder::new();

@@ -1,5 +1,6 @@
 //! The state file. All of it blocks.
 
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -8,7 +9,7 @@ use redb::Database;
 
 use super::Loaded;
 use super::error::StateError;
-use super::folder::{self, Folder};
+use super::folder::{self, FileId, Folder};
 use super::tables::{self, Batch};
 
 /// redb's own default is 1 GiB. The file is a few MiB, and is read as a whole once.
@@ -20,6 +21,8 @@ pub(super) struct Store {
     // Dropped in this order: the file is closed before the folder is given up.
     database: Database,
     folder: Folder,
+    /// `None` when nobody knows.
+    id: Option<FileId>,
 }
 
 /// A store, what was in it, and what had to be done to get it.
@@ -28,6 +31,17 @@ pub(super) struct Opened {
     pub(super) store: Store,
     pub(super) loaded: Loaded,
     pub(super) set_aside: Option<SetAside>,
+}
+
+/// What has become of the file that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// It is where it was, as far as anybody knows.
+    InPlace,
+    /// It has no name any more: what is written to it is lost at the end.
+    Gone,
+    /// Another file has its name.
+    Replaced,
 }
 
 /// A file of no use that was renamed.
@@ -64,7 +78,11 @@ impl Store {
             Err(error) => return Err(error),
         };
         Ok(Opened {
-            store: Self { database, folder },
+            store: Self {
+                database,
+                id: folder::file_id(&folder.file()).ok(),
+                folder,
+            },
             loaded,
             set_aside,
         })
@@ -78,6 +96,33 @@ impl Store {
         let path = self.folder.file();
         contained(&path, || {
             tables::write(&self.database, batch).map_err(|error| StateError::redb(&path, error))
+        })
+    }
+
+    /// What has become of the file since it was opened.
+    pub(super) fn whereabouts(&self) -> Whereabouts {
+        let Some(id) = self.id else {
+            return Whereabouts::InPlace;
+        };
+        match folder::file_id(&self.folder.file()) {
+            Ok(other) if other != id => Whereabouts::Replaced,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Whereabouts::Gone
+            }
+            // An error says nothing of the file.
+            Ok(_) | Err(_) => Whereabouts::InPlace,
+        }
+    }
+
+    /// Everything that is in the file, which may have no name any more.
+    pub(super) fn read(&self) -> Result<Loaded, StateError> {
+        let path = self.folder.file();
+        contained(&path, || {
+            // Whatever its age.
+            let loaded = tables::load(&self.database, SystemTime::UNIX_EPOCH, Duration::MAX);
+            loaded.map_err(|error| StateError::redb(&path, error))
         })
     }
 
@@ -97,7 +142,11 @@ impl Store {
         let folder = Folder::take(dir).unwrap();
         let database = Database::builder().create_with_backend(disk).unwrap();
         tables::prepare(&database, dir).unwrap();
-        Self { database, folder }
+        Self {
+            database,
+            folder,
+            id: None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tables of the state file.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -40,6 +41,25 @@ pub(super) struct Batch {
     pub(super) reports: Vec<(u64, Option<Vec<u8>>)>,
     /// Verdicts verified at another time are deleted.
     pub(super) keep: Option<RangeInclusive<SystemTime>>,
+}
+
+impl Batch {
+    /// Adds what was written before, where there is nothing newer.
+    pub(super) fn add_older(&mut self, older: Loaded) {
+        let newer: HashSet<_> = self.verdicts.iter().map(|verdict| verdict.ip).collect();
+        let verdicts = older.verdicts.into_iter();
+        self.verdicts
+            .extend(verdicts.filter(|verdict| !newer.contains(&verdict.ip)));
+        let newer: HashSet<_> = self.reports.iter().map(|(number, _)| *number).collect();
+        let reports = older.reports.into_iter();
+        self.reports.extend(
+            reports
+                .filter(|(number, _)| !newer.contains(number))
+                .map(|(number, report)| (number, Some(report))),
+        );
+        self.budget = self.budget.take().or(older.budget);
+        self.feed = self.feed.take().or(older.feed);
+    }
 }
 
 /// Makes sure that the file is one of ours, in our version, and that its tables are there.
