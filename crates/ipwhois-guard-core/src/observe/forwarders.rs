@@ -65,9 +65,12 @@ impl Forwarders {
 
     /// The addresses, if they are suspected.
     pub(super) fn suspects(&self) -> Option<Vec<IpAddr>> {
+        if !self.is_raised {
+            return None;
+        }
         let mut suspects: Vec<_> = self.with_a_part().collect();
         suspects.sort();
-        (self.is_raised && suspects.len() > 1).then_some(suspects)
+        (suspects.len() > 1).then_some(suspects)
     }
 
     /// False when there is no place for it.

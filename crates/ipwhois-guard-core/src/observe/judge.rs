@@ -62,6 +62,8 @@ pub(super) enum SharedSigns {
     /// Wanted and not built.
     Missing,
     Away(Option<String>),
+    /// It is there, and nothing is heard from it.
+    Unheard(String),
 }
 
 /// What is wrong, the worst first.
@@ -98,6 +100,9 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
         signs.feed.as_ref().and_then(old),
         match &signs.shared {
             SharedSigns::Well => None,
+            SharedSigns::Unheard(error) => Some(Problem::SharedTierUnheard {
+                error: error.clone(),
+            }),
             SharedSigns::Missing => Some(Problem::SharedTierMissing),
             SharedSigns::Away(error) => Some(Problem::SharedTierAway {
                 error: error.clone(),

@@ -225,8 +225,11 @@ impl Observer {
             unreliable: self.meter.unreliable(now),
             shared: match &self.tier {
                 Some(tier) if !tier.is_there() => SharedSigns::Away(tier.status().0),
+                Some(tier) => tier
+                    .unheard()
+                    .map_or(SharedSigns::Well, SharedSigns::Unheard),
                 None if self.facts.is_tier_missing => SharedSigns::Missing,
-                _ => SharedSigns::Well,
+                None => SharedSigns::Well,
             },
             state_error: state.error,
             state_removals: memory.state_removals.note(state.removals, now),

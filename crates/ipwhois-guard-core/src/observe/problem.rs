@@ -100,6 +100,11 @@ pub enum Problem {
         /// Why the last call failed.
         error: Option<String>,
     },
+    /// The shared tier answers, and this machine cannot listen to what the others announce: it has tried six times or more.
+    SharedTierUnheard {
+        /// Why.
+        error: String,
+    },
     /// `redis_url` is set, and the guard was built without a shared tier.
     SharedTierMissing,
     /// Nothing is kept in the state folder, or the last write failed.
@@ -138,7 +143,7 @@ pub enum Problem {
 }
 
 /// The codes of all problems.
-pub(super) const CODES: [&str; 19] = [
+pub(super) const CODES: [&str; 20] = [
     "every_client_the_same",
     "proxies_not_trusted",
     "clients_unknown",
@@ -151,6 +156,7 @@ pub(super) const CODES: [&str; 19] = [
     "breaker_open",
     "service_unreliable",
     "shared_tier_away",
+    "shared_tier_unheard",
     "shared_tier_missing",
     "state_failing",
     "state_removed",
@@ -177,6 +183,7 @@ impl Problem {
             Self::BreakerOpen { .. } => "breaker_open",
             Self::ServiceUnreliable { .. } => "service_unreliable",
             Self::SharedTierAway { .. } => "shared_tier_away",
+            Self::SharedTierUnheard { .. } => "shared_tier_unheard",
             Self::SharedTierMissing => "shared_tier_missing",
             Self::StateFailing { .. } => "state_failing",
             Self::StateRemoved { .. } => "state_removed",

@@ -152,6 +152,11 @@ impl fmt::Display for Problem {
                     ": this machine decides alone and spends no more than its share, a tenth of what was left of the day's budget. It is tried again.",
                 )
             }
+            Self::SharedTierUnheard { error } => write!(
+                f,
+                "The shared tier answers, and what other machines announce there is not heard ({error}), so their bans do not \
+                 hold here: see that this machine's user may subscribe. It is tried again."
+            ),
             Self::SharedTierMissing => f.write_str(
                 "`redis_url` is set and the guard has no shared tier: build it with \
                  `ipwhois_guard_redis::guard_from_settings`, or remove the setting.",

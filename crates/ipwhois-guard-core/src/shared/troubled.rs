@@ -23,6 +23,8 @@ pub enum Trouble {
     Silent,
     /// It answers, and nobody can read it.
     Unreadable,
+    /// It answers, and refuses whoever wants to listen.
+    Mute,
 }
 
 /// A tier that fails as it is told to: for tests of what is around it. Clones share their trouble.
@@ -60,7 +62,7 @@ impl<T> Troubled<T> {
     ) -> SharedFuture<'a, R> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         match *self.trouble.borrow() {
-            Trouble::None => answer(),
+            Trouble::None | Trouble::Mute => answer(),
             Trouble::Silent => Box::pin(std::future::pending()),
             trouble => Box::pin(std::future::ready(Err(error(trouble)))),
         }
@@ -71,6 +73,9 @@ fn error(trouble: Trouble) -> SharedError {
     match trouble {
         Trouble::Unreadable => SharedError::Unreadable {
             reason: "a list where a number should be".to_owned(),
+        },
+        Trouble::Mute => SharedError::Refused {
+            reason: "NOPERM no subscription".to_owned(),
         },
         _ => SharedError::Away {
             source: "the connection is gone".into(),

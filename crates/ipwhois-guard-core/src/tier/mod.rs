@@ -22,6 +22,7 @@
 
 mod alone;
 mod breaker;
+mod hearing;
 mod lease;
 mod share;
 mod told;
@@ -39,6 +40,7 @@ use tokio::time::Instant;
 
 use self::alone::Alone;
 use self::breaker::Breaker;
+use self::hearing::Hearing;
 pub(crate) use self::lease::Lease;
 pub(crate) use self::share::{Share, Unspent};
 use self::told::Told;
@@ -75,6 +77,7 @@ struct State {
     breaker: Breaker,
     alone: Alone,
     told: Told,
+    hearing: Hearing,
     failures: u64,
     error: Option<String>,
     /// The last answer was one that nobody can read.
@@ -85,6 +88,19 @@ impl State {
     /// Not for a stutter: what was spent alone is lost to the common count when the machine ends before it tells.
     fn may_spend_alone(&self) -> bool {
         self.unreadable || self.breaker.has_been_open()
+    }
+
+    fn unheard(&mut self, error: &SharedError) {
+        let is_there = self.breaker.wait().is_none();
+        self.hearing.failed(is_there, with_source(error));
+    }
+}
+
+fn with_source(error: &SharedError) -> String {
+    use std::error::Error;
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }
 
@@ -98,6 +114,7 @@ impl Tier {
                 breaker: Breaker::new(),
                 alone: Alone::default(),
                 told: Told::default(),
+                hearing: Hearing::default(),
                 failures: 0,
                 error: None,
                 unreadable: false,
@@ -116,10 +133,16 @@ impl Tier {
         self.state().breaker.wait().is_none()
     }
 
-    /// Why the last call failed, and how many did since the start.
+    /// Why the last call failed, or why nothing is heard, and how many calls failed since the start.
     pub(crate) fn status(&self) -> (Option<String>, u64) {
         let state = self.state();
-        (state.error.clone(), state.failures)
+        let unheard = || state.hearing.trouble().map(str::to_owned);
+        (state.error.clone().or_else(unheard), state.failures)
+    }
+
+    /// Why nothing is heard of what other machines announce, while the tier is there.
+    pub(crate) fn unheard(&self) -> Option<String> {
+        self.state().hearing.trouble().map(str::to_owned)
     }
 
     pub(crate) async fn look(&self, ip: IpAddr, lease: Duration) -> Option<Seen> {
@@ -254,9 +277,19 @@ impl Tier {
         let mut wait = FIRST_RETURN;
         loop {
             let since = Instant::now();
-            let lost = self.shared.listen(&hear).await;
+            let lost = {
+                let mut listening = self.shared.listen(&hear);
+                match tokio::time::timeout(LAST_RETURN, &mut listening).await {
+                    Ok(lost) => lost,
+                    Err(_) => {
+                        self.state().hearing.works();
+                        listening.await
+                    }
+                }
+            };
             if let Err(error) = lost {
                 self.note(&error);
+                self.state().unheard(&error);
                 self.disturbed.notify_one();
             }
             if since.elapsed() >= LAST_RETURN {
@@ -324,13 +357,9 @@ impl Tier {
     }
 
     fn note(&self, error: &SharedError) {
-        use std::error::Error;
         let mut state = self.state();
         state.failures += 1;
-        state.error = Some(match error.source() {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        });
+        state.error = Some(with_source(error));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

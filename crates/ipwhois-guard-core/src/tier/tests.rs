@@ -252,6 +252,41 @@ async fn a_lease_that_is_dropped_lets_another_machine_try() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tier_that_answers_and_cannot_be_listened_to_is_told_until_it_can() {
+    let bench = bench();
+    bench.troubled.behave(Trouble::Mute);
+    let until_heard = |is_heard: bool| {
+        let bench = &bench;
+        async move {
+            let since = Instant::now();
+            while bench.tier.unheard().is_none() != is_heard {
+                assert!(since.elapsed() < Duration::from_secs(60));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    };
+    let script = async {
+        let since = Instant::now();
+        until_heard(false).await;
+        let after = since.elapsed().as_secs();
+        assert_eq!(after, 3, "100, 200, … 1,600 ms between six attempts");
+        let unheard = bench.tier.unheard();
+        assert!(unheard.is_some_and(|error| error.contains("NOPERM")));
+        // What is called is well, and is no answer to that.
+        assert!(bench.tier.look(CLIENT, LEASE).await.is_some());
+        let (error, _) = bench.tier.status();
+        assert!(error.is_some_and(|error| error.contains("NOPERM")));
+        bench.troubled.behave(Trouble::None);
+        until_heard(true).await;
+        assert_eq!(bench.tier.status().0, None);
+    };
+    tokio::select! {
+        () = bench.tier.listen(|_| ()) => {}
+        () = script => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_taken_up_again_and_brings_the_bans_in_force() {
     let bench = bench();
     bench.troubled.behave(Trouble::Away);

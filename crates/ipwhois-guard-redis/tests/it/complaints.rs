@@ -9,7 +9,7 @@ use ipwhois_guard_testkit::StandIn;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::server::{PATIENCE, Server, free_port};
+use super::server::{PATIENCE, Server, free_port, until};
 
 /// A guard with this URL goes on, with no check but its own share, says what is wrong, and never a password.
 async fn check(url: &str, expected: &str) {
@@ -74,6 +74,36 @@ async fn a_replica_is_told() {
     server.run();
     let refused = "the shared tier refuses: READONLY You can't write against a read only replica.";
     check(&format!("redis://{}", server.address()), refused).await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_subscribe_is_told_though_every_call_is_answered() {
+    let mut server = Server::new(&[]).with_port();
+    server.run();
+    // What is allowed to a new user since Redis 7, unless channels are named.
+    let user = ["guard", "on", ">my-secret", "~*", "resetchannels", "+@all"];
+    let _: () = server.does(&[&["ACL", "SETUSER"][..], &user].concat());
+    let service = StandIn::start().expect("a free port");
+    let url = format!("redis://guard:my-secret@{}", server.address());
+    let guard = Guard::builder()
+        .api_url(service.url())
+        .max_wait(PATIENCE)
+        .api_timeout(PATIENCE)
+        .shared(RedisTier::connect(&url).expect("a URL"))
+        .build()
+        .expect("the settings are right");
+    let message = until("health tells it", || async {
+        let problems = guard.health().problems;
+        let unheard = problems
+            .iter()
+            .find(|problem| problem.code() == "shared_tier_unheard");
+        unheard.map(ToString::to_string)
+    })
+    .await;
+    assert!(message.contains("NOPERM"), "{message}");
+    assert!(!message.contains("secret"), "{message}");
+    let verdict = guard.check([26, 0, 0, 1].into()).await;
+    assert_eq!(verdict.source(), Source::Api);
 }
 
 #[tokio::test]

@@ -159,6 +159,8 @@ fn a_service_that_fails_or_is_slow_now_and_then_is_told_with_what_it_does() {
 fn a_shared_tier_that_is_not_there_is_told() {
     let away = SharedSigns::Away(Some("gone".to_owned()));
     check(|signs| signs.shared = away, &["shared_tier_away"]);
+    let unheard = SharedSigns::Unheard("refused".to_owned());
+    check(|signs| signs.shared = unheard, &["shared_tier_unheard"]);
     check(
         |signs| signs.shared = SharedSigns::Missing,
         &["shared_tier_missing"],
