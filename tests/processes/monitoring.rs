@@ -11,6 +11,10 @@ fn get(process: &Process, path: &str) -> Response {
     Request::get(path).send(&process.address)
 }
 
+fn head(process: &Process, path: &str) -> Response {
+    Request::new("HEAD", path).send(&process.address)
+}
+
 #[track_caller]
 fn scrape(process: &Process) -> Scrape {
     let response = get(process, "/metrics");
@@ -46,6 +50,12 @@ fn watch(framework: &str) {
         health(&process)["feed_entries"] == 2
     });
     assert_eq!(health(&process)["status"], "ok");
+    for path in ["/guard/health", "/metrics"] {
+        let (get, head) = (get(&process, path), head(&process, path));
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        let content_type = "content-type";
+        assert_eq!(head.header(content_type), get.header(content_type));
+    }
     assert_eq!(visit(&process, &client(1)), Some(200));
     service.list(client(2).parse().expect("an address"), 95);
     assert_eq!(visit(&process, &client(2)), Some(403));

@@ -43,7 +43,9 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/admin/users/{id}", web::get().to(user))
         .route("/api/data", web::get().to(data))
         .route("/metrics", web::get().to(metrics))
-        .route("/guard/health", web::get().to(health));
+        .route("/metrics", web::head().to(metrics))
+        .route("/guard/health", web::get().to(health))
+        .route("/guard/health", web::head().to(health));
 }
 
 /// Guarded by nothing; tells what the guard knows.

@@ -55,7 +55,8 @@ fn app(
         .and(client)
         .map(data);
 
-    let monitoring = warp::get().map(move || monitoring.clone());
+    let look = warp::get().or(warp::head()).unify();
+    let monitoring = look.map(move || monitoring.clone());
     let metrics = warp::path!("metrics").and(monitoring.clone()).map(metrics);
     let health = warp::path!("guard" / "health").and(monitoring).map(health);
 

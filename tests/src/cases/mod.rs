@@ -116,6 +116,7 @@ macro_rules! for_each_case {
                 the_application_may_word_the_refusal_itself;
             health:
                 a_fresh_app_is_ok,
+                head_is_answered_like_get_and_without_a_body,
                 a_service_that_is_down_is_told_and_so_is_its_return,
                 a_refused_key_is_told_and_so_is_a_good_one,
                 a_budget_that_is_gone_is_told_and_so_is_the_next_day,

@@ -106,7 +106,9 @@ fn routes(config: &mut web::ServiceConfig, app: &App) {
         .route("/login", web::post().to(login))
         .route("/login/simple", web::post().to(login_simply))
         .route("/guard/health", web::get().to(health))
+        .route("/guard/health", web::head().to(health))
         .route("/metrics", web::get().to(metrics))
+        .route("/metrics", web::head().to(metrics))
         .route("/hang", web::get().to(hang));
 }
 

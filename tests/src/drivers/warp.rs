@@ -93,7 +93,8 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
     let verdict = ip_verdict(guard.clone());
     let hanging = app.clone();
     let watched = app.clone();
-    let watched = warp::get().map(move || watched.clone());
+    let look = warp::get().or(warp::head()).unify();
+    let watched = look.map(move || watched.clone());
     let passwords = Arc::clone(&app.passwords);
     let passwords = warp::any().map(move || Arc::clone(&passwords));
     let counted = warp::any().map(move || app.count()).untuple_one();
