@@ -9,6 +9,8 @@ mod attackers;
 mod places;
 #[path = "../examples/access-log/random.rs"]
 mod random;
+#[path = "recall/seeds.rs"]
+mod seeds;
 #[path = "../examples/access-log/visitors.rs"]
 mod visitors;
 #[path = "../examples/access-log/words.rs"]
@@ -17,7 +19,7 @@ mod words;
 mod world;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use serde_json::Value;
 
@@ -28,17 +30,25 @@ const SHAPES: [Shape; 3] = [Shape::Spread, Shape::Early, Shape::Burst];
 /// Requests, clients, hostile clients, days.
 const SITE: ((u32, u32, u32), f64) = ((10_000, 1_753, 113), 3.5);
 
-fn main() {
-    let numbers: Vec<u64> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .map(|argument| argument.parse().expect("a seed"))
-        .collect();
-    let (first, last) = match numbers[..] {
-        [] => (201, 300),
-        [first, last] if first <= last => (first, last),
-        _ => panic!("name the first and the last seed"),
-    };
+/// What wrong usage exits with, as the command does.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    // Cargo adds the one that is left out.
+    let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
+    match seeds::read(&arguments.collect::<Vec<_>>()) {
+        Ok((first, last)) => {
+            measure(first, last);
+            ExitCode::SUCCESS
+        }
+        Err(sentence) => {
+            eprintln!("recall: {sentence}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+fn measure(first: u64, last: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     println!("seeds {first} to {last}: lowest, median, highest; the published module's median");
     for shape in SHAPES {

@@ -87,7 +87,7 @@ impl Check {
 }
 
 fn read_addresses(addresses: &mut Vec<IpAddr>) -> Result<(), Failure> {
-    let bytes = input::read(Path::new(STDIN), LONGEST_INPUT)?;
+    let bytes = input::read("", Path::new(STDIN), LONGEST_INPUT)?;
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         let entry = line.split(|&byte| byte == b'#').next().unwrap_or_default();
         let words = entry.split(u8::is_ascii_whitespace);

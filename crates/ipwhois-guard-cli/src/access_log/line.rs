@@ -105,7 +105,8 @@ fn closing_quote(text: &[u8]) -> Option<usize> {
 /// The client, which a virtual host may precede.
 fn client(head: &[u8]) -> Option<IpAddr> {
     let mut words = head.split(|&byte| byte == b' ').filter(|w| !w.is_empty());
-    let first = words.next()?;
+    // Of a list, as of a header that proxies append to, nobody can say which one it is.
+    let first = words.next().filter(|word| !word.ends_with(b","))?;
     let second = words.next();
     let further = words.count();
     // A virtual host may look like an address itself. Then two addresses stand side by side, and the line has one word more

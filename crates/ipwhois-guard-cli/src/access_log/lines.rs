@@ -5,6 +5,9 @@ use std::io::{self, BufRead};
 /// How many bytes of a line are kept. Everything that matters stands at its beginning; a request's target is far shorter.
 pub const LONGEST: usize = 64 * 1_024;
 
+/// In UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads a stream line by line. Of a longer line than [`LONGEST`] the rest is passed over.
 #[derive(Debug)]
 pub struct Lines<R> {
@@ -22,7 +25,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line without its line end, or `None` after the last one. NUL bytes around it are dropped: a log that is
-    /// cut while it is written to has them.
+    /// cut while it is written to has them. So is a byte order mark before it, which each file has that some editors wrote.
     ///
     /// # Errors
     /// When the stream cannot be read any further.
@@ -58,7 +61,10 @@ fn trimmed(line: &[u8]) -> &[u8] {
     let start = line.iter().position(|byte| !is_padding(byte));
     let end = line.iter().rposition(|byte| !is_padding(byte));
     match (start, end) {
-        (Some(start), Some(end)) => &line[start..=end],
+        (Some(start), Some(end)) => {
+            let line = &line[start..=end];
+            line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+        }
         _ => &[],
     }
 }

@@ -141,6 +141,10 @@ fn a_line_that_lacks_something_is_refused_with_a_reason() {
             Malformed::NoClient,
         ),
         (
+            format!(r#"25.0.0.1, 26.0.0.1 - - {at} "GET /" 200"#),
+            Malformed::NoClient,
+        ),
+        (
             format!(r#"25.0.0.1 - - {at} "GET /"#),
             Malformed::OpenRequest,
         ),
@@ -250,6 +254,7 @@ fn a_stream_falls_into_lines() {
     lines_of(b"a\n", &[b"a"]);
     lines_of(b"a\r\n\nb", &[b"a", b"", b"b"]);
     lines_of(b"\0\0\0a\0b\0\n", &[b"a\0b"]);
+    lines_of(b"\xef\xbb\xbfa\n\xef\xbb\xbfb", &[b"a", b"b"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use self::difference::Difference;
 use self::source::{Refusal, configured, read};
-use crate::input;
+use crate::input::{self, STDIN};
 use crate::outcome::{Failure, Outcome, json};
 use crate::table::grouped;
 
@@ -65,8 +65,12 @@ impl FeedCommand {
     }
 
     fn report(&self) -> Result<Report, Failure> {
+        if [&self.feed, &self.diff].map(Option::as_deref) == [Some(STDIN); 2] {
+            let both = "option --diff: standard input is the feed already";
+            return Err(Failure::new(both));
+        }
         let (name, feed) = match &self.feed {
-            Some(place) => (place.as_str(), read(place)),
+            Some(place) => (place.as_str(), read("", place)),
             None => (CONFIGURED, configured()),
         };
         let feed = match feed {
@@ -75,7 +79,7 @@ impl FeedCommand {
         };
         let mut report = Report::of(name, &feed);
         if let Some(other) = &self.diff {
-            match read(other) {
+            match read("option --diff: ", other) {
                 Ok(before) => {
                     let refused = feed.may_replace(&before).err();
                     report.refused = refused.map(|error| error.to_string());

@@ -19,34 +19,43 @@ pub(super) enum Refusal {
     NoFeed(String),
 }
 
-/// The feed in a file, at a URL, or on standard input.
-pub(super) fn read(place: &str) -> Result<Feed, Refusal> {
-    if ["http://", "https://", "file:"]
-        .iter()
-        .any(|scheme| place.starts_with(scheme))
-    {
-        return fetch(Some(place));
+/// The feed in a file, at a URL, or on standard input. `whose` begins the sentence that says why it cannot be read.
+pub(super) fn read(whose: &str, place: &str) -> Result<Feed, Refusal> {
+    if is_url(place) {
+        return fetch(whose, Some(place));
     }
-    let text = input::read(Path::new(place), LONGEST).map_err(Refusal::Unreadable)?;
+    let text = input::read(whose, Path::new(place), LONGEST).map_err(Refusal::Unreadable)?;
     Feed::parse(&text).map_err(|error| Refusal::NoFeed(chain(&error)))
+}
+
+/// `file:`, or anything that has a scheme and an authority. The guard knows which schemes can be fetched.
+fn is_url(place: &str) -> bool {
+    let scheme = place.split_once(':').map(|(scheme, rest)| {
+        scheme.eq_ignore_ascii_case("file")
+            || rest.starts_with("//") && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    scheme.unwrap_or(false)
 }
 
 /// The feed that the environment names; the service's own when it names none.
 pub(super) fn configured() -> Result<Feed, Refusal> {
-    fetch(None)
+    fetch("", None)
 }
 
 /// The feed in a file that an option names.
 pub(crate) fn read_file(option: &str, path: &Path) -> Result<Feed, Failure> {
-    let text = input::read(path, LONGEST)?;
+    let text = input::read(&format!("option {option}: "), path, LONGEST)?;
     Feed::parse(&text).map_err(|error| {
         let name = input::name(path);
         Failure::caused(format!("option {option}: {name} is no feed"), &error)
     })
 }
 
-fn fetch(url: Option<&str>) -> Result<Feed, Refusal> {
-    let unusable = |error: &dyn std::error::Error| Refusal::Unreadable(Failure::new(chain(error)));
+fn fetch(whose: &str, url: Option<&str>) -> Result<Feed, Refusal> {
+    let unusable = |error: &dyn std::error::Error| {
+        let why = chain(error);
+        Refusal::Unreadable(Failure::new(format!("{whose}{why}")))
+    };
     let mut settings = Settings::from_env().map_err(|error| unusable(&error))?;
     settings.feed_action = FeedAction::Confirm;
     if let Some(url) = url {

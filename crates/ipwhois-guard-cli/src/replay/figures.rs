@@ -23,6 +23,8 @@ pub(super) struct Figures {
     pub(super) malformed: u64,
     pub(super) first_malformed: Vec<MalformedLine>,
     pub(super) out_of_order: OutOfOrder,
+    /// What follows a compressed log and is none.
+    pub(super) trailing_bytes: u64,
 }
 
 /// Of one client.
@@ -80,6 +82,8 @@ impl Figures {
         self.malformed += 1;
         if self.first_malformed.len() < SHOWN {
             self.first_malformed.push(line());
+            // One that waited for others is noted after them.
+            self.first_malformed.sort_by_key(|line| line.line);
         }
     }
 

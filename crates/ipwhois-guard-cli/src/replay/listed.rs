@@ -19,7 +19,7 @@ pub(super) struct Listed {
 impl Listed {
     /// Reads a file of one address or CIDR a line; `#` begins a comment.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = input::read(path, LONGEST_FILE)?;
+        let bytes = input::read("option --listed: ", path, LONGEST_FILE)?;
         Self::parse(&bytes).map_err(|(line, text)| {
             let name = input::name(path);
             Failure::new(format!(

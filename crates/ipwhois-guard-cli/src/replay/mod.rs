@@ -7,6 +7,7 @@ mod options;
 mod published;
 mod report;
 mod service;
+mod strays;
 
 use std::io::IsTerminal;
 use std::net::IpAddr;
@@ -23,20 +24,19 @@ pub(crate) use self::options::Replay;
 use self::published::PublishedModule;
 use self::report::Report;
 use self::service::CountingService;
-use crate::access_log::{self, Line, Lines, Request, day_of};
-use crate::outcome::{Failure, Outcome, chain, json};
-use crate::{feed, input};
+use self::strays::{Held, Judged, Strays};
+use crate::access_log::{self, LONGEST, Line, Lines, Malformed, Request, day_of};
+use crate::gzip::Trailing;
+use crate::input;
+use crate::outcome::{Failure, Outcome, json};
 
 impl Replay {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        self.check()?;
         let listed = match &self.listed {
             Some(path) => Listed::read(path)?,
             None => Listed::default(),
         };
-        // The guard would say in its log that it has no feed, and go on; who asks for one here wants to know.
-        if let Some(path) = &self.feed {
-            feed::read_file("--feed", path)?;
-        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| Failure::caused("cannot start a runtime", &error))?;
@@ -57,11 +57,12 @@ impl Replay {
             Failure::caused(format!("cannot read {name} after line {number}"), error)
         };
         let progress = self.progress_bar();
-        let input = input::open(&self.log, &progress)
+        let trailing = Trailing::default();
+        let input = input::open(&self.log, &progress, &trailing)
             .map_err(|error| Failure::caused(format!("cannot read {name}"), &error))?;
         let mut lines = Lines::new(input);
-        let mut figures = Figures::default();
-        let mut running: Option<Running> = None;
+        let mut strays = Strays::default();
+        let mut replaying = Replaying::new(self, listed);
         let mut number = 0;
         while let Some(text) = lines
             .next_line()
@@ -69,25 +70,28 @@ impl Replay {
         {
             number += 1;
             match access_log::parse(text) {
+                Ok(line) if !strays::is_possible(line.time) => {
+                    replaying.malformed(number, strays::NO_TIME, text);
+                }
+                Ok(line) if strays.passes(line.time) => replaying.line(&line).await?,
                 Ok(line) => {
-                    let running = match &mut running {
-                        Some(running) => running,
-                        none => none.insert(self.start(&line, &listed).await?),
+                    let held = Held {
+                        number,
+                        time: line.time,
+                        text: text.to_vec(),
                     };
-                    running.line(&mut figures, &line).await;
+                    replaying.judged(strays.take(held)).await?;
                 }
                 Err(_) if text.trim_ascii().is_empty() => {}
-                Err(malformed) => figures.note_malformed(|| MalformedLine {
-                    line: number,
-                    reason: malformed.reason(),
-                    text: input::printable(text),
-                }),
+                Err(malformed) => replaying.malformed(number, reason(malformed, text), text),
             }
         }
+        replaying.judged(strays.finish()).await?;
         progress.finish_and_clear();
-        match running {
-            Some(running) => Ok(running.report(figures)),
-            None => Err(nothing_in(&name, &figures)),
+        replaying.figures.trailing_bytes = trailing.bytes();
+        match replaying.running {
+            Some(running) => Ok(running.report(replaying.figures)),
+            None => Err(nothing_in(&name, &replaying.figures)),
         }
     }
 
@@ -100,8 +104,9 @@ impl Replay {
             .clock(clock.clone())
             .service(service.clone())
             .build()
-            .map_err(|error| Failure::new(chain(&error)))?;
+            .map_err(|error| self.refused(error))?;
         guard.ready().await;
+        self.check_feed_of(&guard)?;
         Ok(Running {
             daily_budget: self.daily_budget,
             listed: Arc::clone(listed),
@@ -142,6 +147,66 @@ fn nothing_in(name: &str, figures: &Figures) -> Failure {
             first.line, first.reason, first.text
         )),
         None => Failure::new(format!("{name} is empty: there is nothing to replay")),
+    }
+}
+
+/// Why a line is none, as far as it was read.
+fn reason(malformed: Malformed, text: &[u8]) -> &'static str {
+    if text.len() == LONGEST && malformed == Malformed::OpenRequest {
+        "has a request that is longer than any server takes"
+    } else {
+        malformed.reason()
+    }
+}
+
+/// A log that is being read.
+struct Replaying<'r> {
+    options: &'r Replay,
+    listed: Arc<Listed>,
+    figures: Figures,
+    /// `None` before the first line of an access log.
+    running: Option<Running>,
+}
+
+impl<'r> Replaying<'r> {
+    fn new(options: &'r Replay, listed: Arc<Listed>) -> Self {
+        Self {
+            options,
+            listed,
+            figures: Figures::default(),
+            running: None,
+        }
+    }
+
+    async fn line(&mut self, line: &Line<'_>) -> Result<(), Failure> {
+        let running = match &mut self.running {
+            Some(running) => running,
+            none => none.insert(self.options.start(line, &self.listed).await?),
+        };
+        running.line(&mut self.figures, line).await;
+        Ok(())
+    }
+
+    async fn judged(&mut self, judged: Vec<Judged>) -> Result<(), Failure> {
+        for line in judged {
+            match line {
+                Judged::Good(held) => {
+                    if let Ok(line) = access_log::parse(&held.text) {
+                        self.line(&line).await?;
+                    }
+                }
+                Judged::Stray(held) => self.malformed(held.number, strays::REASON, &held.text),
+            }
+        }
+        Ok(())
+    }
+
+    fn malformed(&mut self, line: u64, reason: &'static str, text: &[u8]) {
+        self.figures.note_malformed(|| MalformedLine {
+            line,
+            reason,
+            text: input::printable(text),
+        });
     }
 }
 

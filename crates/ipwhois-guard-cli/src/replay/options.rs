@@ -8,7 +8,9 @@ use ipwhois_guard_core::{
     BuildError, FeedAction, Guard, GuardBuilder, OnUnverified, Rule, Settings,
 };
 
-use crate::outcome::Failure;
+use crate::feed;
+use crate::input::{self, STDIN};
+use crate::outcome::{Failure, chain};
 
 /// Tell what the guard would have done with an access log, and beside it what the published module would have done.
 ///
@@ -32,7 +34,12 @@ pub(crate) struct Replay {
     pub(super) listed: Option<PathBuf>,
 
     /// How many checks a UTC day may cost, for the guard and for the published module
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 500,
+        allow_negative_numbers = true
+    )]
     pub(super) daily_budget: u32,
 
     /// A file that the guard uses as its feed, in the feed's format. Only --listed says who is listed, so with `--feed-action
@@ -53,7 +60,7 @@ pub(crate) struct Replay {
     pub(super) stale_ttl: Option<Duration>,
 
     /// The confidence, 0 to 100, from which a listed client is denied
-    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "N", default_value_t = 90, allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(super) min_confidence: u8,
 
     /// Guard only this path and what is below it. May be given several times, or with commas [default: everything]
@@ -74,7 +81,12 @@ pub(crate) struct Replay {
     pub(super) json: bool,
 
     /// How many denied clients the table shows, those with the most denied requests first
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        allow_negative_numbers = true
+    )]
     pub(super) top: usize,
 
     /// Whether to show on standard error how much of the log is read
@@ -108,6 +120,73 @@ const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Replay {
+    /// Everything but the log, before that is read: a long or an empty one must not hide a mistake.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let is_stdin = |path: &Path| path == Path::new(STDIN);
+        if is_stdin(&self.log) && self.listed.as_deref().is_some_and(is_stdin) {
+            let both = "option --listed: standard input is the log already";
+            return Err(Failure::new(both));
+        }
+        if let Some(path) = &self.feed {
+            // The guard reads it once more.
+            if is_stdin(path) {
+                let sentence = "option --feed: standard input can be read only once: name a file";
+                return Err(Failure::new(sentence));
+            }
+            feed::read_file("--feed", path)?;
+        }
+        let guard = self.guard()?.feed_url("").build();
+        guard.map(drop).map_err(|error| self.refused(error))
+    }
+
+    /// The guard would say in its log that it has no feed, and go on; who names one here wants it used.
+    pub(super) fn check_feed_of(&self, guard: &Guard) -> Result<(), Failure> {
+        match &self.feed {
+            Some(path) if self.feed_action != FeedAction::Off => {
+                let stats = guard.stats();
+                if stats.feed_entries > 0 {
+                    return Ok(());
+                }
+                let why = stats.feed_error.unwrap_or_default();
+                let name = input::name(path);
+                let sentence = format!("option --feed: the guard cannot read {name}: {why}");
+                Err(Failure::new(sentence))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A refusal of the guard, by the option's name.
+    pub(super) fn refused(&self, error: BuildError) -> Failure {
+        match error {
+            BuildError::Setting {
+                setting,
+                value,
+                reason,
+            } => {
+                let is_sensitive = setting == "protect" && self.sensitive.contains(&value);
+                let option = if is_sensitive {
+                    "sensitive".to_owned()
+                } else {
+                    setting.replace('_', "-")
+                };
+                Failure::new(format!("option --{option}: `{value}` {reason}"))
+            }
+            BuildError::Conflict {
+                first: "stale_ttl",
+                second: "cache_ttl",
+                reason,
+            } => {
+                let stale = self.stale_ttl.unwrap_or_default();
+                let fresh = self.cache_ttl;
+                Failure::new(format!(
+                    "options --stale-ttl {stale:?} and --cache-ttl {fresh:?} {reason}"
+                ))
+            }
+            error => Failure::new(chain(&error)),
+        }
+    }
+
     /// The guard that the options describe, but for its clock and who it asks.
     pub(super) fn guard(&self) -> Result<GuardBuilder, Failure> {
         let mut guard = Guard::builder()

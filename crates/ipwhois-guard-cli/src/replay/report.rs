@@ -11,6 +11,9 @@ use super::figures::{Client, Figures, MalformedLine, OutOfOrder};
 use super::published::PublishedModule;
 use crate::table::{Align, Table, grouped, percent};
 
+/// A line that is older than one before by more seconds than these says that the log is not sorted: no request takes an hour.
+const OUT_OF_ORDER: u64 = 60 * 60;
+
 /// Everything that is printed. The JSON has the fields in this order; the README says what they mean.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -20,6 +23,7 @@ pub(super) struct Report {
     malformed: u64,
     first_malformed: Vec<MalformedLine>,
     out_of_order: OutOfOrder,
+    trailing_bytes: u64,
     not_http: u64,
     out_of_scope: u64,
     daily_budget: u32,
@@ -93,6 +97,7 @@ impl Report {
             days: figures.days.len() as u64,
             malformed: figures.malformed,
             out_of_order: figures.out_of_order,
+            trailing_bytes: figures.trailing_bytes,
             not_http: figures.not_http,
             out_of_scope: figures.out_of_scope,
             daily_budget,
@@ -168,11 +173,21 @@ impl Report {
             most_seconds,
         } = self.out_of_order;
         if lines > 0 {
+            let advice = if most_seconds > OUT_OF_ORDER {
+                "; sort the log by time for figures that mean something"
+            } else {
+                ""
+            };
             let note = format!(
-                "older than a line before, and taken as of its time: {}, by {} s at most",
+                "older than a line before, and taken as of its time: {}, by {} s at most{advice}",
                 grouped(lines),
                 grouped(most_seconds)
             );
+            line(&mut text, &note);
+        }
+        if self.trailing_bytes > 0 {
+            let bytes = grouped(self.trailing_bytes);
+            let note = format!("bytes behind the compressed log, passed over: {bytes}");
             line(&mut text, &note);
         }
         text

@@ -94,6 +94,12 @@ fn what_cannot_be_read_is_no_answer() {
     let missing = format!("{directory}/missing.txt");
     run(["feed", &missing]).complains(&["cannot read", "missing.txt"]);
     run(["feed", directory, "--verbose"]).complains(&["--diff"]);
+    let good = folder.file("feed.txt", FEED.as_bytes());
+    run(["feed", &good, "--diff", &missing]).complains(&["option --diff: cannot read"]);
+    let nowhere = "http://127.0.0.1:1/feed.txt";
+    run(["feed", &good, "--diff", nowhere]).complains(&["option --diff: the feed's server"]);
+    run(["feed", "ftp://a.example/feed"]).complains(&["`ftp://a.example/feed`", "https"]);
+    run(["feed", "-", "--diff", "-"]).complains(&["--diff", "standard input is the feed"]);
 }
 
 #[test]
@@ -106,6 +112,8 @@ fn a_replay_refuses_a_feed_that_is_none() {
     assert_eq!(ran.json(0)["requests"], 1);
     let bad = folder.file("page.txt", b"<html>");
     run(["replay", &log, "--feed", &bad]).complains(&["--feed", "page.txt", "is no feed", "HTML"]);
+    let empty = folder.file("empty.txt", b"# none\n");
+    run(["replay", &log, "--feed", &empty]).complains(&["--feed", "empty.txt", "no entry"]);
 }
 
 #[test]
@@ -128,6 +136,9 @@ fn a_feed_is_fetched_by_its_url_or_as_it_is_configured() {
     );
     assert!(ran.out.contains("0 addresses added, 0 removed"), "{ran:?}");
     assert_eq!(service.feed_requests(), 3);
+    // A scheme has no case.
+    let shouted = url.replace("http://", "HTTP://");
+    assert_eq!(run(["feed", &shouted, "--json"]).json(0)["entries"], 3);
     let none = [("IPWHOIS_GUARD_FEED_URL", "")];
     run_with(["feed"], &none, b"").complains(&["no feed is configured"]);
 }

@@ -3,6 +3,8 @@
 mod check;
 mod feed;
 mod made_up;
+mod odd_logs;
+mod recall;
 mod replay;
 mod report;
 mod run;

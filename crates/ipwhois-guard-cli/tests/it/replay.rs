@@ -192,20 +192,50 @@ fn lines_of_a_megabyte_and_bytes_that_are_no_text_do_no_harm() {
 }
 
 #[test]
-fn a_value_that_cannot_be_read_is_told_by_name_and_value() {
+fn a_value_that_cannot_be_used_is_told_by_option_and_value() {
     for (options, words) in [
         (&["--daily-budget", "many"][..], ["--daily-budget", "many"]),
+        (&["--daily-budget", "-1"], ["--daily-budget", "'-1'"]),
         (&["--cache-ttl", "5x"], ["--cache-ttl", "5x"]),
+        (&["--cache-ttl", "0s"], ["--cache-ttl", "`0s`"]),
+        (&["--cache-ttl", "31d"], ["--cache-ttl", "30 days"]),
         (&["--on-unverified", "maybe"], ["--on-unverified", "maybe"]),
         (&["--feed-action", "maybe"], ["--feed-action", "maybe"]),
         (&["--min-confidence", "101"], ["--min-confidence", "101"]),
-        (&["--protect", "admin"], ["protect", "admin"]),
-        (&["--stale-ttl", "1m"], ["stale_ttl", "cache_ttl"]),
-        (&["--top", "-1"], ["-1", "--"]),
+        (&["--min-confidence", "-1"], ["--min-confidence", "'-1'"]),
+        (&["--protect", "admin"], ["--protect", "`admin`"]),
+        (&["--protect", "/a,,/b"], ["--protect", "``"]),
+        (&["--sensitive", "login"], ["--sensitive", "`login`"]),
+        (&["--stale-ttl", "1m"], ["--stale-ttl 60s", "--cache-ttl"]),
+        (&["--feed", "missing"], ["--feed", "cannot read `missing`"]),
+        (&["--feed", "-"], ["--feed", "standard input"]),
+        (&["--top", "-1"], ["--top", "'-1'"]),
     ] {
         replay(LOG, LISTED, options).complains(&words);
+        // Nor does a log hide it that cannot be read itself.
+        run([&["replay", "missing.log"], options].concat()).complains(&words);
     }
     replay(LOG, "25.0.0.1\n25.0.0.0/40\n", &[]).complains(&["--listed", "line 2", "25.0.0.0/40"]);
+    for place in ["missing", "."] {
+        let listed = run(["replay", "access.log", "--listed", place]);
+        listed.complains(&["option --listed: cannot read", place]);
+    }
+    let both = run(["replay", "-", "--listed", "-"]);
+    both.complains(&["--listed", "standard input is the log"]);
+}
+
+#[test]
+fn without_a_budget_nobody_is_asked_about_and_all_go_on() {
+    let options = ["--json", "--daily-budget", "0"];
+    let report = replay(LOG, LISTED, &options).json(0);
+    has(
+        &report,
+        json!({
+            "checks": 0, "denied": 0, "unverified": {"no-budget": 5}, "recall": 0.0,
+            "checks_per_day": {"2015-05-17": 0, "2015-05-18": 0},
+        }),
+    );
+    assert_eq!(report["published_module"]["calls"], 0);
 }
 
 #[test]
