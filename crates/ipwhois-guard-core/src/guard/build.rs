@@ -17,7 +17,7 @@ use crate::ip_set::IpSet;
 use crate::logins::Wording;
 use crate::lookup::{Elsewhere, Lookup, Purse};
 use crate::observe::{Facts, Measured, Meter, Observer};
-use crate::reports::{ReportShelf, Reporter};
+use crate::reports::{Left, ReportShelf, Reporter};
 use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, Scripts};
 use crate::rules::RuleSet;
 use crate::service::CheckService;
@@ -258,7 +258,10 @@ impl Background {
         if let Some(bytes) = loaded.budget {
             self.purse.restore(&bytes);
         }
-        self.shelf.fill(loaded.reports);
+        self.shelf.fill(Left {
+            rows: loaded.reports,
+            delivered: loaded.delivered,
+        });
         if let Some(feed) = loaded.feed {
             let stored = StoredFeed {
                 text: feed.text,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::queue::DEDUPLICATION;
 use super::recent::Pair;
 use super::report::{self, Report};
+use super::shelf::{Delivered, Left};
 
 /// The reports of earlier runs.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Leftovers {
     pub(super) superfluous: Vec<u64>,
     /// The first row that is free, as are all after it.
     pub(super) next_row: u64,
+    /// Those that were delivered.
+    pub(super) delivered: Vec<Delivered>,
     /// Reports about addresses that may not be reported any more.
     pub(super) withdrawn: u64,
     /// Rows that cannot be read. They stay as they are: a newer version may have written them.
@@ -23,10 +26,13 @@ pub(super) struct Leftovers {
 }
 
 impl Leftovers {
-    pub(super) fn read(rows: Vec<(u64, Vec<u8>)>, may_report: impl Fn(IpAddr) -> bool) -> Self {
-        let mut left = Self::default();
+    pub(super) fn read(earlier: Left, may_report: impl Fn(IpAddr) -> bool) -> Self {
+        let mut left = Self {
+            delivered: earlier.delivered,
+            ..Self::default()
+        };
         let mut readable = Vec::new();
-        for (row, bytes) in rows {
+        for (row, bytes) in earlier.rows {
             left.next_row = left.next_row.max(row.saturating_add(1));
             match report::decode(&bytes) {
                 Some((report, queued_at)) => readable.push((row, queued_at, report)),

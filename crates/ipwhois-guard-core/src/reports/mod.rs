@@ -4,7 +4,7 @@
 //!
 //! 1. A report is on the shelf before it is sent, if the disk answers within 5 s.
 //! 2. Its row is removed as soon as the service accepted it or refused it for good, and the next report is not sent
-//!    before that. So a process that is killed can repeat one report: the one that was accepted and whose removal was
+//!    before that; that it was accepted is kept for as long as one like it is not sent again. So a process that is killed can repeat one report: the one that was accepted and whose removal was
 //!    not on disk. It can lose those that were not on disk yet.
 //! 3. The service can take a report and fail to say so (a connection that breaks, a reply that is not understood). Then
 //!    the report is sent again: between losing and repeating, the queue repeats.
@@ -35,7 +35,7 @@ use tokio::time::timeout;
 use self::queue::CAPACITY;
 pub(crate) use self::report::Report;
 pub(crate) use self::service::{NotAccepted, ReportService};
-pub(crate) use self::shelf::{BoxFuture, ReportShelf};
+pub(crate) use self::shelf::{BoxFuture, Delivered, Left, ReportShelf};
 use self::state::State;
 pub(crate) use self::ticket::Ticket;
 use crate::clock::Clock;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pace::{Pace, backoff};
-use super::recent::{Original, Recent};
+use super::recent::{Original, Pair, Recent};
 use super::report::Report;
 
 /// So many reports wait at most. One more is dropped.
@@ -159,6 +159,36 @@ impl Queue {
         self.next_restored += 1;
         self.insert(id, report, age, Duration::ZERO, now);
         Pushed::New(id)
+    }
+
+    /// One of this age that an earlier run has delivered. Answers the new one that repeats it, if that came in already: it is
+    /// not sent.
+    pub(super) fn remember_delivered(
+        &mut self,
+        pair: Pair,
+        age: Duration,
+        now: Duration,
+    ) -> Option<u64> {
+        let left = DEDUPLICATION.checked_sub(age)?;
+        let repeating = match self.recent.original(pair, now) {
+            Some(Original::Pending(id)) => self.withdraw(id).then_some(id),
+            _ => None,
+        };
+        let id = self.next_restored;
+        self.next_restored += 1;
+        self.recent.remember(pair, id, now + left);
+        self.recent.settle(pair, id, Fate::Delivered);
+        repeating
+    }
+
+    fn withdraw(&mut self, id: u64) -> bool {
+        let Some(entry) = self.entries.remove(&id) else {
+            return false;
+        };
+        self.due.remove(&(entry.next_try, id));
+        self.expiring.remove(&(entry.expires, id));
+        self.tally.duplicates += 1;
+        true
     }
 
     fn insert(

@@ -11,6 +11,7 @@ use super::leftovers::Leftovers;
 use super::queue::{DISK_PATIENCE, Outcome};
 use super::report::Report;
 use super::service::NotAccepted;
+use super::shelf::Delivered;
 use super::state::{Farewell, Put, Recorded};
 use super::{Reporter, log, report, seconds};
 
@@ -29,7 +30,7 @@ impl Reporter {
         let wall = seconds(self.clock.wall());
         let superfluous = self.state().restore(leftovers, now, wall);
         for row in superfluous {
-            drop(self.remove(row));
+            drop(self.take(Some(row), None));
         }
         self.progress.send_replace(());
     }
@@ -108,16 +109,20 @@ impl Reporter {
     /// The end of a report.
     async fn part(self: &Arc<Self>, farewell: Farewell) {
         log::fate(&farewell.report, farewell.fate);
-        if let Some(row) = farewell.row {
-            self.take_off_shelf(row).await;
+        match (farewell.row, farewell.delivered) {
+            (Some(row), delivered) => self.take_off_shelf(row, delivered).await,
+            // The disk was too slow for it before, and nothing can be repeated.
+            (None, Some(delivered)) => drop(self.take(None, Some(delivered))),
+            (None, None) => {}
         }
         farewell.tell();
         self.progress.send_replace(());
     }
 
     /// Waits for the disk, but not for ever.
-    async fn take_off_shelf(self: &Arc<Self>, row: u64) {
-        if timeout(DISK_PATIENCE, self.remove(row)).await.is_err() {
+    async fn take_off_shelf(self: &Arc<Self>, row: u64, delivered: Option<Delivered>) {
+        let taken = self.take(Some(row), delivered);
+        if timeout(DISK_PATIENCE, taken).await.is_err() {
             tracing::warn!(
                 target: "ipwhois_guard",
                 "the disk is slow: a report that is done with may be sent again if the process is killed now"
@@ -126,10 +131,15 @@ impl Reporter {
     }
 
     /// Goes on when nobody waits for it. The caller has counted the write.
-    fn remove(self: &Arc<Self>, row: u64) -> JoinHandle<()> {
+    fn take(self: &Arc<Self>, row: Option<u64>, delivered: Option<Delivered>) -> JoinHandle<()> {
         let write = Write(Arc::clone(self));
         tokio::spawn(async move {
-            write.0.shelf.remove(row).await;
+            let shelf = &write.0.shelf;
+            match (row, delivered) {
+                (row, Some(delivered)) => shelf.deliver(row, delivered).await,
+                (Some(row), None) => shelf.remove(row).await,
+                (None, None) => {}
+            }
         })
     }
 }

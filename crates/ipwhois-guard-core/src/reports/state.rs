@@ -10,7 +10,11 @@ use super::leftovers::Leftovers;
 use super::queue::{Attempted, Fate, MAX_AGE, Outcome, Pushed, Queue, Settled};
 use super::recent::Original;
 use super::report::Report;
+use super::shelf::Delivered;
 use super::ticket::{Stage, Ticket};
+
+/// By so many seconds a wall clock may be set back without a reason to doubt what was written before.
+const CLOCK_SLACK: u64 = 5 * 60;
 
 /// One report that waits.
 #[derive(Debug)]
@@ -94,6 +98,9 @@ impl State {
         self.next_row = Some(leftovers.next_row);
         self.unreadable = leftovers.unreadable;
         self.withdrawn = leftovers.withdrawn;
+        for delivered in leftovers.delivered {
+            self.restore_delivered(delivered, now, wall);
+        }
         let mut superfluous = leftovers.superfluous;
         for (row, queued_at, report) in leftovers.reports {
             // A wall clock that was set in between makes a report new or old, and nothing else.
@@ -104,6 +111,23 @@ impl State {
         }
         self.writes += superfluous.len();
         superfluous
+    }
+
+    fn restore_delivered(&mut self, delivered: Delivered, now: Duration, wall: u64) {
+        let Delivered {
+            ip,
+            threat_type,
+            queued_at,
+        } = delivered;
+        // A report of the future says that the wall clock went back, and nothing of its age: rather repeat one than lose one.
+        if queued_at > wall + CLOCK_SLACK {
+            return;
+        }
+        let age = Duration::from_secs(wall.saturating_sub(queued_at));
+        let repeating = self.queue.remember_delivered((ip, threat_type), age, now);
+        if let Some(slot) = repeating.and_then(|id| self.slots.remove(&id)) {
+            slot.stage.send_replace(Stage::Settled(Fate::Delivered));
+        }
     }
 
     /// False when nothing has come of the row.
@@ -203,10 +227,19 @@ impl State {
             Shelved::In(row) => Some(row),
             Shelved::Not | Shelved::Soon => None,
         };
+        let delivered = (settled.fate == Fate::Delivered).then(|| {
+            let (ip, threat_type) = settled.report.pair();
+            Delivered {
+                ip,
+                threat_type,
+                queued_at: slot.queued_at,
+            }
+        });
         // Under the same lock as the report's leave: whoever waits for both must not find a moment with neither.
-        self.writes += usize::from(row.is_some());
+        self.writes += usize::from(row.is_some() || delivered.is_some());
         Some(Farewell {
             row,
+            delivered,
             report: settled.report,
             fate: settled.fate,
             stage: slot.stage,
@@ -244,12 +277,15 @@ pub(super) enum Recorded {
     },
 }
 
-/// What is left to do for a report that has left the queue: first its row goes, then those who wait are told.
+/// What is left to do for a report that has left the queue: first its row goes and its delivery is kept, then those who wait
+/// are told. That is one write, counted already.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Farewell {
-    /// The row that has to go. Counted as a write already.
+    /// The row that has to go.
     pub(super) row: Option<u64>,
+    /// What has to be kept.
+    pub(super) delivered: Option<Delivered>,
     pub(super) report: Arc<Report>,
     pub(super) fate: Fate,
     stage: watch::Sender<Stage>,

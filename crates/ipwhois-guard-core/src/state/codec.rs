@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
 
 use super::{StoredFeed, StoredVerdict};
+use crate::reports::Delivered;
 use crate::verdict::{Reputation, ThreatType};
 
 /// An address as IPv6, IPv4 in its mapped form: the order of the keys is the order of the addresses.
@@ -47,6 +48,23 @@ pub(super) fn read_verdict(key: Key, row: &[u8]) -> Option<StoredVerdict> {
         ip: Ipv6Addr::from(key).to_canonical(),
         reputation,
         verified: moment(u64::from_le_bytes(verified))?,
+    })
+}
+
+pub(super) fn delivered_key(delivered: &Delivered) -> (Key, u8) {
+    (key(delivered.ip), threat_code(delivered.threat_type))
+}
+
+/// Seconds since 1970.
+pub(super) fn delivered_row(delivered: &Delivered) -> [u8; 8] {
+    delivered.queued_at.to_le_bytes()
+}
+
+pub(super) fn read_delivered((key, code): (Key, u8), row: &[u8]) -> Option<Delivered> {
+    Some(Delivered {
+        ip: Ipv6Addr::from(key).to_canonical(),
+        threat_type: threat_type(code)?,
+        queued_at: u64::from_le_bytes(row.try_into().ok()?),
     })
 }
 
@@ -172,6 +190,17 @@ pub(super) mod tests {
         }
 
         #[test]
+        fn a_delivery_comes_back_as_it_was(verdict in any_verdict(), queued_at in any::<u64>()) {
+            let delivered = Delivered {
+                ip: verdict.ip,
+                threat_type: verdict.reputation.threat_type.unwrap_or(ThreatType::Other),
+                queued_at,
+            };
+            let row = delivered_row(&delivered);
+            prop_assert_eq!(read_delivered(delivered_key(&delivered), &row), Some(delivered));
+        }
+
+        #[test]
         fn a_feed_comes_back_as_it_was(feed in any_feed()) {
             prop_assert_eq!(read_feed(&feed_row(&feed)), Some(feed));
         }
@@ -182,6 +211,7 @@ pub(super) mod tests {
         ) {
             let _ = read_verdict([0; 16], &bytes);
             let _ = read_feed(&bytes);
+            let _ = read_delivered(([0; 16], bytes.len() as u8), &bytes);
         }
     }
 

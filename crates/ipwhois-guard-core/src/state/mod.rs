@@ -21,6 +21,7 @@ mod tables;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use crate::reports::Delivered;
 use crate::verdict::Reputation;
 
 pub(crate) use self::age::{age, tick};
@@ -51,6 +52,8 @@ pub(crate) struct Loaded {
     pub(crate) feed: Option<StoredFeed>,
     /// Reports that are not sent yet, by their number.
     pub(crate) reports: Vec<(u64, Vec<u8>)>,
+    /// Reports that were delivered lately.
+    pub(crate) delivered: Vec<Delivered>,
     /// Rows that could not be read.
     pub(crate) skipped: usize,
 }

@@ -152,4 +152,11 @@ fn what_is_not_delivered_at_the_end_is_sent_after_the_next_start() {
     block_on(third.ready());
     assert_eq!(block_on(third.shutdown(PATIENCE)), 0);
     assert_eq!(service.reports().len(), before + 3, "none is sent twice");
+    drop(third);
+    // Nor is one that would repeat another within a quarter of an hour.
+    let fourth = guard();
+    block_on(fourth.report([25, 0, 1, 0].into(), ThreatType::Bot)).unwrap();
+    block_on(fourth.report([25, 0, 1, 0].into(), ThreatType::Scan)).unwrap();
+    assert_eq!(block_on(fourth.shutdown(PATIENCE)), 0);
+    assert_eq!(service.reports().len(), before + 4);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::super::{BoxFuture, NotAccepted, Report, ReportService, ReportShelf};
+use super::super::{BoxFuture, Delivered, Left, NotAccepted, Report, ReportService, ReportShelf};
 use crate::clock::Clock;
 use crate::error::ApiError;
 
@@ -189,6 +189,7 @@ pub(super) struct Shelf(Arc<Boards>);
 #[derive(Debug, Default)]
 struct Boards {
     rows: Mutex<BTreeMap<u64, Vec<u8>>>,
+    delivered: Mutex<Vec<Delivered>>,
     hangs: AtomicBool,
 }
 
@@ -199,6 +200,14 @@ impl Shelf {
 
     pub(super) fn set(&self, row: u64, bytes: impl Into<Vec<u8>>) {
         self.0.rows.lock().unwrap().insert(row, bytes.into());
+    }
+
+    pub(super) fn delivered(&self) -> Vec<Delivered> {
+        self.0.delivered.lock().unwrap().clone()
+    }
+
+    pub(super) fn set_delivered(&self, delivered: Delivered) {
+        self.0.delivered.lock().unwrap().push(delivered);
     }
 
     /// Whether writes take an hour from now on.
@@ -218,11 +227,14 @@ impl Shelf {
 }
 
 impl ReportShelf for Shelf {
-    fn load(&self) -> BoxFuture<'_, Vec<(u64, Vec<u8>)>> {
+    fn load(&self) -> BoxFuture<'_, Left> {
         Box::pin(async {
             sleep(WRITE).await;
-            // In no particular order.
-            self.rows().into_iter().rev().collect()
+            Left {
+                // In no particular order.
+                rows: self.rows().into_iter().rev().collect(),
+                delivered: self.delivered(),
+            }
         })
     }
 
@@ -241,6 +253,17 @@ impl ReportShelf for Shelf {
             assert!(before.is_some(), "row {row} is not there");
         })
     }
+
+    fn deliver(&self, row: Option<u64>, report: Delivered) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.write().await;
+            self.0.delivered.lock().unwrap().push(report);
+            if let Some(row) = row {
+                let before = self.0.rows.lock().unwrap().remove(&row);
+                assert!(before.is_some(), "row {row} is not there");
+            }
+        })
+    }
 }
 
 /// A shelf that keeps nothing: reports live as long as the process.
@@ -248,8 +271,8 @@ impl ReportShelf for Shelf {
 pub(super) struct NoShelf;
 
 impl ReportShelf for NoShelf {
-    fn load(&self) -> BoxFuture<'_, Vec<(u64, Vec<u8>)>> {
-        Box::pin(async { Vec::new() })
+    fn load(&self) -> BoxFuture<'_, Left> {
+        Box::pin(async { Left::default() })
     }
 
     fn put(&self, _: u64, _: Vec<u8>) -> BoxFuture<'_, ()> {
@@ -257,6 +280,10 @@ impl ReportShelf for NoShelf {
     }
 
     fn remove(&self, _: u64) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn deliver(&self, _: Option<u64>, _: Delivered) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 }

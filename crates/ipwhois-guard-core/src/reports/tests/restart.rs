@@ -64,9 +64,12 @@ async fn a_process_killed_at_any_moment_repeats_one_report_at_most() {
     }
 }
 
-/// The rows as they are now: a copy that later writes do not reach.
+/// The shelf as it is now: a copy that later writes do not reach.
 fn shelf_without_last_write(shelf: &Shelf) -> Shelf {
     let copy = Shelf::default();
+    for delivered in shelf.delivered() {
+        copy.set_delivered(delivered);
+    }
     for (row, bytes) in shelf.rows() {
         copy.set(row, bytes);
     }
@@ -123,6 +126,85 @@ async fn the_memory_of_a_pending_report_outlives_the_process() {
     sleep(Duration::from_secs(300)).await;
     assert!(!bench.report(1).is_duplicate());
     assert_eq!(bench.counts().pending, 2);
+}
+
+/// That a report of this age about this client was delivered.
+fn delivered(n: u32, age: i64) -> Delivered {
+    Delivered {
+        ip: ip(n),
+        threat_type: ThreatType::BruteForce,
+        queued_at: WALL.saturating_add_signed(-age),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_of_a_delivered_report_outlives_the_process() {
+    let (service, shelf) = (Service::always(Answer::Accept), Shelf::default());
+    let bench = Bench::on(&service, &shelf);
+    bench.report(1).delivered().await.unwrap();
+    bench.kill().await;
+    assert_eq!(shelf.delivered(), [delivered(1, 0)]);
+
+    let bench = Bench::on(&service, &shelf);
+    idle(&bench).await;
+    let again = bench.report(1);
+    assert!(again.is_duplicate());
+    again.delivered().await.unwrap();
+    assert!(!bench.report(2).is_duplicate());
+    sleep(Duration::from_secs(901)).await;
+    assert!(!bench.report(1).is_duplicate());
+    idle(&bench).await;
+    assert_eq!(service.accepted(), [(ip(1), 2), (ip(2), 1)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_is_not_repeated_when_it_comes_before_the_memory_is_read() {
+    let (service, shelf) = (Service::always(Answer::Accept), Shelf::default());
+    shelf.set_delivered(delivered(1, 100));
+    let bench = Bench::on(&service, &shelf);
+    let (again, other) = (bench.report(1), bench.report(2));
+    again.delivered().await.unwrap();
+    other.delivered().await.unwrap();
+    idle(&bench).await;
+    assert_eq!(service.accepted(), [(ip(2), 1)].into());
+    let counts = bench.counts();
+    assert_eq!((counts.delivered, counts.duplicates), (1, 1));
+    assert!(shelf.rows().is_empty());
+    sleep(Duration::from_secs(790)).await;
+    assert!(bench.report(1).is_duplicate());
+    sleep(Duration::from_secs(20)).await;
+    assert!(!bench.report(1).is_duplicate());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_delivery_of_the_last_quarter_of_an_hour_counts() {
+    for (age, is_duplicate) in [
+        (0, true),
+        (890, true),
+        (900, false),
+        (90_000, false),
+        // The wall clock went back.
+        (-200, true),
+        (-5_000, false),
+    ] {
+        let (service, shelf) = (Service::always(Answer::Accept), Shelf::default());
+        shelf.set_delivered(delivered(1, age));
+        let bench = Bench::on(&service, &shelf);
+        idle(&bench).await;
+        assert_eq!(bench.report(1).is_duplicate(), is_duplicate, "{age} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_is_reported_again_after_a_restart() {
+    let (service, shelf) = (Service::always(Answer::Status(403)), Shelf::default());
+    let bench = Bench::on(&service, &shelf);
+    assert!(bench.report(1).delivered().await.is_err());
+    bench.kill().await;
+    service.now(Answer::Accept);
+    let bench = Bench::on(&service, &shelf);
+    bench.report(1).delivered().await.unwrap();
+    assert_eq!(service.accepted(), [(ip(1), 1)].into());
 }
 
 #[tokio::test(start_paused = true)]

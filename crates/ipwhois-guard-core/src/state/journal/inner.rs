@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
@@ -16,6 +16,9 @@ use super::super::tables::Batch;
 use super::pace::{Phase, State};
 use super::pending::Pending;
 use crate::clock::Clock;
+
+/// No report that repeats one of that age is held back, however far the clock was set.
+const DELIVERED_FOR: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -127,6 +130,11 @@ impl Inner {
 
     pub(super) fn note_prune(&self) {
         let now = self.clock.wall();
+        if let Some(since) = now.checked_sub(DELIVERED_FOR) {
+            let since = since.duration_since(SystemTime::UNIX_EPOCH);
+            let since = since.map_or(0, |since| since.as_secs());
+            self.note(|pending| pending.forget_delivered_before(since));
+        }
         let longest_age = self.state().longest_age;
         let edges = (now.checked_sub(longest_age), now.checked_add(longest_age));
         if let (Some(from), Some(to)) = edges {

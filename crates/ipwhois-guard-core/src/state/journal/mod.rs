@@ -22,6 +22,7 @@ use self::pace::Phase;
 use self::pending::Pending;
 use super::{Loaded, StoredFeed, StoredVerdict};
 use crate::clock::Clock;
+use crate::reports::Delivered;
 
 pub(crate) use self::shelf::Shelf;
 
@@ -99,6 +100,12 @@ impl Journal {
     /// The same for a report, or for its removal (`None`).
     pub(crate) async fn save_report(&self, number: u64, report: Option<Vec<u8>>) -> bool {
         self.save(|pending| pending.report(number, report)).await
+    }
+
+    /// The same for a report that was delivered, which takes the one of this number away.
+    pub(crate) async fn save_delivered(&self, number: Option<u64>, delivered: Delivered) -> bool {
+        self.save(|pending| pending.delivered(number, delivered))
+            .await
     }
 
     async fn save(&self, add: impl FnOnce(&mut Pending)) -> bool {

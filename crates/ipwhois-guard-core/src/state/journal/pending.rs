@@ -7,9 +7,13 @@ use std::time::SystemTime;
 
 use super::super::tables::Batch;
 use super::super::{StoredFeed, StoredVerdict};
+use crate::reports::Delivered;
 
 /// About 4 MiB. Only a disk that fails for long fills it; then newcomers are left out.
 const MOST_VERDICTS: usize = 65_536;
+
+/// Only a disk that fails for long fills it; then newcomers are left out.
+const MOST_DELIVERED: usize = 10_000;
 
 /// The newest of each.
 #[derive(Debug, Default)]
@@ -19,6 +23,8 @@ pub(super) struct Pending {
     feed: Option<StoredFeed>,
     /// By their number; `None` removes one.
     reports: HashMap<u64, Option<Vec<u8>>>,
+    delivered: Vec<Delivered>,
+    delivered_since: Option<u64>,
     keep: Option<RangeInclusive<SystemTime>>,
 }
 
@@ -41,6 +47,20 @@ impl Pending {
         self.reports.insert(number, report);
     }
 
+    /// Takes the report of this number away, if it has one.
+    pub(super) fn delivered(&mut self, number: Option<u64>, delivered: Delivered) {
+        if let Some(number) = number {
+            self.report(number, None);
+        }
+        if self.delivered.len() < MOST_DELIVERED {
+            self.delivered.push(delivered);
+        }
+    }
+
+    pub(super) fn forget_delivered_before(&mut self, since: u64) {
+        self.delivered_since = Some(since);
+    }
+
     pub(super) fn keep(&mut self, keep: RangeInclusive<SystemTime>) {
         self.keep = Some(keep);
     }
@@ -55,6 +75,12 @@ impl Pending {
         for (number, report) in batch.reports {
             self.reports.entry(number).or_insert(report);
         }
+        // The older ones first, so that of two the newer one stays.
+        let newer = std::mem::replace(&mut self.delivered, batch.delivered);
+        for delivered in newer {
+            self.delivered(None, delivered);
+        }
+        self.delivered_since = self.delivered_since.max(batch.delivered_since);
         self.budget = self.budget.take().or(batch.budget);
         self.feed = self.feed.take().or(batch.feed);
         self.keep = self.keep.take().or(batch.keep);
@@ -66,12 +92,14 @@ impl Pending {
 
     /// Whether somebody waits for the write.
     pub(super) fn is_urgent(&self) -> bool {
-        self.budget.is_some() || !self.reports.is_empty()
+        self.budget.is_some() || !self.reports.is_empty() || !self.delivered.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
         self.verdicts.len()
             + self.reports.len()
+            + self.delivered.len()
+            + usize::from(self.delivered_since.is_some())
             + usize::from(self.budget.is_some())
             + usize::from(self.feed.is_some())
             + usize::from(self.keep.is_some())
@@ -85,6 +113,8 @@ impl From<Pending> for Batch {
             budget: pending.budget,
             feed: pending.feed,
             reports: pending.reports.into_iter().collect(),
+            delivered: pending.delivered,
+            delivered_since: pending.delivered_since,
             keep: pending.keep,
         }
     }
@@ -96,6 +126,7 @@ mod tests {
 
     use super::super::super::testing::{feed, ip, now, verdict};
     use super::*;
+    use crate::verdict::ThreatType;
 
     #[test]
     fn of_an_address_the_newest_verdict_waits() {
@@ -136,6 +167,27 @@ mod tests {
         let mut batch = Batch::from(pending);
         batch.reports.sort();
         assert_eq!(batch.reports, [(1, None), (2, Some(vec![2]))]);
+    }
+
+    #[test]
+    fn a_delivery_and_the_end_of_its_report_are_one_write_also_after_one_that_failed() {
+        let delivered = |n, queued_at| Delivered {
+            ip: ip(n),
+            threat_type: ThreatType::Scan,
+            queued_at,
+        };
+        let mut failed = Pending::default();
+        failed.report(7, Some(vec![7]));
+        failed.delivered(Some(7), delivered(1, 100));
+        failed.forget_delivered_before(50);
+        let mut pending = Pending::default();
+        pending.delivered(None, delivered(1, 200));
+        assert!(pending.is_urgent());
+        pending.put_back(failed.into());
+        let batch = Batch::from(pending);
+        assert_eq!(batch.reports, [(7, None)]);
+        assert_eq!(batch.delivered, [delivered(1, 100), delivered(1, 200)]);
+        assert_eq!(batch.delivered_since, Some(50));
     }
 
     #[test]

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Journal;
-use crate::reports::{BoxFuture, ReportShelf};
+use crate::reports::{BoxFuture, Delivered, Left, ReportShelf};
 
 /// Reports by their number, in the journal.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     journal: Arc<Journal>,
     /// What an earlier process left, until it is asked for.
-    left: Mutex<Vec<(u64, Vec<u8>)>>,
+    left: Mutex<Left>,
 }
 
 impl Shelf {
@@ -22,13 +22,13 @@ impl Shelf {
     }
 
     /// Takes what an earlier process left. To be called before the queue runs.
-    pub(crate) fn fill(&self, reports: Vec<(u64, Vec<u8>)>) {
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = reports;
+    pub(crate) fn fill(&self, left: Left) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 }
 
 impl ReportShelf for Shelf {
-    fn load(&self) -> BoxFuture<'_, Vec<(u64, Vec<u8>)>> {
+    fn load(&self) -> BoxFuture<'_, Left> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let left = std::mem::take(&mut *left);
         Box::pin(async move { left })
@@ -43,6 +43,12 @@ impl ReportShelf for Shelf {
     fn remove(&self, row: u64) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.journal.save_report(row, None).await;
+        })
+    }
+
+    fn deliver(&self, row: Option<u64>, report: Delivered) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.journal.save_delivered(row, report).await;
         })
     }
 }

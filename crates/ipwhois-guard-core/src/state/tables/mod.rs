@@ -13,6 +13,7 @@ use redb::{
 use super::codec::{self, Key};
 use super::error::StateError;
 use super::{Loaded, StoredFeed, StoredVerdict};
+use crate::reports::Delivered;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 // Rows are bytes of any length as far as redb knows: one that is wrong is skipped, where a type would panic.
@@ -20,6 +21,9 @@ const VERDICTS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("verdicts
 const BUDGET: TableDefinition<'_, (), &[u8]> = TableDefinition::new("budget");
 const FEED: TableDefinition<'_, (), &[u8]> = TableDefinition::new("feed");
 const REPORTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("reports");
+
+/// A file of an earlier version has no such table and is given one. A version that does not know it leaves it alone.
+const DELIVERED: TableDefinition<'_, (Key, u8), &[u8]> = TableDefinition::new("delivered");
 
 /// In `meta`: whose file this is, and in which form.
 const FORMAT: &str = "format";
@@ -31,6 +35,10 @@ const WRITTEN_BY: &str = "written_by";
 /// service may be one's own.
 const MOST_VERDICTS: usize = 250_000;
 
+/// More deliveries than these are not kept: as many as the queue of reports remembers. Newcomers are left out, until the hourly
+/// pruning.
+const MOST_DELIVERED: u64 = 40_000;
+
 /// What is written in one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -39,6 +47,9 @@ pub(super) struct Batch {
     pub(super) feed: Option<StoredFeed>,
     /// Reports by their number; `None` deletes.
     pub(super) reports: Vec<(u64, Option<Vec<u8>>)>,
+    pub(super) delivered: Vec<Delivered>,
+    /// Deliveries before that are deleted, in seconds since 1970.
+    pub(super) delivered_since: Option<u64>,
     /// Verdicts verified at another time are deleted.
     pub(super) keep: Option<RangeInclusive<SystemTime>>,
 }
@@ -126,7 +137,8 @@ fn has_tables(read: &ReadTransaction) -> Result<bool, redb::Error> {
     Ok(is_there(read.open_table(VERDICTS).map(drop))?
         && is_there(read.open_table(BUDGET).map(drop))?
         && is_there(read.open_table(FEED).map(drop))?
-        && is_there(read.open_table(REPORTS).map(drop))?)
+        && is_there(read.open_table(REPORTS).map(drop))?
+        && is_there(read.open_table(DELIVERED).map(drop))?)
 }
 
 fn initialise(database: &Database) -> Result<(), redb::Error> {
@@ -140,6 +152,7 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
         write.open_table(BUDGET)?;
         write.open_table(FEED)?;
         write.open_table(REPORTS)?;
+        write.open_table(DELIVERED)?;
     }
     write.commit()?;
     Ok(())
@@ -177,6 +190,13 @@ pub(super) fn load(
         let (id, report) = row?;
         loaded.reports.push((id.value(), report.value().to_vec()));
     }
+    for row in read.open_table(DELIVERED)?.iter()? {
+        let (key, row) = row?;
+        match codec::read_delivered(key.value(), row.value()) {
+            Some(delivered) => loaded.delivered.push(delivered),
+            None => loaded.skipped += 1,
+        }
+    }
     Ok(loaded)
 }
 
@@ -191,6 +211,7 @@ pub(super) fn write(database: &Database, batch: &Batch) -> Result<(), redb::Erro
         let row = codec::feed_row(feed);
         write.open_table(FEED)?.insert((), row.as_slice())?;
     }
+    write_delivered(&write, batch)?;
     if !batch.reports.is_empty() {
         let mut reports = write.open_table(REPORTS)?;
         for (id, report) in &batch.reports {
@@ -215,6 +236,29 @@ fn write_verdicts(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::E
     }
     if let Some(keep) = &batch.keep {
         prune(&mut verdicts, keep, MOST_VERDICTS)?;
+    }
+    Ok(())
+}
+
+fn write_delivered(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
+    if batch.delivered.is_empty() && batch.delivered_since.is_none() {
+        return Ok(());
+    }
+    let mut table = write.open_table(DELIVERED)?;
+    if let Some(since) = batch.delivered_since {
+        table.retain(|key, row| {
+            codec::read_delivered(key, row).is_some_and(|delivered| since <= delivered.queued_at)
+        })?;
+    }
+    let mut room = MOST_DELIVERED.saturating_sub(table.len()?);
+    for delivered in &batch.delivered {
+        if room > 0 {
+            let row = codec::delivered_row(delivered);
+            let is_new = table
+                .insert(codec::delivered_key(delivered), row.as_slice())?
+                .is_none();
+            room -= u64::from(is_new);
+        }
     }
     Ok(())
 }

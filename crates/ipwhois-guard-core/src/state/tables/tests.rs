@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use redb::backends::InMemoryBackend;
 
 use super::super::codec::tests::any_verdict;
-use super::super::testing::{DAY, feed, now, verdict};
+use super::super::testing::{DAY, feed, ip, now, verdict};
 use super::*;
+use crate::verdict::ThreatType;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -83,6 +84,76 @@ fn reports_are_kept_until_they_are_deleted_by_their_number() {
     write(&database, &put(8, None)).unwrap();
     let loaded = load(&database, now(), DAY).unwrap();
     assert_eq!(loaded.reports, [(3, b"three".to_vec())]);
+}
+
+fn delivered(n: u32, queued_at: u64) -> Delivered {
+    Delivered {
+        ip: ip(n),
+        threat_type: ThreatType::Scan,
+        queued_at,
+    }
+}
+
+fn deliveries(database: &Database) -> Vec<Delivered> {
+    load(database, now(), DAY).unwrap().delivered
+}
+
+#[test]
+fn deliveries_are_kept_until_they_are_old() {
+    let database = database();
+    let put = |delivered, since| Batch {
+        delivered,
+        delivered_since: since,
+        ..Batch::default()
+    };
+    let spam = Delivered {
+        threat_type: ThreatType::Spam,
+        ..delivered(1, 100)
+    };
+    write(&database, &put(vec![delivered(1, 100), spam], None)).unwrap();
+    write(&database, &put(vec![delivered(1, 150)], None)).unwrap();
+    assert_eq!(deliveries(&database), [spam, delivered(1, 150)]);
+    write(&database, &put(vec![delivered(2, 90)], Some(101))).unwrap();
+    assert_eq!(deliveries(&database), [delivered(1, 150), delivered(2, 90)]);
+    write(&database, &put(Vec::new(), Some(151))).unwrap();
+    assert_eq!(deliveries(&database), []);
+}
+
+#[test]
+fn deliveries_do_not_fill_the_disk() {
+    let database = database();
+    let most = u32::try_from(MOST_DELIVERED).unwrap();
+    let batch = |from, to| Batch {
+        delivered: (from..to).map(|n| delivered(n, 100)).collect(),
+        ..Batch::default()
+    };
+    write(&database, &batch(0, most - 1)).unwrap();
+    write(&database, &batch(most - 1, most + 100)).unwrap();
+    assert_eq!(deliveries(&database).len(), most as usize);
+}
+
+#[test]
+fn a_file_of_before_there_were_deliveries_is_read_and_written() {
+    let database = database();
+    let write_once = database.begin_write().unwrap();
+    assert!(write_once.delete_table(DELIVERED).unwrap());
+    write_once
+        .open_table(REPORTS)
+        .unwrap()
+        .insert(7, b"seven".as_slice())
+        .unwrap();
+    write_once.commit().unwrap();
+    prepare(&database, Path::new("memory")).unwrap();
+    let loaded = load(&database, now(), DAY).unwrap();
+    assert_eq!(loaded.reports, [(7, b"seven".to_vec())]);
+    assert_eq!(loaded.delivered, []);
+    let batch = Batch {
+        reports: vec![(7, None)],
+        delivered: vec![delivered(1, 100)],
+        ..Batch::default()
+    };
+    write(&database, &batch).unwrap();
+    assert_eq!(deliveries(&database), [delivered(1, 100)]);
 }
 
 #[test]
