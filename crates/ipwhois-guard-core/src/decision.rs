@@ -53,6 +53,13 @@ impl Decision {
         self.basis == Basis::Rules && !self.is_out_of_scope()
     }
 
+    /// Whether the application's answer to the request can say something of its client. Who is verified need not be checked
+    /// first.
+    pub(crate) fn would_tell(&self) -> bool {
+        matches!(self.verdict.source, Source::Unverified(_))
+            && self.refusal_means != RefusalMeans::Nothing
+    }
+
     /// A request that goes on without a look at its client.
     pub(crate) const fn unguarded(source: Source, basis: Basis) -> Self {
         Self {

@@ -134,13 +134,15 @@ impl Guarded {
     /// What a middleware keeps of a request that it lets through, to tell on the way out what was
     /// [`answered`](Self::answered). `earlier` is what the request carried when it came.
     ///
-    /// `None` when a middleware of the same guard, further out, tells it already, and when no rule covers the request:
-    /// nobody looked at its client. So the guard's own denials are never told. A middleware answers them without asking the
-    /// application, and an extractor behind it refuses a client only where no rule covers the request.
+    /// `None` when it would say nothing: of a client that is verified, as most are. `None` as well when a middleware of the
+    /// same guard, further out, tells it already, and when no rule covers the request: nobody looked at its client. So the
+    /// guard's own denials are never told. A middleware answers them without asking the application, and an extractor behind
+    /// it refuses a client only where no rule covers the request.
     #[must_use]
     pub fn to_tell(&self, earlier: Option<&Self>) -> Option<Self> {
-        let is_told = earlier.is_some_and(|earlier| earlier.is_by_rules_of(&self.guard));
-        (self.decision.is_by_rules() && !is_told).then(|| self.clone())
+        let is_told = || earlier.is_some_and(|earlier| earlier.is_by_rules_of(&self.guard));
+        let tells = self.decision.would_tell() && self.decision.is_by_rules() && !is_told();
+        tells.then(|| self.clone())
     }
 
     /// What the application answered to the request, for middlewares to tell on the way out, once, by what
@@ -255,7 +257,10 @@ pub enum SetupMistake {
 mod tests {
     use super::*;
 
-    struct Get(&'static str);
+    struct Get {
+        path: &'static str,
+        client: [u8; 4],
+    }
 
     impl RequestHead for Get {
         fn method(&self) -> &str {
@@ -263,12 +268,11 @@ mod tests {
         }
 
         fn path(&self) -> &str {
-            self.0
+            self.path
         }
 
         fn peer(&self) -> Peer {
-            // Let in without asking anybody.
-            Peer::Ip([10, 0, 0, 1].into())
+            Peer::Ip(self.client.into())
         }
 
         fn header_lines<'h>(&'h self, _: &'h str) -> impl Iterator<Item = &'h [u8]> {
@@ -276,49 +280,61 @@ mod tests {
         }
     }
 
+    /// Of a client that nobody verifies: there is no check for it.
+    fn get(path: &'static str) -> Get {
+        let client = [25, 0, 0, 1];
+        Get { path, client }
+    }
+
     fn guard() -> Guard {
-        let guard = Guard::builder().protect("/admin").build();
-        guard.expect("the settings are right")
+        let guard = Guard::builder()
+            .api_url("http://127.0.0.1:9")
+            .daily_budget(0)
+            .protect("/admin");
+        guard.build().expect("the settings are right")
     }
 
-    fn guarded(guard: &Guard, step: Step) -> Guarded {
-        match step {
-            Step::Decided(decision) => Guarded::new(guard.clone(), decision),
-            Step::Asking(_) => unreachable!("nobody has to be asked"),
-        }
+    async fn by_rules(guard: &Guard, earlier: Option<&Guarded>, request: Get) -> Guarded {
+        let step = Guarded::by_rules(earlier, guard, &request);
+        Guarded::new(guard.clone(), step.decision().await)
     }
 
-    fn by_rules(guard: &Guard, earlier: Option<&Guarded>, path: &'static str) -> Guarded {
-        guarded(guard, Guarded::by_rules(earlier, guard, &Get(path)))
-    }
-
-    #[test]
-    fn a_middleware_tells_of_requests_that_a_rule_covers() {
+    #[tokio::test]
+    async fn a_middleware_tells_of_requests_that_a_rule_covers() {
         let guard = guard();
-        assert!(by_rules(&guard, None, "/admin").to_tell(None).is_some());
-        assert!(by_rules(&guard, None, "/open").to_tell(None).is_none());
+        let covered = by_rules(&guard, None, get("/admin")).await;
+        assert!(covered.to_tell(None).is_some());
+        let open = by_rules(&guard, None, get("/open")).await;
+        assert!(open.to_tell(None).is_none());
     }
 
-    #[test]
-    fn of_two_middlewares_of_a_guard_the_outer_one_tells() {
+    #[tokio::test]
+    async fn there_is_nothing_to_tell_of_a_client_that_needs_no_check() {
+        let (path, client) = ("/admin", [10, 0, 0, 1]);
+        let covered = by_rules(&guard(), None, Get { path, client }).await;
+        assert!(covered.to_tell(None).is_none());
+    }
+
+    #[tokio::test]
+    async fn of_two_middlewares_of_a_guard_the_outer_one_tells() {
         let (guard, other) = (guard(), self::guard());
-        let outer = by_rules(&guard, None, "/admin");
-        let inner = by_rules(&guard, Some(&outer), "/admin");
+        let outer = by_rules(&guard, None, get("/admin")).await;
+        let inner = by_rules(&guard, Some(&outer), get("/admin")).await;
         assert!(inner.to_tell(Some(&outer)).is_none());
-        let foreign = by_rules(&other, Some(&outer), "/admin");
+        let foreign = by_rules(&other, Some(&outer), get("/admin")).await;
         assert!(foreign.to_tell(Some(&outer)).is_some());
         // The path was rewritten between them, so that the outer one has nothing to tell.
-        let outer = by_rules(&guard, None, "/open");
-        let inner = by_rules(&guard, Some(&outer), "/admin");
+        let outer = by_rules(&guard, None, get("/open")).await;
+        let inner = by_rules(&guard, Some(&outer), get("/admin")).await;
         assert!(inner.to_tell(Some(&outer)).is_some());
     }
 
-    #[test]
-    fn a_middleware_tells_although_an_extractor_decided_before_it() {
+    #[tokio::test]
+    async fn a_middleware_tells_although_an_extractor_decided_before_it() {
         let guard = guard();
-        let step = guard.decide_by_defaults(&Get("/admin"));
-        let extracted = guarded(&guard, step);
-        let within = by_rules(&guard, Some(&extracted), "/admin");
+        let step = guard.decide_by_defaults(&get("/admin"));
+        let extracted = Guarded::new(guard.clone(), step.decision().await);
+        let within = by_rules(&guard, Some(&extracted), get("/admin")).await;
         assert!(within.to_tell(Some(&extracted)).is_some());
     }
 }

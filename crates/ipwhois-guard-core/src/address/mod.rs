@@ -28,7 +28,7 @@ use crate::verdict::Unverified;
 use elements::Syntax;
 use walk::{first_untrusted, hops_from_the_right, only_address};
 
-pub(crate) use public::{is_public, lookup_address, public_lookup_address};
+pub(crate) use public::{is_public, lookup_address};
 
 /// Who is connected, as the framework says: the other end of the connection, which may be a proxy.
 ///
@@ -135,6 +135,7 @@ impl ClientResolver {
     /// # Errors
     ///
     /// Why the client is not known: [`Unverified::NoPeer`], [`Unverified::UnixPeer`] or [`Unverified::BadHeader`].
+    #[inline]
     pub(crate) fn resolve<'h, L, I>(&self, peer: Peer, lines: L) -> Result<IpAddr, Unverified>
     where
         L: Fn() -> I,

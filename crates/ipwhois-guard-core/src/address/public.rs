@@ -62,14 +62,9 @@ const SIX_TO_FOUR: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0)
 
 /// Whether a client on the internet can have this address, so that the service may know it. An IPv6 address that holds
 /// an IPv4 address (IPv4-mapped, NAT64, 6to4) is as public as that.
+#[inline]
 pub(crate) fn is_public(ip: IpAddr) -> bool {
-    public_lookup_address(ip).is_some()
-}
-
-/// [`lookup_address`], unless no client on the internet can have it: see [`is_public`].
-pub(crate) fn public_lookup_address(ip: IpAddr) -> Option<IpAddr> {
-    let ip = lookup_address(ip);
-    let is_public = match ip {
+    match lookup_address(ip) {
         IpAddr::V4(ip) => {
             let [first, ..] = ip.octets();
             !NON_PUBLIC_BY_FIRST_OCTET[first as usize]
@@ -78,25 +73,29 @@ pub(crate) fn public_lookup_address(ip: IpAddr) -> Option<IpAddr> {
         IpAddr::V6(ip) => {
             within6(ip, PUBLIC_IPV6) && !NON_PUBLIC_IPV6.iter().any(|&range| within6(ip, range))
         }
-    };
-    is_public.then_some(ip)
+    }
 }
 
 /// The address that the service is asked about: the IPv4 address inside a NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`)
 /// address, otherwise the address itself. Never an IPv4-mapped one.
+#[inline]
 pub(crate) fn lookup_address(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => {
-            let [_, ab, cd, .., ef, gh] = ip.segments();
-            if within6(ip, NAT64) {
-                joined(ef, gh).into()
-            } else if within6(ip, SIX_TO_FOUR) {
-                joined(ab, cd).into()
-            } else {
-                ip.into()
-            }
-        }
-        ipv4 => ipv4,
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => translated(ip),
+    }
+}
+
+// Apart, so that IPv4, for which there is nothing to do, stays where it is.
+#[inline(never)]
+fn translated(ip: Ipv6Addr) -> IpAddr {
+    let [_, ab, cd, .., ef, gh] = ip.segments();
+    if within6(ip, NAT64) {
+        joined(ef, gh).into()
+    } else if within6(ip, SIX_TO_FOUR) {
+        joined(ab, cd).into()
+    } else {
+        ip.to_canonical()
     }
 }
 

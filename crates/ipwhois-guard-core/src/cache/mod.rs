@@ -101,10 +101,11 @@ impl VerdictCache {
     /// The same, but a verdict "not listed" from before `clean_since` does not count.
     pub(crate) fn recall_since(&self, ip: IpAddr, clean_since: Tick, now: Tick) -> Memory {
         let key = Key::from(ip);
-        match self.buckets.get(&self.bucket_of(key)) {
-            Some(bucket) => bucket.recall(key, now, self.ages, clean_since),
-            None => Memory::Nothing,
-        }
+        let ages = self.ages;
+        let recall = move |_: &u32, bucket: &Bucket| bucket.recall(key, now, ages, clean_since);
+        self.buckets
+            .view(&self.bucket_of(key), recall)
+            .unwrap_or(Memory::Nothing)
     }
 
     /// Remembers a verdict. It replaces an older one and whatever failed before.

@@ -176,6 +176,7 @@ impl Guard {
         let guard = Self(Arc::new(Inner {
             rules,
             resolver,
+            has_lists: !(allowlist.is_empty() && denylist.is_empty()),
             allowlist,
             denylist,
             lookup,

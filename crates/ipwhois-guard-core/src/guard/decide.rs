@@ -66,8 +66,8 @@ impl Future for Asking {
 /// What is known of a client before anybody is asked.
 pub(super) enum Known {
     Verdict(Verdict),
-    /// And for how much longer.
-    Banned(Verdict, Duration),
+    /// It is banned for so much longer.
+    Banned(Duration),
     Asking(oneshot::Receiver<Answer>),
 }
 
@@ -95,8 +95,7 @@ impl Guard {
         let Some(client) = verdict.client_ip() else {
             return;
         };
-        // Who is verified need not be checked first.
-        if !is_refusal(status) || !matches!(verdict.source(), Source::Unverified(_)) {
+        if !is_refusal(status) || !decision.would_tell() {
             return;
         }
         let signal = match decision.refusal_means {
@@ -125,7 +124,7 @@ impl Guard {
             }
         };
         let agent = || Agent::of(request.header_lines("user-agent"));
-        let occasion = Occasion::Request {
+        let occasion = || Occasion::Request {
             method: request.method(),
             path: request.path(),
             agent: &agent,
@@ -138,8 +137,9 @@ impl Guard {
                 }
                 self.settle(request, terms.decide(verdict, format))
             }
-            Known::Banned(verdict, left) => {
+            Known::Banned(left) => {
                 terms.retry_after = left;
+                let verdict = terms.known(client, Source::Banned);
                 self.settle(request, terms.decide(verdict, format))
             }
             Known::Asking(answer) => {
@@ -209,6 +209,7 @@ impl Guard {
             || says_so(self.0.resolver.header())
     }
 
+    #[inline]
     fn client(&self, request: &impl RequestHead) -> Result<IpAddr, Unverified> {
         let resolver = &self.0.resolver;
         resolver.resolve(request.peer(), || request.header_lines(resolver.header()))

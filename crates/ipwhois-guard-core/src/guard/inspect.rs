@@ -29,6 +29,13 @@ impl Guard {
         self.0.observer.health()
     }
 
+    /// The name, in lower case, of the only header that is read for the client's address. Adapters whose framework finds a
+    /// header quicker by a name that is parsed already keep it.
+    #[must_use]
+    pub fn client_ip_header(&self) -> &str {
+        self.0.resolver.header()
+    }
+
     /// Gives the current metrics to the recorder of the `metrics` crate that is installed, or that is local to this thread. The
     /// guard's thread does it once a second; whoever serves metrics calls it before rendering them, so that what is read is the
     /// present.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Guard, Known};
-use crate::address::public_lookup_address;
+use crate::address::{is_public, lookup_address};
 use crate::budget::{FREQUENT, Tier};
 use crate::cache::Memory;
 use crate::clock::Tick;
@@ -32,7 +32,12 @@ pub(super) enum Occasion<'r> {
 impl Guard {
     /// The steps after the client's address is known, cheapest and most certain first.
     #[inline]
-    pub(super) fn know(&self, terms: &Terms, client: IpAddr, occasion: Occasion<'_>) -> Known {
+    pub(super) fn know<'r>(
+        &self,
+        terms: &Terms,
+        client: IpAddr,
+        occasion: impl FnOnce() -> Occasion<'r>,
+    ) -> Known {
         if let Some(source) = self.listed_here(client) {
             return Known::Verdict(terms.known(client, source));
         }
@@ -40,12 +45,12 @@ impl Guard {
         if self.0.tracker.has_banned()
             && let Some(left) = self.banned(client)
         {
-            return Known::Banned(terms.known(client, Source::Banned), left);
+            return Known::Banned(left);
         }
-        let ip = match self.asked_as(client) {
-            Ok(ip) => ip,
-            Err(source) => return Known::Verdict(terms.known(client, source)),
-        };
+        let ip = lookup_address(client);
+        if let Some(source) = self.never_asked(client, ip) {
+            return Known::Verdict(terms.known(client, source));
+        }
         let feed = &self.0.feed;
         let feed_since = feed.since();
         if let Memory::Fresh(reputation) = self.0.lookup.recall_since(ip, feed_since) {
@@ -53,7 +58,7 @@ impl Guard {
         }
         match feed.lists(ip) {
             Some(since) => self.know_in_feed(terms, client, ip, since),
-            None => self.know_unlisted(terms, client, ip, occasion),
+            None => self.know_unlisted(terms, client, ip, occasion()),
         }
     }
 
@@ -186,13 +191,16 @@ impl Guard {
     /// What is said of an address without the service and without what clients do.
     pub(super) fn own_word(&self, client: IpAddr) -> Option<Source> {
         self.listed_here(client)
-            .or_else(|| self.asked_as(client).err())
+            .or_else(|| self.never_asked(client, lookup_address(client)))
     }
 
     /// What the application's own lists say.
     #[inline]
     fn listed_here(&self, client: IpAddr) -> Option<Source> {
-        if self.0.allowlist.contains(client) {
+        // Most applications have no lists.
+        if !self.0.has_lists {
+            None
+        } else if self.0.allowlist.contains(client) {
             Some(Source::Allowlist)
         } else if self.0.denylist.contains(client) {
             Some(Source::Denylist)
@@ -201,12 +209,15 @@ impl Guard {
         }
     }
 
-    /// The address that the service is asked about, or why it is not: it knows nothing of such addresses.
+    /// Why the service is not asked about a client, whose lookup address is `ip`: it knows nothing of such addresses.
     #[inline]
-    fn asked_as(&self, client: IpAddr) -> Result<IpAddr, Source> {
+    fn never_asked(&self, client: IpAddr, ip: IpAddr) -> Option<Source> {
         if self.0.resolver.is_trusted_proxy(client) {
-            return Err(Source::TrustedProxy);
+            Some(Source::TrustedProxy)
+        } else if is_public(ip) {
+            None
+        } else {
+            Some(Source::NonPublic)
         }
-        public_lookup_address(client).ok_or(Source::NonPublic)
     }
 }

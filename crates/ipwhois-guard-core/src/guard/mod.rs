@@ -41,7 +41,7 @@ use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, RefusalMeans, Sc
 use crate::rules::{Policy, RuleSet};
 use crate::settings::Settings;
 use crate::tier::Tier;
-use crate::verdict::{ThreatType, Verdict};
+use crate::verdict::{Source, ThreatType, Verdict};
 use crate::worker::Worker;
 
 /// Keeps blacklisted clients out of an application. Cheap to clone: every clone is the same guard.
@@ -55,6 +55,8 @@ struct Inner {
     resolver: ClientResolver,
     allowlist: IpSet,
     denylist: IpSet,
+    /// Whether there is anybody in these two.
+    has_lists: bool,
     lookup: Arc<Lookup>,
     purse: Arc<Purse>,
     feed: Arc<FeedKeeper>,
@@ -118,8 +120,9 @@ impl Guard {
     pub async fn check(&self, ip: IpAddr) -> Verdict {
         let terms = self.defaults();
         let client = ip.to_canonical();
-        let verdict = match self.know(&terms, client, Occasion::Explicit) {
-            Known::Verdict(verdict) | Known::Banned(verdict, _) => verdict,
+        let verdict = match self.know(&terms, client, || Occasion::Explicit) {
+            Known::Verdict(verdict) => verdict,
+            Known::Banned(_) => terms.known(client, Source::Banned),
             Known::Asking(answer) => terms.answered(client, answer.await),
         };
         self.0.meter.checked(&verdict);

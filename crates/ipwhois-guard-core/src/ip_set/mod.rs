@@ -56,7 +56,7 @@ impl IpSet {
     /// What is in either set.
     #[must_use]
     pub(crate) fn union(self, other: Self) -> Self {
-        if self == Self::default() {
+        if self.is_empty() {
             return other;
         }
         let mut collected = Collector::default();
@@ -66,6 +66,11 @@ impl IpSet {
             collected.ipv6.extend(set.ipv6.0);
         }
         collected.finish()
+    }
+
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// Whether the address, which must not be an IPv4-mapped one, is in one of the networks.
@@ -178,6 +183,9 @@ fn joined<T: Bits>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
     ranges
 }
 
+/// So few ranges are looked through one after the other: that is quicker.
+const FEW: usize = 4;
+
 /// First and last address of each range: ascending, and with a gap between one range and the next.
 #[derive(Clone, PartialEq, Eq)]
 struct Ranges<T>(Box<[(T, T)]>);
@@ -196,6 +204,10 @@ impl<T: Bits> Ranges<T> {
 
     #[inline]
     fn contains(&self, address: T) -> bool {
+        if self.0.len() <= FEW {
+            let covers = |&(first, last): &(T, T)| first <= address && address <= last;
+            return self.0.iter().any(covers);
+        }
         let after = self.0.partition_point(|&(first, _)| first <= address);
         after
             .checked_sub(1)

@@ -104,12 +104,17 @@ impl RuleSet {
             return Some(self.defaults);
         }
         let path = path.as_bytes();
-        let mut rules = self.rules.iter().filter(|rule| rule.names(method));
-        let covering = rules.find_map(|rule| Some((rule, rule.prefix.rest_of(path)?)));
-        // A rule's own part of the path is plain.
-        let rest = covering.map_or(path, |(_, rest)| rest);
-        if is_plain(rest) {
-            covering.map(|(rule, _)| rule.policy)
+        for rule in &self.rules {
+            // A rule's own part of the path is plain.
+            if rule.names(method)
+                && let Some(rest) = rule.prefix.rest_of(path)
+                && is_plain(rest)
+            {
+                return Some(rule.policy);
+            }
+        }
+        if is_plain(path) {
+            None
         } else {
             self.by_all_readings(method, RequestPath::new(path))
         }
