@@ -103,7 +103,10 @@ fn look(request: &HttpRequest) -> Result<Looking, SetupMistake> {
     Guarded::by_extractor(
         request.extensions().get::<Guarded>(),
         || guard_in_app_data(request),
-        &ActixHead(request),
+        &ActixHead {
+            request,
+            parsed: None,
+        },
     )
 }
 

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderName;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use ipwhois_guard_core::{Decision, Denial, Guard, Guarded, Source, Step, Unverified};
 
@@ -18,6 +19,7 @@ pub struct GuardService<S, R>(Rc<Gate<S, R>>);
 pub(crate) struct Gate<S, R> {
     inner: S,
     guard: Guard,
+    client_ip_header: Option<HeaderName>,
     respond: R,
 }
 
@@ -54,6 +56,7 @@ impl<S, R> GuardService<S, R> {
     pub(crate) fn new(inner: S, guard: Guard, respond: R) -> Self {
         Self(Rc::new(Gate {
             inner,
+            client_ip_header: guard.client_ip_header().parse().ok(),
             guard,
             respond,
         }))
@@ -85,7 +88,10 @@ where
         let step = Guarded::by_rules(
             request.extensions().get::<Guarded>(),
             &self.0.guard,
-            &ActixHead(request.request()),
+            &ActixHead {
+                request: request.request(),
+                parsed: self.0.client_ip_header.as_ref(),
+            },
         );
         match step {
             Step::Decided(decision) => ResponseFuture::decided(self.0.pass(request, decision)),
