@@ -1,48 +1,40 @@
-//! Requests per second of a guarded application next to the same one without a guard:
-//!
-//! `cargo run --release -p conformance --bin throughput [-- ROUNDS]`
-//!
-//! For each framework both are served in this process, and get the same load in turn: sixteen connections, each of which
-//! sends its next request when it has the answer to the last one. Every request names a client, behind a trusted proxy,
-//! whose verdict is cached; the handler does nothing. The figure is the median over all pairs of rounds.
+//! Requests per second.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
-use conformance::bench::{Bench, CLEAN, Setup};
+use conformance::bench::{Bench, CLEAN};
 use conformance::client::Request;
-use conformance::driver::{Address, Driver, Install};
-use conformance::drivers;
+use conformance::driver::Address;
+
+use crate::Framework;
 
 const CONNECTIONS: usize = 16;
 const REQUESTS: usize = 300;
 
-fn main() {
-    let rounds = std::env::args()
-        .nth(1)
-        .map_or(151, |text| text.parse().expect("a number of rounds"));
+pub(crate) fn compare(frameworks: &[Framework], rounds: usize) {
     println!("framework   guarded/unguarded   (lowest to highest of {rounds} pairs)");
-    compare::<drivers::Actix>("actix", rounds);
-    compare::<drivers::Axum>("axum", rounds);
-    compare::<drivers::Rocket>("rocket", rounds);
-    compare::<drivers::Warp>("warp", rounds);
+    for framework in frameworks {
+        let mut ratios = ratios(*framework, rounds);
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "{:<11} {:17.3}   ({:.3} to {:.3})",
+            framework.name,
+            ratios[rounds / 2],
+            ratios[0],
+            ratios[rounds - 1]
+        );
+    }
 }
 
-fn compare<D: Driver>(name: &str, rounds: usize) {
-    let serve = |install| {
-        Setup::without_rules()
-            .install(install)
-            .listen(Address::Tcp((Ipv4Addr::LOCALHOST, 0).into()))
-            .serve::<D>()
-    };
-    let guarded = serve(Install::Whole);
-    let unguarded = serve(Install::ExtractorsNoGuard);
+fn ratios(framework: Framework, rounds: usize) -> Vec<f64> {
+    let (guarded, unguarded) = (framework.guarded(), framework.unguarded());
     for bench in [&guarded, &unguarded] {
         assert_eq!(bench.send(&request()).status, 200);
         load(bench);
     }
-    let mut ratios: Vec<f64> = (0..rounds)
+    let ratios = (0..rounds)
         .map(|round| {
             // Whoever goes first has the caches to itself: take turns.
             if round % 2 == 0 {
@@ -54,14 +46,8 @@ fn compare<D: Driver>(name: &str, rounds: usize) {
             }
         })
         .collect();
-    ratios.sort_by(f64::total_cmp);
     assert_eq!(guarded.service.check_count(), 1);
-    println!(
-        "{name:<11} {:17.3}   ({:.3} to {:.3})",
-        ratios[rounds / 2],
-        ratios[0],
-        ratios[rounds - 1]
-    );
+    ratios
 }
 
 fn request() -> Request {
@@ -79,19 +65,20 @@ fn load(bench: &Bench) -> f64 {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
-            scope.spawn(move || one_connection(address));
+            scope.spawn(move || one_connection(address, REQUESTS));
         }
     });
     (CONNECTIONS * REQUESTS) as f64 / begun.elapsed().as_secs_f64()
 }
 
-fn one_connection(address: SocketAddr) {
+/// Sends so many requests, each when the last one is answered.
+pub(crate) fn one_connection(address: SocketAddr, requests: usize) {
     let bytes = String::from_utf8(request().to_bytes()).expect("a plain request");
     let bytes = bytes.replace("Connection: close\r\n", "");
     let mut stream = TcpStream::connect(address).expect("the server accepts");
     stream.set_nodelay(true).expect("a TCP option");
     let mut buffer = [0; 4 * 1_024];
-    for _ in 0..REQUESTS {
+    for _ in 0..requests {
         stream
             .write_all(bytes.as_bytes())
             .expect("the server reads");
