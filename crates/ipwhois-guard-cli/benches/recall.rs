@@ -1,4 +1,4 @@
-//! What share of the requests of hostile clients is denied: `cargo bench -p ipwhois-guard-cli --bench recall -- 201 300`.
+//! What share of the requests of hostile clients is denied: `cargo bench -p ipwhois-guard-cli --bench recall -- 301 400`.
 //!
 //! Makes up logs with each seed from the first to the last one and in each shape, replays them at 50 and at 500 checks a day
 //! with the command as it is, and prints lowest, median and highest recall, beside the median of the published module.

@@ -7,7 +7,7 @@ pub(crate) fn read(arguments: &[String]) -> Result<(u64, u64), String> {
         number.map_err(|_| format!("`{text}` is no seed: name the first and the last one"))
     };
     match arguments {
-        [] => Ok((201, 300)),
+        [] => Ok((301, 400)),
         [first, last] => match (seed(first)?, seed(last)?) {
             (first, last) if first > last => Err(format!(
                 "the last seed, {last}, is before the first, {first}"

@@ -14,37 +14,44 @@
 //!    will want before midnight if the day goes on as it began; in the first hours half, since that cannot be told yet.
 //!    - When there are more than twice as many strangers as the day can bear, a check of one seldom finds anything: they
 //!      wait for the evening. At noon who does not come often may use a quarter, at 18:00 about half.
+//!    - A client of which something is noticed is paced like one that comes often.
 //!    - While a fifth of the strangers who are checked turn out to be listed, there is no pace: the site is under attack,
-//!      and clean visitors among them end it soon.
+//!      and clean visitors among them end it soon. Of the noticed that many are listed on any day: theirs end the pace
+//!      only when at least five suspicious newcomers came lately (rule 4).
 //! 3. Refreshing a stale verdict may use half of what a first-timer may.
+//! 4. When suspicious newcomers of late (half of them forgotten after 12 minutes) are more than half of what is left, and at least five, it is a
+//!    *rush*: a botnet that was told to, and more attackers than checks. Then a check is for who makes many requests, up to 32 the
+//!    more the scarcer checks are, since few attackers make most of them. That holds for all but urgent checks. A network
+//!    is one newcomer a day, of IPv6 a /28.
 //!
 //! **Nobody outside can spend it.** What follows counts for all tiers; only [`Ration::Exempt`] is free of it.
-//! 4. A network (/24, /48) gets `L / 125` checks a day, at least 2; the last of them is not for routine checks, so that a
-//!    scanner among a carrier's customers is checked. A /64 gets 3 within any hour.
-//! 5. Elevated checks get a sixth of `L` at once, and no more than that in half an hour in the long run. A wide network (/16, and /28 of
+//! 5. A network (/24, /48) gets `L / 125` checks a day, at least 2; the last of them is for suspicious clients, so that a
+//!    scanner among a carrier's customers is checked. One that finds somebody listed does not count, until that has doubled the
+//!    share. A /64 gets 3 within any hour.
+//! 6. Elevated checks get a sixth of `L` at once, and no more than that in half an hour in the long run. A wide network (/16, and /28 of
 //!    IPv6, which one holder may have whole) gets a tenth of `L` of them a day, at least 8. Who logs in or meets a sensitive rule
 //!    without being suspicious has the same limits for himself, crowds included: visitors delay nobody's suspects.
-//! 6. A network with several suspicious clients (addresses, or /64) is a *crowd*. No budget covers a crowd: of 250
+//! 7. A network with several suspicious clients (addresses, or /64) is a *crowd*. No budget covers a crowd: of 250
 //!    addresses in a /24 the ration checks 2 to 8, and the rest pass unchecked. All crowds together therefore take no
 //!    more than an eighth of `L` a day as elevated, counting what they took before they were known for one, and leave
-//!    half of that share to others. Rule 5 sees to it that they take little before their second clients show. When
+//!    half of that share to others. Rule 6 sees to it that they take little before their second clients show. When
 //!    they have had more than an eighth all the same, a further network is watched for a minute before its first check.
 //!
 //! So 5,000 suspicious addresses of 20 networks cost about an eighth of the day, at a limit of 50 as at 1,000, and a
-//! suspicious client from elsewhere still finds its check. The ordinary site pays nothing for that: rules 5 and 6 do not
+//! suspicious client from elsewhere still finds its check. The ordinary site pays nothing for that: rules 6 and 7 do not
 //! look at routine checks, however many visitors share a network. What remains open: an attacker who shows one address a
 //! network for minutes is, from here, as many separate suspicious clients, each worth a check: 20 networks cost 20. One
 //! who looks like a visitor gets a visitor's pace and the ration of his networks. Neither touches the reserve.
 //!
 //! **What the service says.**
-//! 7. When it says that less is left, that holds until the moment it names ([`Budget::believe`]). For the rest of the day
+//! 8. When it says that less is left, that holds until the moment it names ([`Budget::believe`]). For the rest of the day
 //!    it is a lower `L`. In a shorter window nothing else changes but that the last tenth is for urgent checks.
-//! 8. After a 429 nothing is left for anybody ([`Budget::exhaust`]). The day's turn ends both.
+//! 9. After a 429 nothing is left for anybody ([`Budget::exhaust`]). The day's turn ends both.
 //!
 //! **Days.** Never more than `L` is taken in one day.
-//! 9. A clock that goes back to the day before stays in the later day, at its start: a correction over midnight buys no
+//! 10. A clock that goes back to the day before stays in the later day, at its start: a correction over midnight buys no
 //!    second budget. One that goes back further is believed, and keeps the count.
-//! 10. A day that was seen before is no new day: its count is remembered, of the last eight days that were left.
+//! 11. A day that was seen before is no new day: its count is remembered, of the last eight days that were left.
 //!
 //! A refusal allocates nothing and takes the same few steps at any limit. Memory grows with the checks of the day, up to
 //! a fixed number of networks.
@@ -103,7 +110,7 @@ impl Tier {
     }
 }
 
-/// Whose network's ration a check counts against.
+/// On whose behalf a check is asked for, and against whose network's ration it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ration {
     Of {
@@ -139,8 +146,8 @@ pub(crate) struct Spend {
     tier: Tier,
 }
 
-/// What outlives a restart. The hour of each /64, the half hour of elevated checks, who is suspicious and
-/// how many strangers came do not.
+/// What outlives a restart. The hour of each /64, the half hour of elevated checks, who is suspicious, where
+/// somebody was listed and how many came do not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// Days since the Unix epoch.
