@@ -22,12 +22,12 @@
 //! 4. When suspicious newcomers of late (half of them forgotten after 12 minutes) are more than half of what is left, and at least five, it is a
 //!    *rush*: a botnet that was told to, and more attackers than checks. Then a check is for who makes many requests, up to 32 the
 //!    more the scarcer checks are, since few attackers make most of them. That holds for all but urgent checks. A network
-//!    is one newcomer a day, of IPv6 a /28.
+//!    is one newcomer a day, a /16 eight at most, of IPv6 a /28 one.
 //!
 //! **Nobody outside can spend it.** What follows counts for all tiers; only [`Ration::Exempt`] is free of it.
 //! 5. A network (/24, /48) gets `L / 125` checks a day, at least 2; the last of them is for suspicious clients, so that a
-//!    scanner among a carrier's customers is checked. One that finds somebody listed does not count, until that has doubled the
-//!    share. A /64 gets 3 within any hour.
+//!    scanner among a carrier's customers is checked. For these one that finds somebody listed does not count, until that has
+//!    doubled the share. A /64 gets 3 within any hour.
 //! 6. Elevated checks get a sixth of `L` at once, and no more than that in half an hour in the long run. A wide network (/16, and /28 of
 //!    IPv6, which one holder may have whole) gets a tenth of `L` of them a day, at least 8. Who logs in or meets a sensitive rule
 //!    without being suspicious has the same limits for himself, crowds included: visitors delay nobody's suspects.
@@ -322,7 +322,10 @@ impl Budget {
             Tier::Noticed => self.noticed_hits.note(listed),
             _ => {}
         }
-        if listed && let Some(origin) = spend.origin {
+        if listed
+            && spend.day == self.today.day
+            && let Some(origin) = spend.origin
+        {
             self.rations.note_listed(origin);
         }
     }
@@ -445,7 +448,6 @@ impl Budget {
                 // Said for moments that no longer mean anything. The service will say it again.
                 self.told = Told::default();
                 self.rations.go_back(now);
-                self.rush.go_back(now);
             }
         }
         now

@@ -32,26 +32,27 @@ pub(super) fn a_network_a_day(limit: u32) -> u32 {
     (limit / 125).max(2)
 }
 
-/// What a tier leaves of it: the last one is for a client that is suspicious.
-pub(super) const fn kept(tier: Tier) -> u32 {
-    !matches!(tier, Tier::Elevated | Tier::FailedLogin | Tier::Urgent) as u32
-}
-
 impl Rations {
     pub(super) fn allow(&self, origin: Origin, limit: u32, tier: Tier, now: Duration) -> bool {
         let most = if tier == Tier::Urgent { 2 * MOST } else { MOST };
         let network = match self.networks.get(&origin.network) {
-            Some(&had) => had < self.share(origin, limit) - kept(tier),
+            Some(&had) => had < self.share(origin, limit, tier),
             None => self.networks.len() < most,
         };
         network && (!origin.is_v6 || self.allow_subnet(origin.host, most, now))
     }
 
-    /// What a network may have: a check that found somebody listed there counts for nothing, until the share has doubled.
-    pub(super) fn share(&self, origin: Origin, limit: u32) -> u32 {
+    /// What a tier may reach of a network's share. The last check is for suspicious clients; and for them a check that found
+    /// somebody listed there counts for nothing, until the share has doubled.
+    pub(super) fn share(&self, origin: Origin, limit: u32, tier: Tier) -> u32 {
         let usual = a_network_a_day(limit);
-        let listed = self.listed.get(&origin.network);
-        usual + listed.map_or(0, |&listed| listed.min(usual))
+        match tier {
+            Tier::Elevated | Tier::FailedLogin | Tier::Urgent => {
+                let listed = self.listed.get(&origin.network);
+                usual + listed.map_or(0, |&listed| listed.min(usual))
+            }
+            _ => usual - 1,
+        }
     }
 
     /// The check was worth it.

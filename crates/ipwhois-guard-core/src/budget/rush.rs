@@ -15,6 +15,9 @@ const ONE: u32 = 1 << 8;
 /// Fewer than so many make no rush, however little is left.
 const FEW: u32 = 5 * ONE;
 
+/// Of a /16 eight parts are told apart.
+const PARTS: u64 = 0xf8;
+
 /// So many requests are enough for a check in any rush.
 pub(super) const HIGHEST_BAR: u32 = 32;
 
@@ -37,11 +40,11 @@ impl Rush {
 
     /// Somebody is worth a check, whether there is one or not.
     pub(super) fn note(&mut self, origin: Origin, now: Duration) {
-        // Of IPv6 one holder may have whole /28: no rush comes out of one.
+        // One holder may have a whole /16, or a /28 of IPv6: no rush comes out of one.
         let network = if origin.is_v6 {
             origin.wide()
         } else {
-            origin.network
+            origin.network & !PARTS
         };
         if self.seen.note(network) {
             self.newcomers = self.newcomers(now).saturating_add(ONE);
@@ -69,18 +72,14 @@ impl Rush {
     }
 
     fn newcomers(&self, now: Duration) -> u32 {
-        let age = now.saturating_sub(self.counted_at).as_secs();
+        // A clock that goes back leaves no rush behind.
+        let age = now.abs_diff(self.counted_at).as_secs();
         let age = u32::try_from(age).unwrap_or(u32::MAX);
         decayed(self.newcomers, age, HALF_LIFE.as_secs() as u32)
     }
 
     pub(super) fn begin_day(&mut self) {
         self.seen.begin_day();
-    }
-
-    /// The clock was wrong: nobody came later than now.
-    pub(super) fn go_back(&mut self, now: Duration) {
-        self.counted_at = self.counted_at.min(now);
     }
 }
 
@@ -143,15 +142,39 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_goes_back_leaves_no_rush_behind() {
+        let rush = Rush {
+            counted_at: minute(600),
+            ..of(80)
+        };
+        assert_eq!(rush.bar(40, minute(600)), 16);
+        assert_eq!(rush.bar(40, minute(0)), 0);
+    }
+
+    #[test]
+    fn the_same_network_counts_again_on_the_next_day() {
+        let mut rush = Rush::new();
+        for _ in 0..2 {
+            rush.note(Origin::of(v4(7, 1)), minute(0));
+            rush.note(Origin::of(v4(7, 1)), minute(0));
+            rush.begin_day();
+        }
+        assert_eq!(rush.newcomers, 2 * ONE);
+    }
+
+    #[test]
     fn one_network_is_one_newcomer_however_many_addresses_it_has() {
         let mut rush = Rush::new();
         for host in 1..=250 {
             rush.note(Origin::of(v4(7, host)), minute(0));
         }
+        for network in 0..256 {
+            rush.note(Origin::of(v4(1 << 8 | network, 1)), minute(0));
+        }
         for network in 0..1_000_u128 {
             let ip = Ipv6Addr::from_bits(0x3ffe_0010_u128 << 96 | network << 80 | 1);
             rush.note(Origin::of(ip.into()), minute(0));
         }
-        assert_eq!(rush.newcomers, 2 * ONE);
+        assert_eq!(rush.newcomers, 10 * ONE);
     }
 }

@@ -186,9 +186,9 @@ fn while_strangers_turn_out_to_be_listed_they_are_not_paced() {
     assert_eq!(drain(&mut budget, ROUTINE, at(0, NOON)), 450 - 235);
 }
 
-/// A suspicious client of a network of its own.
+/// A suspicious client of a wide network of its own.
 fn suspect(network: u32, requests: u32) -> Ration {
-    let ip = Ipv4Addr::from_bits(0x1a00_0001 + (network << 8)).into();
+    let ip = Ipv4Addr::from_bits(0x1a00_0001 + (network << 16)).into();
     Ration::Of { ip, requests }
 }
 
@@ -227,6 +227,35 @@ fn in_a_rush_checks_go_to_who_makes_many_requests() {
     assert_eq!(ask(15), Err(Refusal::Early));
     assert_eq!(ask(rush::HIGHEST_BAR), Ok(()));
     assert!(busy.take(Tier::Urgent, Ration::Exempt, later).is_ok());
+}
+
+#[test]
+fn who_logs_in_is_no_newcomer_of_a_rush() {
+    let mut budget = spent(50, 20, at(0, NOON));
+    for n in 0..60 {
+        let _ = budget.take(Tier::Pressing, suspect(n, 0), at(0, NOON));
+    }
+    let taken = budget.take(Tier::Elevated, suspect(1_000, 1), at(0, NOON));
+    assert!(taken.is_ok(), "{taken:?}");
+}
+
+#[test]
+fn a_network_with_somebody_listed_has_no_larger_share_on_the_next_day() {
+    let mut budget = Budget::new(500);
+    for day in 0..2 {
+        let spend = budget
+            .take(Tier::Elevated, v4(1, 1), at(day, DAY - 1))
+            .unwrap();
+        budget.found(&spend, day == 0);
+    }
+    let mut more = 0;
+    while budget
+        .take(Tier::Elevated, v4(1, 1), at(1, DAY - 1))
+        .is_ok()
+    {
+        more += 1;
+    }
+    assert_eq!(more, 3);
 }
 
 #[test]
@@ -274,12 +303,12 @@ fn the_noticed_are_paced_like_those_who_come_often() {
 }
 
 #[test]
-fn a_check_that_finds_somebody_listed_costs_its_network_nothing_until_the_share_has_doubled() {
+fn where_somebody_is_listed_suspicious_clients_have_twice_the_share_and_visitors_have_not() {
     let now = at(0, DAY - 1);
     for (tier, clean, listed) in [
         (Tier::Elevated, 4, 8),
-        (ROUTINE, 3, 7),
-        (Tier::Pressing, 3, 7),
+        (ROUTINE, 3, 3),
+        (Tier::Pressing, 3, 3),
     ] {
         for (finds, expected) in [(false, clean), (true, listed)] {
             let mut budget = Budget::new(500);

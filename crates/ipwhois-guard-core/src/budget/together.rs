@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::pace::DAY;
-use super::ration::{A_SUBNET_AN_HOUR, kept};
+use super::ration::A_SUBNET_AN_HOUR;
 use super::{Budget, HOUR, Spend, Tier, suspects};
 use crate::shared::{Claim, Ration};
 
@@ -19,7 +19,7 @@ impl Budget {
         if let Some(origin) = spend.origin {
             rations.push(Ration {
                 name: format!("network-{}-{:x}", spend.day, origin.network),
-                below: self.rations.share(origin, limit) - kept(spend.tier),
+                below: self.rations.share(origin, limit, spend.tier),
                 keep: Duration::from_secs(DAY),
             });
             if origin.is_v6 {
