@@ -232,7 +232,7 @@ fn while_redis_is_silent_each_process_spends_a_share_and_only_that_of_a_killed_o
             let before: Vec<usize> = (0..PLACES).map(|place| fleet.checks_at(place)).collect();
             let alone = |place| fleet.checks_at(place) - before[place];
 
-            fleet.redis().signal("-STOP");
+            fleet.redis().signal("STOP");
             fleet.pause_at.store(usize::MAX, Ordering::SeqCst);
             until("each spends alone", BACK, || {
                 (0..PLACES).all(|place| alone(place) > 0)
@@ -253,7 +253,7 @@ fn while_redis_is_silent_each_process_spends_a_share_and_only_that_of_a_killed_o
             fleet.rest();
             assert_eq!(alone(0), lost + 1, "a hundredth, but one at least");
 
-            fleet.redis().signal("-CONT");
+            fleet.redis().signal("CONT");
             let told = (0..PLACES).map(alone).sum::<usize>() - lost;
             until("what was spent alone is told", BACK, || {
                 fleet.day() >= counted + told

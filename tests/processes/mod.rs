@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use conformance::client::Request;
-use conformance::process::Process;
+use conformance::process::{Process, signal};
 use conformance::redis::Redis;
 use ipwhois_guard_testkit::StandIn;
 
@@ -53,11 +53,7 @@ fn visit(process: &Process, client: &str) -> Option<u16> {
 
 /// Kills a process that other threads still talk to.
 fn kill(process: &Process) {
-    let id = process.id().to_string();
-    let status = std::process::Command::new("kill")
-        .args(["-KILL", &id])
-        .status();
-    assert!(status.is_ok_and(|status| status.success()));
+    signal(process.id(), "KILL");
 }
 
 /// Asks until it is so.

@@ -195,10 +195,10 @@ fn redis_stops_and_goes_on() {
     let redis = Redis::start();
     let pair = Pair::start(["rocket", "warp"], &redis, &redis.url());
     pair.under_load(|| {
-        redis.signal("-STOP");
+        redis.signal("STOP");
         pair.until_they_are_alone();
         pair.until_new_clients_came(MANY);
-        redis.signal("-CONT");
+        redis.signal("CONT");
         pair.until_new_clients_came(MANY);
     });
     pair.until_they_share();

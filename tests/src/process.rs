@@ -77,6 +77,21 @@ impl Drop for Process {
     }
 }
 
+/// Sends a process a signal, such as `KILL` or `STOP`. The shell does it: `kill` as a program of its
+/// own is missing on small machines.
+///
+/// # Panics
+/// When there is no such process, or the system refuses.
+pub fn signal(id: u32, signal: &str) {
+    let status = Command::new("sh")
+        .args(["-c", "kill -s \"$0\" \"$1\"", signal, &id.to_string()])
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "kill -s {signal} {id}"
+    );
+}
+
 /// The path of the example's binary, built once.
 fn executable(framework: &str) -> PathBuf {
     static BUILT: LazyLock<Mutex<HashMap<String, PathBuf>>> = LazyLock::new(Mutex::default);

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::process;
+
 /// So long something may take that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -85,14 +87,12 @@ impl Redis {
         }
     }
 
-    /// Sends it a signal: `-STOP`, `-CONT`.
+    /// Sends it a signal: `STOP`, `CONT`.
     ///
     /// # Panics
     /// When it does not run.
     pub fn signal(&self, signal: &str) {
-        let id = self.running.as_ref().expect("it runs").id().to_string();
-        let status = Command::new("kill").args([signal, &id]).status();
-        assert!(status.is_ok_and(|status| status.success()));
+        process::signal(self.running.as_ref().expect("it runs").id(), signal);
     }
 
     /// The answer to a command, as its lines on the wire, of which the last tells what is of interest here.

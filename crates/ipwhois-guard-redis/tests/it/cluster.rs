@@ -223,7 +223,7 @@ async fn a_node_that_is_silent_is_left_when_another_has_its_slots() {
     let client = client_of_the_third(&cluster);
     tier.learn(client, listed(), LONG).await.unwrap();
     // Nobody refuses, and nobody says that the slot has moved.
-    cluster.0[2].signal("-STOP");
+    cluster.0[2].signal("STOP");
     let (slot, first) = (cluster.slot_of(client), cluster.id(0));
     for node in [0, 1] {
         let _: () = cluster.0[node].does(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);

@@ -124,12 +124,12 @@ async fn calls_that_are_given_up_leave_the_connection_usable() {
     let tier = tier(&proxy.url());
     tier.learn(IP, listed(), LONG).await.unwrap();
     let stopped = Instant::now();
-    server.signal("-STOP");
+    server.signal("STOP");
     for n in 0..5 {
         let call = timeout(DEADLINE, tier.look([25, 0, 0, n].into(), LONG)).await;
         assert!(call.is_err(), "nobody answers: {call:?}");
     }
-    server.signal("-CONT");
+    server.signal("CONT");
     let was_short = stopped.elapsed() < Duration::from_millis(900);
     let seen = tier.look(IP, LONG).await;
     if was_short {
@@ -147,14 +147,14 @@ async fn a_server_that_has_stopped_answering_is_away_until_it_does() {
     let server = Server::start();
     let tier = server.tier();
     tier.learn(IP, listed(), LONG).await.unwrap();
-    server.signal("-STOP");
+    server.signal("STOP");
     // Nobody waits for an answer, and yet it is noticed that none comes.
     let seen = until("it is away", || async {
         timeout(DEADLINE, tier.look(IP, LONG)).await.ok()
     })
     .await;
     assert!(is_away(&seen), "{seen:?}");
-    server.signal("-CONT");
+    server.signal("CONT");
     back(&*tier).await;
     assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
 }
@@ -213,7 +213,7 @@ async fn a_flood_of_calls_to_a_silent_server_is_bounded() {
     let server = Server::start();
     let tier = server.tier();
     back(&*tier).await;
-    server.signal("-STOP");
+    server.signal("STOP");
     let calls: Vec<_> = (0..3000)
         .map(|_| {
             let tier = Arc::clone(&tier);
@@ -225,6 +225,6 @@ async fn a_flood_of_calls_to_a_silent_server_is_bounded() {
         away += usize::from(is_away(&call.await.expect("no panic")));
     }
     assert_eq!(away, 3000, "none of them hangs");
-    server.signal("-CONT");
+    server.signal("CONT");
     back(&*tier).await;
 }

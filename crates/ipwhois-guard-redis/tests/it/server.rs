@@ -184,8 +184,10 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: &str) {
         let pid = &self.running.as_ref().expect("it runs").pid;
-        let status = Command::new("kill").args([signal, pid]).status();
-        assert!(status.expect("kill runs").success());
+        let status = Command::new("sh")
+            .args(["-c", "kill -s \"$0\" \"$1\"", signal, pid])
+            .status();
+        assert!(status.expect("the shell runs").success());
     }
 
     fn log(&self) -> String {
