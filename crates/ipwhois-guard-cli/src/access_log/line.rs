@@ -17,7 +17,11 @@ pub struct Line<'l> {
     request: Cow<'l, [u8]>,
     /// What was answered; `None` where the log has `-`, or 000 for a connection that ended first.
     pub status: Option<u16>,
-    /// The `User-Agent` of the combined format, empty where the log has `-`; `None` in a log without one.
+    /// The `Referer` of the combined format. It is empty where the log has `-`, and `None` in a log
+    /// without this field.
+    pub referrer: Option<Cow<'l, [u8]>>,
+    /// The `User-Agent` of the combined format. It is empty where the log has `-`, and `None` in a
+    /// log without this field.
     pub user_agent: Option<Cow<'l, [u8]>>,
 }
 
@@ -77,13 +81,16 @@ pub fn parse(line: &[u8]) -> Result<Line<'_>, Malformed> {
     let client = client(head).ok_or(Malformed::NoClient)?;
     let rest = &line[quote + 3..];
     let end = closing_quote(rest).ok_or(Malformed::OpenRequest)?;
-    let status = status(&rest[end + 1..]).ok_or(Malformed::NoStatus)?;
+    let (request, after) = (&rest[..end], &rest[end + 1..]);
+    let status = status(after).ok_or(Malformed::NoStatus)?;
+    let mut further = Quoted(after).map(header);
     Ok(Line {
         client,
         time,
-        request: unescape(&rest[..end]),
+        request: unescape(request),
         status,
-        user_agent: user_agent(&rest[end + 1..]),
+        referrer: further.next(),
+        user_agent: further.next(),
     })
 }
 
@@ -138,22 +145,27 @@ fn with_port(word: &[u8]) -> Option<IpAddr> {
     Some(address.ip().to_canonical())
 }
 
-/// What stands in the second quotes after the request, with escapes undone: the first have the referrer.
-fn user_agent(rest: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let (_, rest) = quoted(rest)?;
-    let (agent, _) = quoted(rest)?;
-    Some(match agent {
+/// What a quoted field says of a header.
+fn header(field: &[u8]) -> Cow<'_, [u8]> {
+    match field {
         b"-" => Cow::Borrowed(b""),
-        agent => unescape(agent),
-    })
+        field => unescape(field),
+    }
 }
 
-/// What stands in the next quotes, and what follows them.
-fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let start = text.iter().position(|&byte| byte == b'"')? + 1;
-    let text = &text[start..];
-    let end = closing_quote(text)?;
-    Some((&text[..end], &text[end + 1..]))
+/// The fields in quotes, one after the other. What stands between them is passed over.
+struct Quoted<'l>(&'l [u8]);
+
+impl<'l> Iterator for Quoted<'l> {
+    type Item = &'l [u8];
+
+    fn next(&mut self) -> Option<&'l [u8]> {
+        let start = self.0.iter().position(|&byte| byte == b'"')? + 1;
+        let text = &self.0[start..];
+        let end = closing_quote(text)?;
+        self.0 = &text[end + 1..];
+        Some(&text[..end])
+    }
 }
 
 fn status(rest: &[u8]) -> Option<Option<u16>> {

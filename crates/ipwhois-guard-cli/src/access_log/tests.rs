@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use proptest::prelude::*;
@@ -77,6 +78,29 @@ fn what_follows_the_status_does_not_matter() {
     ] {
         let line = format!(r#"25.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" {rest}"#);
         client_of(&line, "25.0.0.1");
+    }
+}
+
+#[test]
+fn the_referrer_stands_before_the_user_agent() {
+    for (rest, referrer, user_agent) in [
+        (
+            r#"200 5 "https://a.example/" "B/1""#,
+            Some("https://a.example/"),
+            Some("B/1"),
+        ),
+        (r#"200 5 "-" "-""#, Some(""), Some("")),
+        (r#"200 5 "" """#, Some(""), Some("")),
+        (r#"200 5 "a\"b" "c\x21" "more""#, Some("a\"b"), Some("c!")),
+        (r#"200 5 "only one""#, Some("only one"), None),
+        (r#"200 5 "cut" "off"#, Some("cut"), None),
+        ("200 5", None, None),
+    ] {
+        let text = format!(r#"25.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" {rest}"#);
+        let line = parsed(text.as_bytes());
+        let found = (line.referrer.as_deref(), line.user_agent.as_deref());
+        let expected = (referrer.map(str::as_bytes), user_agent.map(str::as_bytes));
+        assert_eq!(found, expected, "{rest}");
     }
 }
 
@@ -321,5 +345,10 @@ proptest! {
         prop_assert_eq!((line.client, line.time, line.status), (client, time, Some(status)));
         let request = line.request().ok_or_else(|| TestCaseError::fail("no request"))?;
         prop_assert_eq!((request.method, &*request.path), (&*method, &*path));
+        // A header that says `-` cannot be told from none.
+        let written = |text: &str| Some(if text == "-" { Vec::new() } else { text.into() });
+        let read = |text: &Option<Cow<'_, [u8]>>| text.as_deref().map(<[u8]>::to_vec);
+        prop_assert_eq!(read(&line.referrer), written(&referer));
+        prop_assert_eq!(read(&line.user_agent), written(&user_agent));
     }
 }
