@@ -1,18 +1,17 @@
 //! Files and standard input, plain or compressed.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use indicatif::ProgressBar;
 
-use crate::gzip::{MAGIC, Members, Trailing};
 use crate::outcome::Failure;
+use crate::unpack::{self, Trailing};
 
 /// What stands for standard input where a file can be named.
 pub(crate) const STDIN: &str = "-";
 
-const BUFFER: usize = 128 * 1_024;
 
 /// How a place is named in messages.
 pub(crate) fn name(place: &Path) -> String {
@@ -23,8 +22,8 @@ pub(crate) fn name(place: &Path) -> String {
     }
 }
 
-/// Reads a log as it comes, uncompressed if its first bytes are those of gzip. `progress` counts what is read of the file,
-/// `trailing` what follows the compressed log and is none.
+/// Reads a log as it comes, as text whatever its first bytes say it is. `progress` counts what is
+/// read of the file, `trailing` the bytes behind a compressed log.
 pub(crate) fn open(
     place: &Path,
     progress: &ProgressBar,
@@ -35,19 +34,8 @@ pub(crate) fn open(
     } else {
         Box::new(File::open(place)?)
     };
-    let mut raw = BufReader::with_capacity(BUFFER, progress.wrap_read(raw));
-    let mut magic = Vec::with_capacity(MAGIC.len());
-    raw.by_ref()
-        .take(MAGIC.len() as u64)
-        .read_to_end(&mut magic)?;
-    let is_gzip = magic == MAGIC;
-    let whole = Cursor::new(magic).chain(raw);
-    Ok(if is_gzip {
-        let members = Members::new(whole, trailing.clone());
-        Box::new(BufReader::with_capacity(BUFFER, members))
-    } else {
-        Box::new(whole)
-    })
+    let raw = BufReader::with_capacity(unpack::BUFFER, progress.wrap_read(raw));
+    unpack::text(Box::new(raw), trailing)
 }
 
 /// Reads a whole file that is not expected to be long, up to `limit` bytes. `whose` begins the sentence when that fails:

@@ -4,7 +4,7 @@ pub mod access_log;
 mod check;
 mod command;
 mod feed;
-mod gzip;
+mod unpack;
 mod input;
 mod outcome;
 mod replay;

@@ -26,9 +26,9 @@ use self::report::Report;
 use self::service::CountingService;
 use self::strays::{Held, Judged, Strays};
 use crate::access_log::{self, LONGEST, Line, Lines, Malformed, Request, day_of};
-use crate::gzip::Trailing;
 use crate::input;
 use crate::outcome::{Failure, Outcome, json};
+use crate::unpack::Trailing;
 
 impl Replay {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {

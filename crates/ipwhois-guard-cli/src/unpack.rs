@@ -1,0 +1,289 @@
+//! The way from a stream to its text, as the stream's first bytes say.
+//!
+//! gzip and zstd streams consist of members. The members are read one after the other. Like `gzip`,
+//! this module passes over bytes behind the last member: a tape's padding, or text that was appended.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::rc::Rc;
+
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+use encoding_rs_io::DecodeReaderBytesBuilder;
+use flate2::bufread::GzDecoder;
+use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+pub(crate) const BUFFER: usize = 128 * 1_024;
+
+/// Number of first bytes that tell all forms apart.
+const HEAD: u64 = 8;
+
+/// Maximum number of forms around a text, like gzip around UTF-16. A gzip that holds itself exists.
+const LAYERS: usize = 4;
+
+/// Maximum memory that an xz stream may ask for, in bytes. `xz -9` needs 65 MiB.
+const XZ_MEMORY: u64 = 512 * 1_024 * 1_024;
+
+/// Number of bytes behind the last member. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trailing(Rc<Cell<u64>>);
+
+impl Trailing {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// What the first bytes say of a stream.
+enum Form {
+    Text,
+    Utf16(&'static Encoding),
+    Gzip,
+    Zstd,
+    Xz,
+    /// A form that is recognised and not read: its name, and a command that writes its text.
+    Foreign(&'static str, &'static str),
+}
+
+fn form(head: &[u8]) -> Form {
+    let is_ascii = |byte: u8| (b' '..=b'~').contains(&byte);
+    match *head {
+        [0x1f, 0x8b, ..] => Form::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Form::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Form::Xz,
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..] => Form::Foreign("compressed by bzip2", "bzcat"),
+        [0x1f, 0x9d, ..] => Form::Foreign("compressed by compress", "zcat"),
+        [0x04, 0x22, 0x4d, 0x18, ..] => Form::Foreign("compressed by lz4", "lz4cat"),
+        [b'P', b'K', 3, 4, ..] => Form::Foreign("a zip archive", "unzip -p"),
+        [b'7', b'z', 0xbc, 0xaf, ..] => Form::Foreign("a 7z archive", "7z x -so"),
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => {
+            Form::Foreign("in UTF-32", "iconv -f UTF-32 -t UTF-8")
+        }
+        [0xff, 0xfe, ..] => Form::Utf16(UTF_16LE),
+        [0xfe, 0xff, ..] => Form::Utf16(UTF_16BE),
+        [a, 0, b, 0, ..] if is_ascii(a) && is_ascii(b) => Form::Utf16(UTF_16LE),
+        [0, a, 0, b, ..] if is_ascii(a) && is_ascii(b) => Form::Utf16(UTF_16BE),
+        _ => Form::Text,
+    }
+}
+
+/// The text of a stream, in UTF-8 where the stream says how it is encoded. `trailing` counts the
+/// bytes behind a compressed stream.
+///
+/// # Errors
+/// The stream cannot be read, or its form is not read here.
+pub(crate) fn text(
+    mut input: Box<dyn BufRead>,
+    trailing: &Trailing,
+) -> io::Result<Box<dyn BufRead>> {
+    for _ in 0..LAYERS {
+        let mut head = Vec::new();
+        input.by_ref().take(HEAD).read_to_end(&mut head)?;
+        let form = form(&head);
+        let whole = Cursor::new(head).chain(input);
+        let trailing = trailing.clone();
+        input = match form {
+            Form::Text => return Ok(Box::new(whole)),
+            Form::Utf16(encoding) => buffered(
+                DecodeReaderBytesBuilder::new()
+                    .encoding(Some(encoding))
+                    .build(whole),
+            ),
+            Form::Gzip => buffered(Members::<Gzip<_>>::new(whole, trailing)?),
+            Form::Zstd => buffered(Members::<Zstd<_>>::new(whole, trailing)?),
+            Form::Xz => {
+                let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
+                buffered(Xz(XzDecoder::new_stream(whole, stream)))
+            }
+            Form::Foreign(name, tool) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    format!(
+                        "it is {name}, which is not read here: use `{tool} FILE | ipwhois-guard replay -`"
+                    ),
+                ));
+            }
+        };
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("it is compressed more than {LAYERS} times"),
+    ))
+}
+
+fn buffered(input: impl Read + 'static) -> Box<dyn BufRead> {
+    Box::new(BufReader::with_capacity(BUFFER, input))
+}
+
+/// One member of a compressed stream.
+trait Member: Read + Sized {
+    type Input: BufRead;
+
+    /// Whether a member begins with this byte. A buffer may end behind it.
+    fn begins(byte: u8) -> bool;
+    fn begin(input: Self::Input) -> io::Result<Self>;
+    fn into_input(self) -> Self::Input;
+}
+
+struct Members<M: Member> {
+    /// `None` after the last one.
+    member: Option<M>,
+    trailing: Trailing,
+}
+
+impl<M: Member> Members<M> {
+    /// `input` begins with a member.
+    fn new(input: M::Input, trailing: Trailing) -> io::Result<Self> {
+        Ok(Self {
+            member: Some(M::begin(input)?),
+            trailing,
+        })
+    }
+
+    fn next(&mut self, mut rest: M::Input) -> io::Result<()> {
+        let begins = loop {
+            match rest.fill_buf() {
+                Ok([]) => return Ok(()),
+                Ok(bytes) => break M::begins(bytes[0]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        if begins {
+            self.member = Some(M::begin(rest)?);
+        } else {
+            self.trailing.0.set(io::copy(&mut rest, &mut io::sink())?);
+        }
+        Ok(())
+    }
+}
+
+impl<M: Member> Read for Members<M> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let read = member.read(out)?;
+            if read > 0 || out.is_empty() {
+                return Ok(read);
+            }
+            if let Some(member) = self.member.take() {
+                self.next(member.into_input())?;
+            }
+        }
+        Ok(0)
+    }
+}
+
+struct Gzip<R>(GzDecoder<R>);
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|error| explained("gzip", error))
+    }
+}
+
+impl<R: BufRead> Member for Gzip<R> {
+    type Input = R;
+
+    fn begins(byte: u8) -> bool {
+        byte == 0x1f
+    }
+
+    fn begin(input: R) -> io::Result<Self> {
+        Ok(Self(GzDecoder::new(input)))
+    }
+
+    fn into_input(self) -> R {
+        self.0.into_inner()
+    }
+}
+
+struct Xz<R>(XzDecoder<R>);
+
+impl<R: BufRead> Read for Xz<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|error| explained("xz", error))
+    }
+}
+
+struct Zstd<R> {
+    input: R,
+    /// `None` for a frame that holds no text: `pzstd` writes such frames.
+    frame: Option<FrameDecoder>,
+}
+
+impl<R: BufRead> Read for Zstd<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let Some(frame) = &mut self.frame else {
+            return Ok(0);
+        };
+        while frame.can_collect() == 0 && !frame.is_finished() {
+            frame
+                .decode_blocks(&mut self.input, BlockDecodingStrategy::UptoBlocks(1))
+                .map_err(|error| explained("zstd", io::Error::other(error)))?;
+        }
+        let read = frame.read(out)?;
+        let sum = frame.get_checksum_from_data();
+        if read == 0 && !out.is_empty() && sum.is_some() && sum != frame.get_calculated_checksum() {
+            let wrong = io::Error::other("its checksum is another");
+            return Err(explained("zstd", wrong));
+        }
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> Member for Zstd<R> {
+    type Input = R;
+
+    fn begins(byte: u8) -> bool {
+        matches!(byte, 0x28 | 0x50..=0x5f)
+    }
+
+    fn begin(mut input: R) -> io::Result<Self> {
+        use FrameDecoderError::ReadFrameHeaderError as InHeader;
+        let mut frame = FrameDecoder::new();
+        let frame = match frame.reset(&mut input) {
+            Ok(()) => Some(frame),
+            Err(InHeader(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                io::copy(&mut input.by_ref().take(length.into()), &mut io::sink())?;
+                None
+            }
+            Err(error) => return Err(explained("zstd", io::Error::other(error))),
+        };
+        Ok(Self { input, frame })
+    }
+
+    fn into_input(self) -> R {
+        self.input
+    }
+}
+
+/// A decoder's error in words for the owner of the file.
+fn explained(format: &str, error: io::Error) -> io::Error {
+    let kind = kind(&error);
+    let what = match kind {
+        io::ErrorKind::UnexpectedEof => "breaks off",
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other => {
+            "is damaged"
+        }
+        _ => return error,
+    };
+    io::Error::new(kind, format!("the {format} {what}: {error}"))
+}
+
+/// The kind of the error at the bottom, where a decoder has wrapped one of its input.
+fn kind(error: &io::Error) -> io::ErrorKind {
+    let mut cause: Option<&(dyn Error + 'static)> = match error.get_ref() {
+        Some(inner) => Some(inner),
+        None => None,
+    };
+    while let Some(inner) = cause {
+        if let Some(error) = inner.downcast_ref::<io::Error>() {
+            return error.kind();
+        }
+        cause = inner.source();
+    }
+    error.kind()
+}
