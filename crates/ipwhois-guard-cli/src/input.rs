@@ -12,7 +12,6 @@ use crate::unpack::{self, Trailing};
 /// What stands for standard input where a file can be named.
 pub(crate) const STDIN: &str = "-";
 
-
 /// How a place is named in messages.
 pub(crate) fn name(place: &Path) -> String {
     if place == Path::new(STDIN) {

@@ -4,11 +4,11 @@ pub mod access_log;
 mod check;
 mod command;
 mod feed;
-mod unpack;
 mod input;
 mod outcome;
 mod replay;
 mod report;
 mod table;
+mod unpack;
 
 pub use self::command::run;

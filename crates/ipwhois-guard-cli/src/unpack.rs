@@ -54,7 +54,9 @@ fn form(head: &[u8]) -> Form {
         [0x1f, 0x8b, ..] => Form::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Form::Zstd,
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Form::Xz,
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..] => Form::Foreign("compressed by bzip2", "bzcat"),
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..] => {
+            Form::Foreign("compressed by bzip2", "bzcat")
+        }
         [0x1f, 0x9d, ..] => Form::Foreign("compressed by compress", "zcat"),
         [0x04, 0x22, 0x4d, 0x18, ..] => Form::Foreign("compressed by lz4", "lz4cat"),
         [b'P', b'K', 3, 4, ..] => Form::Foreign("a zip archive", "unzip -p"),
@@ -155,7 +157,8 @@ impl<M: Member> Members<M> {
         if begins {
             self.member = Some(M::begin(rest)?);
         } else {
-            self.trailing.0.set(io::copy(&mut rest, &mut io::sink())?);
+            let bytes = io::copy(&mut rest, &mut io::sink())?;
+            self.trailing.0.set(self.trailing.0.get() + bytes);
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! One line.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
+use super::client::{self, ClientField};
+use super::json;
 use super::request::{Request, unescape};
 use super::time;
 
@@ -14,8 +16,9 @@ pub struct Line<'l> {
     /// When, in seconds since 1970-01-01 00:00:00 UTC.
     pub time: u64,
     /// What stands in the first quotes, with the server's escapes undone.
-    request: Cow<'l, [u8]>,
-    /// What was answered; `None` where the log has `-`, or 000 for a connection that ended first.
+    pub(super) request: Cow<'l, [u8]>,
+    /// The answer's status. It is `None` for a connection that ended first: the log has `-`, `0`,
+    /// `000` or, of an old Traefik, `%!d(<nil>)`.
     pub status: Option<u16>,
     /// The `Referer` of the combined format. It is empty where the log has `-`, and `None` in a log
     /// without this field.
@@ -31,6 +34,18 @@ impl Line<'_> {
     #[must_use]
     pub fn request(&self) -> Option<Request<'_>> {
         Request::parse(&self.request)
+    }
+
+    pub(super) fn into_owned(self) -> Line<'static> {
+        let owned = |text: Cow<'_, [u8]>| Cow::Owned(text.into_owned());
+        Line {
+            client: self.client,
+            time: self.time,
+            request: owned(self.request),
+            status: self.status,
+            referrer: self.referrer.map(owned),
+            user_agent: self.user_agent.map(owned),
+        }
     }
 }
 
@@ -49,6 +64,14 @@ pub enum Malformed {
     OpenRequest,
     /// There is no status after the request.
     NoStatus,
+    /// There is no field in quotes with the number that was asked for.
+    NoField,
+    /// It begins like JSON and is none.
+    NoJson,
+    /// It is JSON and not of a request.
+    OtherJson,
+    /// The time in JSON is none.
+    BadJsonTime,
 }
 
 impl Malformed {
@@ -57,20 +80,39 @@ impl Malformed {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NoRequest => "has no time in brackets with a request in quotes after it",
-            Self::NoClient => "does not begin with a client's IP address",
+            Self::NoClient => "has no IP address where the client belongs",
             Self::BadTime => "has a time that is not like [17/May/2015:10:05:03 +0000]",
             Self::TooEarly => "has a time before 1970",
             Self::OpenRequest => "ends amid its request",
             Self::NoStatus => "has no status of three digits after the request",
+            Self::NoField => "has no field in quotes where --client-field looks for the client",
+            Self::NoJson => "begins like JSON and is none, or is cut off",
+            Self::OtherJson => {
+                "is JSON without the fields of a request in Caddy's or Traefik's log"
+            }
+            Self::BadJsonTime => {
+                "has a time that is neither in seconds nor like 2015-05-17T10:05:03Z"
+            }
         }
     }
 }
 
-/// Reads a line, without its line end.
+/// Reads a line, without its line end. The client stands in the line's first field.
 ///
 /// # Errors
-/// When a field is missing that a replay needs. What follows the status does not matter.
+/// A field is missing that a replay needs. What follows the status does not matter.
 pub fn parse(line: &[u8]) -> Result<Line<'_>, Malformed> {
+    parse_with(line, ClientField::Peer)
+}
+
+/// Reads a line with the client in this field. A field that is empty or `-` leaves the first one.
+///
+/// # Errors
+/// The same as of [`parse`].
+pub fn parse_with(line: &[u8], field: ClientField) -> Result<Line<'_>, Malformed> {
+    if line.trim_ascii_start().starts_with(b"{") {
+        return json::parse(line, field);
+    }
     let quote = find(line, b"] \"").ok_or(Malformed::NoRequest)?;
     let before = &line[..quote];
     let bracket = before.len().checked_sub(time::LENGTH + 1);
@@ -78,9 +120,18 @@ pub fn parse(line: &[u8]) -> Result<Line<'_>, Malformed> {
         Some((head, [b'[', time @ ..])) => (head, time::parse(time)?),
         _ => return Err(Malformed::BadTime),
     };
-    let client = client(head).ok_or(Malformed::NoClient)?;
     let rest = &line[quote + 3..];
-    let end = closing_quote(rest).ok_or(Malformed::OpenRequest)?;
+    let end = closing_quote(rest);
+    let forwarded = match (field.number(), end) {
+        (Some(number), Some(end)) => {
+            let field = Quoted(&rest[end + 1..]).nth(number - 1);
+            client::forwarded(field.ok_or(Malformed::NoField)?)?
+        }
+        _ => None,
+    };
+    let client = forwarded.or_else(|| client::first(head));
+    let client = client.ok_or(Malformed::NoClient)?;
+    let end = end.ok_or(Malformed::OpenRequest)?;
     let (request, after) = (&rest[..end], &rest[end + 1..]);
     let status = status(after).ok_or(Malformed::NoStatus)?;
     let mut further = Quoted(after).map(header);
@@ -109,42 +160,6 @@ fn closing_quote(text: &[u8]) -> Option<usize> {
     })
 }
 
-/// The client, which a virtual host may precede.
-fn client(head: &[u8]) -> Option<IpAddr> {
-    let mut words = head.split(|&byte| byte == b' ').filter(|w| !w.is_empty());
-    // Of a list, as of a header that proxies append to, nobody can say which one it is.
-    let first = words.next().filter(|word| !word.ends_with(b","))?;
-    let second = words.next();
-    let further = words.count();
-    // A virtual host may look like an address itself. Then two addresses stand side by side, and the line has one word more
-    // than client, ident and user.
-    if let Some(client) = second.and_then(address)
-        && (address(first).is_none() || further >= 2)
-    {
-        return Some(client);
-    }
-    address(first).or_else(|| with_port(first))
-}
-
-fn address(word: &[u8]) -> Option<IpAddr> {
-    let text = str::from_utf8(word).ok()?;
-    let text = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text);
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Some(ip.to_canonical());
-    }
-    let (ip, _zone) = text.split_once('%')?;
-    let ip: Ipv6Addr = ip.parse().ok()?;
-    Some(ip.to_canonical())
-}
-
-fn with_port(word: &[u8]) -> Option<IpAddr> {
-    let address: SocketAddr = str::from_utf8(word).ok()?.parse().ok()?;
-    Some(address.ip().to_canonical())
-}
-
 /// What a quoted field says of a header.
 fn header(field: &[u8]) -> Cow<'_, [u8]> {
     match field {
@@ -170,7 +185,7 @@ impl<'l> Iterator for Quoted<'l> {
 
 fn status(rest: &[u8]) -> Option<Option<u16>> {
     let word = rest.split(|&byte| byte == b' ').find(|w| !w.is_empty())?;
-    if word == b"-" {
+    if matches!(word, b"-" | b"0" | b"%!d(<nil>)") {
         return Some(None);
     }
     if word.len() != 3 || !word.iter().all(u8::is_ascii_digit) {

@@ -11,6 +11,9 @@ use super::published::Kept;
 /// So many malformed lines are shown.
 const SHOWN: usize = 5;
 
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
+
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     pub(super) requests: u64,
@@ -31,6 +34,8 @@ pub(super) struct Figures {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Client {
     pub(super) is_listed: bool,
+    /// The service is never asked about such an address.
+    pub(super) is_non_public: bool,
     /// Requests that the guard looked at.
     pub(super) guarded: u64,
     /// Those of them that it refused for what it knows of the client.
@@ -55,6 +60,12 @@ impl Client {
 
 #[derive(Debug, serde::Serialize)]
 pub(super) struct MalformedLine {
+    /// The number of its log, in order.
+    #[serde(skip)]
+    pub(super) log: usize,
+    /// The name of its log, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
     pub(super) line: u64,
     pub(super) reason: &'static str,
     pub(super) text: String,
@@ -66,12 +77,16 @@ pub(super) struct OutOfOrder {
     pub(super) lines: u64,
     /// How far behind the furthest of them is.
     pub(super) most_seconds: u64,
+    /// Those that are behind by more than a day.
+    #[serde(skip)]
+    pub(super) lines_by_days: u64,
 }
 
 impl OutOfOrder {
     pub(super) fn note(&mut self, time: u64, now: u64) {
         if let Some(behind @ 1..) = now.checked_sub(time) {
             self.lines += 1;
+            self.lines_by_days += u64::from(behind > DAY);
             self.most_seconds = self.most_seconds.max(behind);
         }
     }
@@ -83,7 +98,8 @@ impl Figures {
         if self.first_malformed.len() < SHOWN {
             self.first_malformed.push(line());
             // One that waited for others is noted after them.
-            self.first_malformed.sort_by_key(|line| line.line);
+            self.first_malformed
+                .sort_by_key(|line| (line.log, line.line));
         }
     }
 
@@ -110,6 +126,7 @@ impl Figures {
         }
         let client = self.clients.entry(ip).or_default();
         client.guarded += 1;
+        client.is_non_public |= decision.verdict().source() == Source::NonPublic;
         match decision.denial().map(|denial| denial.kind()) {
             Some(DenialKind::Unverified) => client.denied_unverified += 1,
             Some(_) => client.denied += 1,

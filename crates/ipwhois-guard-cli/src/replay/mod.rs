@@ -1,15 +1,17 @@
 //! `ipwhois-guard replay`: what the guard would have done with an access log.
 
 mod clock;
+mod doubts;
 mod figures;
 mod listed;
+mod logs;
 mod options;
 mod published;
 mod report;
 mod service;
 mod strays;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -19,13 +21,14 @@ use ipwhois_guard_core::{Guard, Guarded, Peer, RequestHead};
 use self::clock::LogClock;
 use self::figures::{Figures, MalformedLine};
 use self::listed::Listed;
+use self::logs::Log;
 use self::options::Progress;
 pub(crate) use self::options::Replay;
 use self::published::PublishedModule;
 use self::report::Report;
 use self::service::CountingService;
 use self::strays::{Held, Judged, Strays};
-use crate::access_log::{self, LONGEST, Line, Lines, Malformed, Request, day_of};
+use crate::access_log::{self, ClientField, LONGEST, Line, Lines, Malformed, Request, day_of};
 use crate::input;
 use crate::outcome::{Failure, Outcome, json};
 use crate::unpack::Trailing;
@@ -41,6 +44,9 @@ impl Replay {
             .build()
             .map_err(|error| Failure::caused("cannot start a runtime", &error))?;
         let report = runtime.block_on(self.replay(Arc::new(listed)))?;
+        for warning in &report.warnings {
+            let _ = writeln!(std::io::stderr(), "ipwhois-guard: warning: {warning}");
+        }
         Ok(Outcome {
             code: 0,
             text: if self.json {
@@ -52,46 +58,49 @@ impl Replay {
     }
 
     async fn replay(&self, listed: Arc<Listed>) -> Result<Report, Failure> {
-        let name = input::name(&self.log);
-        let cannot_read = |number: u64, error: &std::io::Error| {
-            Failure::caused(format!("cannot read {name} after line {number}"), error)
-        };
         let progress = self.progress_bar();
         let trailing = Trailing::default();
-        let input = input::open(&self.log, &progress, &trailing)
-            .map_err(|error| Failure::caused(format!("cannot read {name}"), &error))?;
-        let mut lines = Lines::new(input);
+        let mut logs = logs::in_order(&self.logs, self.client_field, &progress, &trailing)?;
+        let names: Vec<String> = logs.iter().map(Log::name).collect();
         let mut strays = Strays::default();
-        let mut replaying = Replaying::new(self, listed);
-        let mut number = 0;
-        while let Some(text) = lines
-            .next_line()
-            .map_err(|error| cannot_read(number, &error))?
-        {
-            number += 1;
-            match access_log::parse(text) {
-                Ok(line) if !strays::is_possible(line.time) => {
-                    replaying.malformed(number, strays::NO_TIME, text);
+        let mut replaying = Replaying::new(self, listed, &names);
+        for (log, name) in names.iter().enumerate() {
+            let mut lines = Lines::new(logs[log].open(&progress, &trailing)?);
+            let mut number = 0;
+            while let Some(text) = lines.next_line().map_err(|error| {
+                Failure::caused(format!("cannot read {name} after line {number}"), &error)
+            })? {
+                number += 1;
+                match access_log::parse_with(text, self.client_field) {
+                    Ok(line) if !strays::is_possible(line.time) => {
+                        replaying.malformed(log, number, strays::NO_TIME, text);
+                    }
+                    Ok(line) if strays.passes(line.time) => replaying.line(&line).await?,
+                    Ok(line) => {
+                        let held = Held {
+                            log,
+                            number,
+                            time: line.time,
+                            text: text.to_vec(),
+                        };
+                        replaying.judged(strays.take(held)).await?;
+                    }
+                    Err(_) if text.trim_ascii().is_empty() => {}
+                    Err(malformed) => {
+                        replaying.malformed(log, number, reason(malformed, text), text);
+                    }
                 }
-                Ok(line) if strays.passes(line.time) => replaying.line(&line).await?,
-                Ok(line) => {
-                    let held = Held {
-                        number,
-                        time: line.time,
-                        text: text.to_vec(),
-                    };
-                    replaying.judged(strays.take(held)).await?;
-                }
-                Err(_) if text.trim_ascii().is_empty() => {}
-                Err(malformed) => replaying.malformed(number, reason(malformed, text), text),
             }
         }
         replaying.judged(strays.finish()).await?;
         progress.finish_and_clear();
         replaying.figures.trailing_bytes = trailing.bytes();
+        if let Some(failure) = doubts::no_figures(&replaying.figures) {
+            return Err(failure);
+        }
         match replaying.running {
             Some(running) => Ok(running.report(replaying.figures)),
-            None => Err(nothing_in(&name, &replaying.figures)),
+            None => Err(nothing_in(&names, &replaying.figures)),
         }
     }
 
@@ -109,6 +118,7 @@ impl Replay {
         self.check_feed_of(&guard)?;
         Ok(Running {
             daily_budget: self.daily_budget,
+            reads_peer: self.client_field == ClientField::Peer,
             listed: Arc::clone(listed),
             published: PublishedModule::new(self.daily_budget),
             clock,
@@ -122,10 +132,12 @@ impl Replay {
             return ProgressBar::hidden();
         }
         // The length of what is no file is not known.
-        let length = std::fs::metadata(&self.log)
-            .ok()
-            .filter(std::fs::Metadata::is_file)
-            .map(|file| file.len());
+        let lengths = self.logs.iter().map(|log| {
+            let file = std::fs::metadata(log).ok();
+            let file = file.filter(std::fs::Metadata::is_file);
+            file.map(|file| file.len())
+        });
+        let length: Option<u64> = lengths.sum();
         let (bar, template) = match length {
             Some(length) => (
                 ProgressBar::new(length),
@@ -140,13 +152,14 @@ impl Replay {
     }
 }
 
-fn nothing_in(name: &str, figures: &Figures) -> Failure {
-    match figures.first_malformed.first() {
-        Some(first) => Failure::new(format!(
-            "{name} has no line of an access log: line {} {}: `{}`",
-            first.line, first.reason, first.text
+fn nothing_in(names: &[String], figures: &Figures) -> Failure {
+    match (figures.first_malformed.first(), names) {
+        (Some(first), _) => Failure::new(format!(
+            "{} has no line of an access log: line {} {}: `{}`",
+            names[first.log], first.line, first.reason, first.text
         )),
-        None => Failure::new(format!("{name} is empty: there is nothing to replay")),
+        (None, [name]) => Failure::new(format!("{name} is empty: there is nothing to replay")),
+        (None, _) => Failure::new("all logs are empty: there is nothing to replay"),
     }
 }
 
@@ -162,6 +175,8 @@ fn reason(malformed: Malformed, text: &[u8]) -> &'static str {
 /// A log that is being read.
 struct Replaying<'r> {
     options: &'r Replay,
+    /// The names of the logs, in order.
+    names: &'r [String],
     listed: Arc<Listed>,
     figures: Figures,
     /// `None` before the first line of an access log.
@@ -169,9 +184,10 @@ struct Replaying<'r> {
 }
 
 impl<'r> Replaying<'r> {
-    fn new(options: &'r Replay, listed: Arc<Listed>) -> Self {
+    fn new(options: &'r Replay, listed: Arc<Listed>, names: &'r [String]) -> Self {
         Self {
             options,
+            names,
             listed,
             figures: Figures::default(),
             running: None,
@@ -191,18 +207,24 @@ impl<'r> Replaying<'r> {
         for line in judged {
             match line {
                 Judged::Good(held) => {
-                    if let Ok(line) = access_log::parse(&held.text) {
+                    let field = self.options.client_field;
+                    if let Ok(line) = access_log::parse_with(&held.text, field) {
                         self.line(&line).await?;
                     }
                 }
-                Judged::Stray(held) => self.malformed(held.number, strays::REASON, &held.text),
+                Judged::Stray(held) => {
+                    self.malformed(held.log, held.number, strays::REASON, &held.text);
+                }
             }
         }
         Ok(())
     }
 
-    fn malformed(&mut self, line: u64, reason: &'static str, text: &[u8]) {
+    fn malformed(&mut self, log: usize, line: u64, reason: &'static str, text: &[u8]) {
+        let names = self.names;
         self.figures.note_malformed(|| MalformedLine {
+            log,
+            file: (names.len() > 1).then(|| names[log].clone()),
             line,
             reason,
             text: input::printable(text),
@@ -213,6 +235,7 @@ impl<'r> Replaying<'r> {
 /// A replay that has begun.
 struct Running {
     daily_budget: u32,
+    reads_peer: bool,
     listed: Arc<Listed>,
     clock: LogClock,
     service: CountingService,
@@ -253,7 +276,14 @@ impl Running {
 
     fn report(self, figures: Figures) -> Report {
         let checks = self.service.checks();
-        Report::new(self.daily_budget, figures, &checks, &self.published)
+        let warnings = doubts::warnings(&figures, self.reads_peer);
+        Report::new(
+            self.daily_budget,
+            figures,
+            warnings,
+            &checks,
+            &self.published,
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use ipwhois_guard_core::{
     BuildError, FeedAction, Guard, GuardBuilder, OnUnverified, Rule, Settings,
 };
 
+use crate::access_log::ClientField;
 use crate::feed;
 use crate::input::{self, STDIN};
 use crate::outcome::{Failure, chain};
@@ -19,15 +20,24 @@ use crate::outcome::{Failure, chain};
 /// from which the guard learns who is suspicious. Nobody on the network is asked: the addresses in --listed are listed with
 /// confidence 100, all others are clean, and without --listed all are clean. The environment's settings are not read.
 ///
-/// The log is in the common or the combined format, also with a virtual host in front, plain or compressed by gzip. It is
-/// read as a stream; memory grows with its clients, not with its lines. Malformed lines are counted and passed over.
+/// The log is in the common or the combined format, also with a virtual host in front, or the JSON of
+/// Caddy, Traefik or Docker. It is plain, in UTF-16, or compressed by gzip, zstd or xz. Several logs are
+/// put in order of their first lines. A log is read as a stream; memory grows with its clients, not
+/// with its lines. Malformed lines are counted and passed over.
 ///
-/// Exit code: 0 when the log was read to its end, 2 for wrong usage and for input without a single request.
+/// Exit code: 0 when the logs were read to their end. 2 for wrong usage, for input without a single
+/// request, and for logs of which most lines are out of order by days.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// The access log; `-` for standard input
-    #[arg(value_name = "LOG")]
-    pub(super) log: PathBuf,
+    /// The access logs, in any order; `-` for standard input
+    #[arg(value_name = "LOG", required = true)]
+    pub(super) logs: Vec<PathBuf>,
+
+    /// Where a log has the client: `peer` is the line's first field. `x-forwarded-for` is the third field
+    /// in quotes after the request, as in nginx's `main` format, or the header in JSON. A number counts
+    /// the fields in quotes after the request. Of a list the last address counts that is not internal
+    #[arg(long, value_name = "FIELD", default_value = "peer")]
+    pub(super) client_field: ClientField,
 
     /// A file of addresses and CIDRs that count as listed, one a line; `#` begins a comment
     #[arg(long, value_name = "FILE")]
@@ -123,7 +133,11 @@ impl Replay {
     /// Everything but the log, before that is read: a long or an empty one must not hide a mistake.
     pub(super) fn check(&self) -> Result<(), Failure> {
         let is_stdin = |path: &Path| path == Path::new(STDIN);
-        if is_stdin(&self.log) && self.listed.as_deref().is_some_and(is_stdin) {
+        let from_stdin = self.logs.iter().filter(|log| is_stdin(log)).count();
+        if from_stdin > 1 {
+            return Err(Failure::new("standard input is named twice as a log"));
+        }
+        if from_stdin > 0 && self.listed.as_deref().is_some_and(is_stdin) {
             let both = "option --listed: standard input is the log already";
             return Err(Failure::new(both));
         }

@@ -11,9 +11,6 @@ use super::figures::{Client, Figures, MalformedLine, OutOfOrder};
 use super::published::PublishedModule;
 use crate::table::{Align, Table, grouped, percent};
 
-/// A line that is older than one before by more seconds than these says that the log is not sorted: no request takes an hour.
-const OUT_OF_ORDER: u64 = 60 * 60;
-
 /// Everything that is printed. The JSON has the fields in this order; the README says what they mean.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -24,6 +21,8 @@ pub(super) struct Report {
     first_malformed: Vec<MalformedLine>,
     out_of_order: OutOfOrder,
     trailing_bytes: u64,
+    /// Doubts about the log, a sentence each.
+    pub(super) warnings: Vec<String>,
     not_http: u64,
     out_of_scope: u64,
     daily_budget: u32,
@@ -66,6 +65,7 @@ impl Report {
     pub(super) fn new(
         daily_budget: u32,
         figures: Figures,
+        warnings: Vec<String>,
         checks: &BTreeMap<Date, u64>,
         published: &PublishedModule,
     ) -> Self {
@@ -98,6 +98,7 @@ impl Report {
             malformed: figures.malformed,
             out_of_order: figures.out_of_order,
             trailing_bytes: figures.trailing_bytes,
+            warnings,
             not_http: figures.not_http,
             out_of_scope: figures.out_of_scope,
             daily_budget,
@@ -165,21 +166,19 @@ impl Report {
             }
         }
         for bad in &self.first_malformed {
-            let shown = format!("  line {} {}: `{}`", bad.line, bad.reason, bad.text);
+            let file = bad.file.as_ref().map(|file| format!("{file}, "));
+            let file = file.unwrap_or_default();
+            let shown = format!("  {file}line {} {}: `{}`", bad.line, bad.reason, bad.text);
             line(&mut text, &shown);
         }
         let OutOfOrder {
             lines,
             most_seconds,
+            ..
         } = self.out_of_order;
         if lines > 0 {
-            let advice = if most_seconds > OUT_OF_ORDER {
-                "; sort the log by time for figures that mean something"
-            } else {
-                ""
-            };
             let note = format!(
-                "older than a line before, and taken as of its time: {}, by {} s at most{advice}",
+                "older than a line before, and taken as of its time: {}, by {} s at most",
                 grouped(lines),
                 grouped(most_seconds)
             );

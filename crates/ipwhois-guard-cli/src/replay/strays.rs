@@ -36,6 +36,8 @@ pub(super) const fn is_possible(time: u64) -> bool {
 /// A line that waits for others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Held {
+    /// The number of its log, in order.
+    pub(super) log: usize,
     pub(super) number: u64,
     pub(super) time: u64,
     pub(super) text: Vec<u8>,
@@ -143,6 +145,7 @@ mod tests {
         let mut judged = Vec::new();
         for (number, &time) in (1..).zip(times) {
             let line = Held {
+                log: 0,
                 number,
                 time,
                 text: Vec::new(),
