@@ -290,3 +290,174 @@ fn kind(error: &io::Error) -> io::ErrorKind {
     }
     error.kind()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use liblzma::write::XzEncoder;
+    use proptest::prelude::*;
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text).expect("memory takes everything");
+        encoder.finish().expect("memory takes everything")
+    }
+
+    fn zstd(text: &[u8]) -> Vec<u8> {
+        compress_to_vec(text, CompressionLevel::Fastest)
+    }
+
+    fn xz(text: &[u8]) -> Vec<u8> {
+        let mut encoder = XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(text).expect("memory takes everything");
+        encoder.finish().expect("memory takes everything")
+    }
+
+    fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    /// The text of a stream that comes in pieces of this size, and the number of bytes behind it.
+    fn unpacked(stream: &[u8], piece: usize) -> io::Result<(Vec<u8>, u64)> {
+        let trailing = Trailing::default();
+        let input = BufReader::with_capacity(piece, Cursor::new(stream.to_vec()));
+        let mut text = Vec::new();
+        super::text(Box::new(input), &trailing)?.read_to_end(&mut text)?;
+        Ok((text, trailing.bytes()))
+    }
+
+    #[track_caller]
+    fn check(stream: &[u8], text: &[u8], behind: u64) {
+        for piece in [1, 7, 4_096] {
+            let found = unpacked(stream, piece).expect("a good stream");
+            assert_eq!(found, (text.to_vec(), behind), "in pieces of {piece}");
+        }
+    }
+
+    #[track_caller]
+    fn refuse(stream: &[u8], words: &str) {
+        let error = unpacked(stream, 4_096).expect_err("a bad stream");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+
+    const TEXT: &[u8] = b"one line\nanother line\n";
+
+    #[test]
+    fn a_text_is_left_as_it_is() {
+        for text in [
+            &b""[..],
+            b"a",
+            b"\0\0\0log",
+            b"BZh.example 25.0.0.1",
+            b"\xff\xff",
+            b"1",
+            TEXT,
+        ] {
+            check(text, text, 0);
+        }
+    }
+
+    #[test]
+    fn each_member_is_read_and_what_is_behind_them_is_counted() {
+        for pack in [gzip, zstd, xz] {
+            let twice = [pack(TEXT), pack(TEXT)].concat();
+            check(&twice, &[TEXT, TEXT].concat(), 0);
+        }
+        for pack in [gzip, zstd] {
+            check(&[pack(TEXT), b"appended".to_vec()].concat(), TEXT, 8);
+        }
+        let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
+        check(&[&skipped[..], &zstd(TEXT), skipped].concat(), TEXT, 0);
+    }
+
+    #[test]
+    fn utf_16_becomes_utf_8_with_and_without_its_mark() {
+        for (text, expected) in [
+            ("\u{feff}25 ü", "25 ü"),
+            ("25 ü", "25 ü"),
+            ("25 😀", "25 😀"),
+        ] {
+            for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+                let stream = utf16(text, bytes);
+                let (found, _) = unpacked(&stream, 3).expect("a good stream");
+                let found = String::from_utf8(found).expect("UTF-8");
+                assert_eq!(found.trim_start_matches('\u{feff}'), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_form_within_another_is_read_too() {
+        let inner = utf16("25.0.0.1", u16::to_le_bytes);
+        check(&xz(&gzip(&inner)), b"25.0.0.1", 0);
+        let deep = (0..=LAYERS).fold(TEXT.to_vec(), |text, _| gzip(&text));
+        refuse(&deep, "compressed more than 4 times");
+    }
+
+    #[test]
+    fn a_form_that_is_not_read_is_named() {
+        for (head, words) in [
+            (
+                &b"BZh91AY&SY"[..],
+                "compressed by bzip2, which is not read here: use `bzcat FILE",
+            ),
+            (b"\x1f\x9d\x90ab", "compressed by compress"),
+            (b"\x04\x22\x4d\x18ab", "compressed by lz4"),
+            (b"PK\x03\x04ab", "a zip archive"),
+            (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+            (b"\xff\xfe\0\x002\0\0\0", "in UTF-32"),
+        ] {
+            refuse(head, words);
+            refuse(&gzip(head), words);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_or_damaged_is_an_error() {
+        let text: Vec<u8> = (0..5_000_u32)
+            .flat_map(|n| n.to_string().into_bytes())
+            .collect();
+        for (name, whole) in [
+            ("gzip", gzip(&text)),
+            ("zstd", zstd(&text)),
+            ("xz", xz(&text)),
+        ] {
+            for cut in [whole.len() / 2, whole.len() - 1] {
+                refuse(&whole[..cut], &format!("the {name} breaks off"));
+            }
+            let mut damaged = whole;
+            let middle = damaged.len() / 2;
+            damaged[middle] ^= 0x10;
+            refuse(&damaged, &format!("the {name} is damaged"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_behind_a_form_s_first_ones_make_it_panic(
+            form in 0..5_usize,
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            cut in 0..60_usize,
+        ) {
+            let head = [gzip(TEXT), zstd(TEXT), xz(TEXT), b"\xff\xfe".to_vec(), Vec::new()];
+            let head = &head[form];
+            let stream = [&head[..cut.min(head.len())], &bytes].concat();
+            let _ = unpacked(&stream, 16);
+        }
+
+        #[test]
+        fn what_is_packed_is_unpacked(text in prop::collection::vec(any::<u8>(), 0..3_000)) {
+            // A leading letter keeps arbitrary bytes from looking like another form.
+            let text = [b"log ", &text[..]].concat();
+            for pack in [gzip, zstd, xz] {
+                prop_assert_eq!(unpacked(&pack(&text), 64)?, (text.clone(), 0));
+            }
+        }
+    }
+}

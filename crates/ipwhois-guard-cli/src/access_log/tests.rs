@@ -192,7 +192,8 @@ fn a_line_that_lacks_something_is_refused_with_a_reason() {
 
 #[test]
 fn a_connection_that_ended_first_has_no_status() {
-    for status in ["-", "000"] {
+    // Traefik writes the latter two.
+    for status in ["-", "000", "0", "%!d(<nil>)"] {
         let line =
             format!(r#"25.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" {status} 0"#);
         assert_eq!(parsed(line.as_bytes()).status, None);
@@ -295,10 +296,196 @@ fn any_client() -> impl Strategy<Value = std::net::IpAddr> {
     ]
 }
 
+#[track_caller]
+fn client_in(rest: &str, field: ClientField, client: Result<&str, Malformed>) {
+    let line =
+        format!(r#"10.0.0.2 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5 {rest}"#);
+    let found = parse_with(line.as_bytes(), field).map(|line| line.client.to_string());
+    assert_eq!(found, client.map(str::to_owned), "{rest}");
+}
+
+#[test]
+fn the_last_forwarded_address_that_is_not_internal_is_the_client() {
+    for (list, client) in [
+        ("25.0.0.1", Ok("25.0.0.1")),
+        ("26.0.0.9, 25.0.0.1", Ok("25.0.0.1")),
+        ("26.0.0.9,25.0.0.1,, 10.0.0.7 ,fd00::1", Ok("25.0.0.1")),
+        ("10.0.0.7, 192.168.0.1, 100.64.0.1, fe80::1", Ok("10.0.0.7")),
+        ("nonsense, 25.0.0.1:4711", Ok("25.0.0.1")),
+        ("25.0.0.1, unknown", Err(Malformed::NoClient)),
+        ("[3ffe::1]:443", Ok("3ffe::1")),
+        ("-", Ok("10.0.0.2")),
+        ("", Ok("10.0.0.2")),
+    ] {
+        let rest = format!(r#""-" "B" "{list}""#);
+        client_in(&rest, ClientField::ForwardedFor, client);
+        client_in(&rest, ClientField::Quoted(3), client);
+        client_in(&rest, ClientField::Peer, Ok("10.0.0.2"));
+        client_in(&rest, ClientField::Quoted(4), Err(Malformed::NoField));
+    }
+    client_in(r#""25.0.0.1""#, ClientField::Quoted(1), Ok("25.0.0.1"));
+}
+
+#[test]
+fn a_line_over_a_unix_socket_has_a_client_where_a_header_names_it() {
+    let line =
+        br#"unix: - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "B" "25.0.0.1""#;
+    let found = parse_with(line, ClientField::ForwardedFor).map(|line| line.client.to_string());
+    assert_eq!(found, Ok("25.0.0.1".to_owned()));
+    assert_eq!(parse(line), Err(Malformed::NoClient));
+}
+
+/// What is read of a line in JSON: client, path, status, referrer, user agent.
+type InJson<'a> = (
+    &'a str,
+    &'a str,
+    Option<u16>,
+    Option<&'a str>,
+    Option<&'a str>,
+);
+
+#[track_caller]
+fn json(line: &str, field: ClientField, expected: Result<InJson<'_>, Malformed>) {
+    let read = parse_with(line.as_bytes(), field);
+    let expected = expected.map(|(client, path, status, referrer, user_agent)| Line {
+        client: client.parse().expect("an address"),
+        time: TIME,
+        request: format!("GET {path} HTTP/1.1").into_bytes().into(),
+        status,
+        referrer: referrer.map(|text| text.as_bytes().into()),
+        user_agent: user_agent.map(|text| text.as_bytes().into()),
+    });
+    assert_eq!(read, expected, "{line}");
+}
+
+const CADDY: &str = r#"{"level":"info","ts":1431857103.25,"logger":"http.log.access.log0","msg":"handled request","request":{"remote_ip":"10.0.0.2","remote_port":"4711","client_ip":"25.0.0.1","proto":"HTTP/2.0","method":"GET","host":"a.example","uri":"/a?b","headers":{"User-Agent":["B/1"],"Referer":["https://a.example/"],"X-Forwarded-For":["25.0.9.9","25.0.0.2, 10.0.0.7"]}},"bytes_read":0,"duration":0.002,"size":12,"status":404}"#;
+
+const TRAEFIK: &str = r#"{"ClientAddr":"10.0.0.2:4711","ClientHost":"25.0.0.1","DownstreamStatus":404,"OriginStatus":200,"RequestMethod":"GET","RequestPath":"/a?b","StartUTC":"2015-05-17T10:05:03.987654321Z","level":"info","msg":"","request_User-Agent":"B/1","time":"2015-05-17T12:05:09+02:00"}"#;
+
+#[test]
+fn caddy_s_entries_are_read() {
+    let all = (
+        "25.0.0.1",
+        "/a?b",
+        Some(404),
+        Some("https://a.example/"),
+        Some("B/1"),
+    );
+    json(CADDY, ClientField::Peer, Ok(all));
+    let forwarded = ("25.0.0.2", all.1, all.2, all.3, all.4);
+    json(CADDY, ClientField::ForwardedFor, Ok(forwarded));
+    json(CADDY, ClientField::Quoted(3), Err(Malformed::NoField));
+    let old = r#"{"status":0,"request":{"uri":"/","method":"GET","headers":{},"remote_addr":"25.0.0.1:9"},"ts":"2015-05-17T12:05:03+0200"}"#;
+    json(
+        old,
+        ClientField::Peer,
+        Ok(("25.0.0.1", "/", None, Some(""), Some(""))),
+    );
+    let bare = r#"{"ts":1431857103999,"request":{"remote_ip":"3ffe::1","method":"GET","uri":"/"}}"#;
+    json(
+        bare,
+        ClientField::ForwardedFor,
+        Ok(("3ffe::1", "/", None, None, None)),
+    );
+}
+
+#[test]
+fn traefik_s_entries_are_read() {
+    let all = ("25.0.0.1", "/a?b", Some(404), None, Some("B/1"));
+    json(TRAEFIK, ClientField::Peer, Ok(all));
+    json(TRAEFIK, ClientField::ForwardedFor, Ok(all));
+    // Traefik takes the whole header for the host, where it trusts that.
+    let list = TRAEFIK.replace(r#""25.0.0.1""#, r#""25.0.9.9, 25.0.0.1""#);
+    json(&list, ClientField::ForwardedFor, Ok(all));
+    json(&list, ClientField::Peer, Err(Malformed::NoClient));
+    let bare = r#" {"time":"2015-05-17T10:05:03Z","RequestPath":"/","RequestMethod":"GET","DownstreamStatus":0,"ClientAddr":"25.0.0.1:9"}"#;
+    json(
+        bare,
+        ClientField::Peer,
+        Ok(("25.0.0.1", "/", None, None, None)),
+    );
+}
+
+#[test]
+fn a_line_in_docker_s_log_is_read_as_it_stands_there() {
+    let line = r#"25.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET /a?b HTTP/1.1" 404 5 "-" "B/1""#;
+    let all = ("25.0.0.1", "/a?b", Some(404), Some(""), Some("B/1"));
+    for (inner, expected) in [
+        (line, Ok(all)),
+        (
+            TRAEFIK,
+            Ok(("25.0.0.1", "/a?b", Some(404), None, Some("B/1"))),
+        ),
+        ("started", Err(Malformed::NoRequest)),
+    ] {
+        let text = serde_json::to_string(&format!("{inner}\n")).expect("a string");
+        let line = format!(r#"{{"log":{text},"stream":"stdout","time":"2026-01-01T00:00:00Z"}}"#);
+        json(&line, ClientField::Peer, expected);
+    }
+}
+
+#[test]
+fn json_that_is_no_request_is_refused_with_a_reason() {
+    let error = CADDY.replace("http.log.access.log0", "http.log.error");
+    let cut = &CADDY[..CADDY.len() - 3];
+    for (line, reason) in [
+        ("{}", Malformed::OtherJson),
+        ("{", Malformed::NoJson),
+        (cut, Malformed::NoJson),
+        (&error, Malformed::OtherJson),
+        (
+            r#"{"level":"info","ts":1,"msg":"started"}"#,
+            Malformed::OtherJson,
+        ),
+        (&CADDY.replace("1431857103.25", "-1"), Malformed::TooEarly),
+        (
+            &CADDY.replace("1431857103.25", "\"noon\""),
+            Malformed::BadJsonTime,
+        ),
+        (
+            &CADDY.replace("1431857103.25", "null"),
+            Malformed::BadJsonTime,
+        ),
+        (&CADDY.replace("25.0.0.1", "a.example"), Malformed::NoClient),
+        (&CADDY.replace("\"GET\"", "7"), Malformed::OtherJson),
+    ] {
+        json(line, ClientField::Peer, Err(reason));
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse(&bytes).map(|line| line.request().is_some());
+    }
+
+    #[test]
+    fn no_spoilt_json_makes_it_panic(
+        is_caddy: bool,
+        place in 0..700_usize,
+        length in 0..40_usize,
+        inserted in "[{}\\[\\]\":,\\\\0-9a-f. -]{0,12}",
+    ) {
+        let mut line = if is_caddy { CADDY.to_owned() } else { TRAEFIK.to_owned() };
+        let place = place.min(line.len());
+        line.replace_range(place..(place + length).min(line.len()), &inserted);
+        for field in [ClientField::Peer, ClientField::ForwardedFor] {
+            let _ = parse_with(line.as_bytes(), field).map(|line| line.request().is_some());
+        }
+    }
+
+    #[test]
+    fn the_order_of_fields_in_json_does_not_matter(seed in 0..1_000_usize) {
+        let serde_json::Value::Object(fields) = serde_json::from_str(TRAEFIK)? else {
+            return Err(TestCaseError::fail("no object"));
+        };
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        let length = fields.len();
+        fields.rotate_left(seed % length);
+        fields.swap(0, seed / length % length);
+        let fields = fields.iter().map(|(name, value)| format!("{name:?}:{value}"));
+        let line = format!("{{{}}}", fields.collect::<Vec<_>>().join(","));
+        prop_assert_eq!(parse(line.as_bytes()), parse(TRAEFIK.as_bytes()));
     }
 
     /// Bytes that look like a line get further than arbitrary ones.

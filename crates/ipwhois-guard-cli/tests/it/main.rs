@@ -8,3 +8,4 @@ mod recall;
 mod replay;
 mod report;
 mod run;
+mod several_logs;

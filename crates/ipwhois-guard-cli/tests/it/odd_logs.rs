@@ -104,13 +104,36 @@ fn workers_and_time_zones_that_mingle_are_one_log() {
 fn a_log_that_is_not_sorted_is_advised_to_be() {
     let older = plain().concat().replace("17/May", "10/May");
     let log = plain().concat() + &older;
-    let ran = replay(log.as_bytes(), &[]);
-    assert!(ran.out.contains("sort the log by time"), "{ran:?}");
+    let ran = replay(log.as_bytes(), &["--json"]);
+    let advice =
+        "20 lines are older than a line before, by up to 604,819 seconds: sort the log by time";
+    assert!(ran.err.contains(advice), "{ran:?}");
+    let report = ran.json(0);
+    let warning = report["warnings"][0].as_str();
+    assert!(
+        warning.is_some_and(|warning| warning.contains(advice)),
+        "{report:#}"
+    );
     let mut log = plain();
     log.swap(3, 7);
     let ran = replay(log.concat().as_bytes(), &[]);
     assert!(ran.out.contains("older than a line before"), "{ran:?}");
-    assert!(!ran.out.contains("sort the log by time"), "{ran:?}");
+    assert_eq!(ran.err, "", "a few seconds are nothing");
+}
+
+#[test]
+fn a_log_of_which_most_lines_are_out_of_order_by_days_has_no_figures() {
+    let older = plain().concat().replace("17/May", "10/May");
+    let oldest = older.replace("10/May", "03/May");
+    let log = plain().concat() + &older + &oldest;
+    for options in [&[][..], &["--json"]] {
+        let words = [
+            "40 of 60 lines are older by days",
+            "14 days",
+            "replay access.log*",
+        ];
+        replay(log.as_bytes(), options).complains(&words);
+    }
 }
 
 #[test]
@@ -174,7 +197,7 @@ fn a_compressed_log_that_is_cut_or_damaged_has_no_figures() {
     let whole = gzip(log.as_bytes());
     for cut in [3, whole.len() / 2, whole.len() - 1] {
         let ran = replay(&whole[..cut], &["--json"]);
-        ran.complains(&["cannot read", "after line", "the gzip breaks off"]);
+        ran.complains(&["cannot read", "the gzip breaks off"]);
     }
     let ran = replay(&[&whole, &whole[..40]].concat(), &[]);
     ran.complains(&["after line 20", "the gzip breaks off"]);
@@ -182,4 +205,95 @@ fn a_compressed_log_that_is_cut_or_damaged_has_no_figures() {
     let checksum = damaged.len() - 8;
     damaged[checksum] ^= 1;
     replay(&damaged, &[]).complains(&["after line 20", "the gzip is damaged"]);
+}
+
+/// 120 requests, each of these clients in turn, with this behind the user agent.
+fn requests_of(clients: &[&str], behind: impl Fn(usize) -> String) -> Vec<u8> {
+    let lines = (0..120).map(|n| {
+        let client = clients[n % clients.len()];
+        let time = format!("17/May/2015:10:{:02}:{:02} +0000", n / 60, n % 60);
+        let line = line(client, &time, "GET / HTTP/1.1");
+        format!("{}{}\n", line.trim_end(), behind(n))
+    });
+    lines.collect::<String>().into_bytes()
+}
+
+#[test]
+fn a_log_that_seems_to_name_its_proxy_is_doubted() {
+    let none = |_| String::new();
+    for (clients, warning) in [
+        (
+            &["10.0.0.2"][..],
+            "from 10.0.0.2, which is not public: is that a proxy?",
+        ),
+        (&["26.0.0.9"], "from 26.0.0.9: is that a proxy?"),
+        (
+            &["10.0.0.2", "fd00::1"],
+            "an address that is not public, like",
+        ),
+    ] {
+        let report = check(&requests_of(clients, none), json!({"requests": 120}));
+        let said = report["warnings"][0].as_str().unwrap_or_default();
+        assert!(said.starts_with("almost every request comes"), "{said}");
+        assert!(
+            said.contains(warning) && said.contains("--client-field"),
+            "{said}"
+        );
+    }
+    let several = &["26.0.0.1", "26.0.0.2", "10.0.0.2", "10.0.0.3"];
+    check(&requests_of(several, none), json!({"warnings": []}));
+    // Too few to say.
+    check(plain().concat().as_bytes(), json!({"warnings": []}));
+}
+
+#[test]
+fn the_client_is_read_from_the_field_that_is_named() {
+    let behind = |n: usize| format!(" \"25.0.9.9, 25.0.0.{}, 10.0.0.7\"", n % 3);
+    let log = requests_of(&["10.0.0.2"], behind);
+    for field in ["x-forwarded-for", "3"] {
+        let report = replay(&log, &["--json", "--client-field", field]).json(0);
+        let found = (&report["clients"], &report["denied"], &report["warnings"]);
+        assert_eq!(found, (&json!(3), &json!(40), &json!([])), "{field}");
+    }
+    let report = replay(&log, &["--json", "--client-field", "4"]);
+    report.complains(&["line 1 has no field in quotes where --client-field looks"]);
+    for wrong in ["0", "100", "last", ""] {
+        let words = [
+            "--client-field",
+            "`peer` nor `x-forwarded-for` nor a number",
+        ];
+        replay(&log, &["--client-field", wrong]).complains(&words);
+    }
+}
+
+#[test]
+fn a_proxy_that_sent_no_header_is_the_client_itself() {
+    let log = requests_of(&["10.0.0.2", "25.0.0.1"], |_| " \"-\"".to_owned());
+    let report = replay(&log, &["--json", "--client-field", "x-forwarded-for"]).json(0);
+    assert_eq!(
+        (&report["clients"], &report["denied"]),
+        (&json!(2), &json!(60))
+    );
+}
+
+#[test]
+fn a_form_that_is_not_read_is_named_with_the_command_that_reads_it() {
+    let words = [
+        "cannot read",
+        "it is compressed by bzip2",
+        "`bzcat FILE | ipwhois-guard replay -`",
+    ];
+    replay(b"BZh91AY&SY\x12", &[]).complains(&words);
+}
+
+#[test]
+fn a_log_that_names_no_status_where_the_client_went_away_is_read() {
+    let lines = plain().concat();
+    for word in ["0", "-", "%!d(<nil>)"] {
+        let log = lines.replace("\" 200 ", &format!("\" {word} "));
+        check(
+            log.as_bytes(),
+            json!({"requests": 20, "malformed": 0, "denied": 20}),
+        );
+    }
 }
