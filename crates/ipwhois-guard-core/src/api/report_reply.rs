@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::reply::object;
 use crate::error::ApiError;
 
 /// The fields in which services say that a request failed although the status is 200. Others exist and are ignored; a
@@ -24,11 +25,8 @@ pub(super) fn read(body: &[u8]) -> Result<(), ApiError> {
     if body.is_empty() {
         return Ok(());
     }
-    // A struct is also read from a JSON array, by position.
-    if body.first() != Some(&b'{') {
-        return Err(not_accepted("its body is no JSON object"));
-    }
-    let reply: Reply = serde_json::from_slice(body)
+    let text = object(body).ok_or_else(|| not_accepted("its body is no JSON object in UTF-8"))?;
+    let reply: Reply = serde_json::from_str(text)
         .map_err(|_| not_accepted("its body is no JSON, or a field is doubled"))?;
     if !matches!(reply.error, Value::Null | Value::Bool(false)) {
         return Err(not_accepted("it has an `error`"));
@@ -87,6 +85,7 @@ mod tests {
         accept(r#"{"error":false,"status":true}"#);
         accept(r#"{"status":200,"message":"error"}"#);
         accept(r#"{"status":"ok","errors":[]}"#);
+        accept(r#"{"note":1e999}"#);
     }
 
     #[test]
@@ -117,6 +116,7 @@ mod tests {
         refuse(r#"{"status":"ok"} {}"#);
         refuse(r#"{"status":"error","status":"ok"}"#);
         refuse(b"\xff{}");
+        refuse(b"{\"note\":\"\xff\"}");
         refuse(format!("{{\"deep\":{}", "[".repeat(60_000)));
     }
 
