@@ -81,12 +81,12 @@ fn is_internal(ip: IpAddr) -> bool {
 /// The client at the beginning of a line, which a virtual host may precede.
 pub(super) fn first(head: &[u8]) -> Option<IpAddr> {
     let mut words = head.split(|&byte| byte == b' ').filter(|w| !w.is_empty());
-    // Of a list, as of a header that proxies append to, nobody can say which one it is.
+    // A list, as of a header that proxies append to, does not say which address is the client.
     let first = words.next().filter(|word| !word.ends_with(b","))?;
     let second = words.next();
     let further = words.count();
-    // A virtual host may look like an address itself. Then two addresses stand side by side, and the line has one word more
-    // than client, ident and user.
+    // A virtual host may look like an address itself. Then two addresses stand side by side, and the
+    // line has one word more than client, ident and user.
     if let Some(client) = second.and_then(address)
         && (address(first).is_none() || further >= 2)
     {

@@ -122,8 +122,8 @@ fn status(value: &Value) -> Option<u16> {
     status.filter(|status| (100..1_000).contains(status))
 }
 
-/// A time as Caddy and Traefik write it: seconds, milliseconds or nanoseconds since 1970, RFC 3339, or
-/// the common format's.
+/// A time as Caddy and Traefik write it: seconds, milliseconds or nanoseconds since 1970, RFC 3339,
+/// or the common format's.
 fn seconds(time: &Value) -> Result<u64, Malformed> {
     /// Seconds reach this in the year 5138, and milliseconds in 1973.
     const MILLISECONDS: f64 = 1e11;

@@ -9,8 +9,8 @@
 //! A client chooses most of its line's text, so none of that text moves a field. The time is what
 //! stands right before the first `] "`: servers escape quotes in a user's name.
 //!
-//! A line that begins with `{` is JSON: an entry of Caddy's or Traefik's access log, or one of Docker's
-//! log files with a line of any of these formats in it.
+//! A line that begins with `{` is JSON: an entry of Caddy's or Traefik's access log, or one of
+//! Docker's log files with a line of any of these formats in it.
 
 mod client;
 mod json;

@@ -4,7 +4,7 @@ use super::figures::{Client, Figures};
 use crate::outcome::Failure;
 use crate::table::grouped;
 
-/// Maximum seconds between a request's time and its line's, for a log in order. No request takes an hour.
+/// Maximum delay of a line in a log that is in order, in seconds. No request takes an hour.
 const LATE: u64 = 60 * 60;
 
 /// Minimum number of requests before a log can be suspected of naming its proxy.

@@ -1,8 +1,8 @@
 //! The logs of a replay, put in order.
 //!
 //! 1. A single log is read as it comes.
-//! 2. Of several logs the beginning is read first. They are put in order of its lines' times; an empty
-//!    log is left out.
+//! 2. Of several logs the beginning is read first. They are put in order of its lines' times. An
+//!    empty log is left out.
 //! 3. Files are closed then, and opened again when it is their turn. A pipe cannot be read twice, so
 //!    its beginning is kept.
 

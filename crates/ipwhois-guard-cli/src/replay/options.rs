@@ -21,8 +21,8 @@ use crate::outcome::{Failure, chain};
 /// confidence 100, all others are clean, and without --listed all are clean. The environment's settings are not read.
 ///
 /// The log is in the common or the combined format, also with a virtual host in front, or the JSON of
-/// Caddy, Traefik or Docker. It is plain, in UTF-16, or compressed by gzip, zstd or xz. Several logs are
-/// put in order of their first lines. A log is read as a stream; memory grows with its clients, not
+/// Caddy, Traefik or Docker. It is plain, in UTF-16, or compressed by gzip, zstd or xz. Several logs
+/// are put in order of their first lines. A log is read as a stream; memory grows with its clients, not
 /// with its lines. Malformed lines are counted and passed over.
 ///
 /// Exit code: 0 when the logs were read to their end. 2 for wrong usage, for input without a single
@@ -33,9 +33,10 @@ pub(crate) struct Replay {
     #[arg(value_name = "LOG", required = true)]
     pub(super) logs: Vec<PathBuf>,
 
-    /// Where a log has the client: `peer` is the line's first field. `x-forwarded-for` is the third field
-    /// in quotes after the request, as in nginx's `main` format, or the header in JSON. A number counts
-    /// the fields in quotes after the request. Of a list the last address counts that is not internal
+    /// Where a log has the client: `peer` is the line's first field. `x-forwarded-for` is the third
+    /// field in quotes after the request, as in nginx's `main` format, or the header in JSON. A
+    /// number counts the fields in quotes after the request. Of a list the last address counts that
+    /// is not internal
     #[arg(long, value_name = "FIELD", default_value = "peer")]
     pub(super) client_field: ClientField,
 
