@@ -1,7 +1,7 @@
 //! The way from a stream to its text, as the stream's first bytes say.
 //!
 //! gzip and zstd streams consist of members. The members are read one after the other. Like `gzip`,
-//! this module passes over bytes behind the last member: a tape's padding, or text that was appended.
+//! this module passes over bytes behind the last member: a tape's padding, or appended text.
 
 use std::cell::Cell;
 use std::error::Error;

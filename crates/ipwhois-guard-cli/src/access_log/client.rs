@@ -85,8 +85,8 @@ pub(super) fn first(head: &[u8]) -> Option<IpAddr> {
     let first = words.next().filter(|word| !word.ends_with(b","))?;
     let second = words.next();
     let further = words.count();
-    // A virtual host may look like an address itself. Then two addresses stand side by side, and the
-    // line has one word more than client, ident and user.
+    // A virtual host may look like an address itself. Then two addresses stand side by side, and
+    // the line has one word more than client, ident and user.
     if let Some(client) = second.and_then(address)
         && (address(first).is_none() || further >= 2)
     {

@@ -3,8 +3,8 @@
 //! 1. A single log is read as it comes.
 //! 2. Of several logs the beginning is read first. They are put in order of its lines' times. An
 //!    empty log is left out.
-//! 3. Files are closed then, and opened again when it is their turn. A pipe cannot be read twice, so
-//!    its beginning is kept.
+//! 3. Files are closed then, and opened again in their turn. A pipe cannot be read twice, so its
+//!    beginning is kept.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Cursor, Read};

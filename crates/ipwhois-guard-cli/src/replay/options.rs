@@ -22,8 +22,8 @@ use crate::outcome::{Failure, chain};
 ///
 /// The log is in the common or the combined format, also with a virtual host in front, or the JSON of
 /// Caddy, Traefik or Docker. It is plain, in UTF-16, or compressed by gzip, zstd or xz. Several logs
-/// are put in order of their first lines. A log is read as a stream; memory grows with its clients, not
-/// with its lines. Malformed lines are counted and passed over.
+/// are put in order of their first lines. A log is read as a stream; memory grows with its clients,
+/// not with its lines. Malformed lines are counted and passed over.
 ///
 /// Exit code: 0 when the logs were read to their end. 2 for wrong usage, for input without a single
 /// request, and for logs of which most lines are out of order by days.
