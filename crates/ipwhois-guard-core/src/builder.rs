@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::error::BuildError;
 use crate::feed::FeedAction;
-use crate::guard::Guard;
+use crate::guard::{Guard, Plan};
 use crate::logins::{Trip, Wording};
 use crate::rules::{Mode, OnUnverified, Rule};
 use crate::service::CheckService;
@@ -48,14 +48,15 @@ impl GuardBuilder {
         let clock = self
             .clock
             .unwrap_or_else(|| Arc::new(SystemClock::default()));
-        Guard::start(
-            &self.settings,
+        Guard::start(Plan {
+            settings: self.settings,
             clock,
-            self.service,
-            self.wording.unwrap_or_default(),
-            self.shared,
-            self.name,
-        )
+            service: self.service,
+            wording: self.wording.unwrap_or_default(),
+            shared: self.shared,
+            name: self.name,
+            forked_from: None,
+        })
     }
 
     /// The clock by which verdicts age, pauses end and the breaker waits; the machine's by default. Deadlines of calls

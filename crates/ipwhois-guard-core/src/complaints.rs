@@ -26,9 +26,7 @@ impl Complaints {
     #[cold]
     pub(crate) fn no_client(&self, reason: Unverified, hint: &'static str) {
         if let Some(requests) = self.due() {
-            tracing::warn!(
-                target: "ipwhois_guard",
-                %reason,
+            event!(WARN, %reason,
                 requests,
                 hint = (reason == Unverified::NoPeer).then_some(hint),
                 "the client's address cannot be determined"

@@ -169,13 +169,12 @@ impl Terms {
             Source::Banned => Denial::too_many_attempts(self.retry_after, format),
             _ => Denial::blocked(format),
         };
-        tracing::info!(
-            target: "ipwhois_guard",
-            reference = denial.reference(),
+        let (verdict, mode) = (*verdict, self.policy.mode);
+        event!(INFO, reference = denial.reference(),
             client = verdict.client_ip.map(tracing::field::display),
             source = %verdict.source,
             confidence = verdict.confidence(),
-            mode = self.policy.mode.as_str(),
+            mode = mode.as_str(),
             "client not allowed"
         );
         (self.policy.mode == Mode::Enforce).then_some(denial)

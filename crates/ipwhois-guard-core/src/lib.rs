@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+#[macro_use]
+mod events;
+
 mod address;
+mod alarm;
 mod api;
 mod budget;
 mod builder;

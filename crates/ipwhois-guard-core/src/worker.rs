@@ -5,8 +5,10 @@
 //! connections live here.
 //!
 //! Slow work, such as disk and name lookups, goes to the runtime's threads for blocking work, so that this one is always
-//! there for calls.
+//! there for calls. A task may keep it busy all the same. So a request waits by the clock of [`Alarm`], and the end
+//! of the guard does not wait for tasks.
 
+use std::process;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Thread};
@@ -15,26 +17,40 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::alarm::{Alarm, AlarmThread};
 use crate::error::BuildError;
+use crate::events;
 
-/// How long the last words of a guard may take when it is dropped: whatever hangs must not hold up the application.
-const LAST_WORDS: Duration = Duration::from_secs(6);
+/// How long the end of the guard waits for its thread, once its last words are said. Only connections and
+/// tasks that nothing depends on are left by then.
+const LAST_TURN: Duration = Duration::from_millis(200);
+
+/// How long the end of the guard waits for the log.
+const LAST_EVENTS: Duration = Duration::from_millis(500);
+
+type LastWords = Box<dyn FnOnce() + Send + Sync>;
 
 /// Dropping it ends the thread, with every task, timer and connection on it.
-#[derive(Debug)]
 pub(crate) struct Worker {
     runtime: Handle,
     /// Dropped to end the thread.
     stop: Option<oneshot::Sender<()>>,
     ended: Mutex<Receiver<()>>,
     thread: Thread,
+    last_words: Option<LastWords>,
+    alarm: AlarmThread,
+    process: u32,
 }
 
 impl Worker {
-    /// `last_words` is called on the thread when it ends, before tasks and connections are dropped. It may block.
-    pub(crate) fn start(last_words: impl FnOnce() + Send + 'static) -> Result<Self, BuildError> {
+    /// `last_words` is called when the worker is dropped, before tasks and connections are. It may block.
+    pub(crate) fn start(
+        last_words: impl FnOnce() + Send + Sync + 'static,
+    ) -> Result<Self, BuildError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
+            // Timers and sockets get their turn after each task: one that always has work delays them by one poll.
+            .event_interval(1)
             .build()
             .map_err(|error| BuildError::start("runtime", error))?;
         let handle = runtime.handle().clone();
@@ -44,7 +60,6 @@ impl Worker {
             .name("ipwhois-guard".to_owned())
             .spawn(move || {
                 let _ = runtime.block_on(stopped);
-                last_words();
                 // A name lookup that hangs in the operating system must not hold up the application's end.
                 runtime.shutdown_background();
                 drop(end);
@@ -55,21 +70,55 @@ impl Worker {
             stop: Some(stop),
             ended: Mutex::new(ended),
             thread: thread.thread().clone(),
+            last_words: Some(Box::new(last_words)),
+            alarm: AlarmThread::start()?,
+            process: process::id(),
         })
     }
 
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }
+
+    pub(crate) fn alarm(&self) -> &Alarm {
+        self.alarm.alarm()
+    }
+
+    /// What comes of `work` on the guard's thread, if it ends within this time and the guard does not end before.
+    /// It goes on when it does not.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let task = self.runtime.spawn(work);
+        self.alarm().within(limit, task).await?.ok()
+    }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        let stop = self.stop.take();
+        if self.process != process::id() {
+            // A forked child has no such thread. What would wake it writes to a descriptor of the parent.
+            std::mem::forget(stop);
+            return;
+        }
+        if let Some(last_words) = self.last_words.take() {
+            last_words();
+        }
+        drop(stop);
         if self.thread.id() != thread::current().id() {
             let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let _ = ended.recv_timeout(LAST_WORDS);
+            let _ = ended.recv_timeout(LAST_TURN);
         }
+        events::flush(LAST_EVENTS);
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
     }
 }
 
@@ -113,5 +162,42 @@ mod tests {
         });
         drop(worker.unwrap());
         assert_eq!(heard.try_recv(), Ok("bye"));
+    }
+
+    /// A task that never yields, until it is told to end.
+    fn storm(worker: &Worker) -> mpsc::Sender<()> {
+        let (end, ended) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel();
+        worker.runtime().spawn(async move {
+            let _ = begin.send(());
+            let _ = ended.recv();
+        });
+        begun.recv().unwrap();
+        end
+    }
+
+    #[test]
+    fn a_wait_for_a_busy_thread_ends_while_it_is_busy() {
+        let worker = Worker::start(|| {}).unwrap();
+        let storm = storm(&worker);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let limit = Duration::from_millis(10);
+        assert_eq!(runtime.block_on(worker.run(limit, async { 1 })), None);
+        drop(storm);
+        let limit = Duration::from_secs(60);
+        assert_eq!(runtime.block_on(worker.run(limit, async { 1 })), Some(1));
+    }
+
+    #[test]
+    fn a_busy_thread_holds_up_neither_the_last_words_nor_the_drop() {
+        let (said, heard) = mpsc::channel();
+        let worker = Worker::start(move || {
+            let _ = said.send("bye");
+        });
+        let worker = worker.unwrap();
+        let storm = storm(&worker);
+        drop(worker);
+        assert_eq!(heard.try_recv(), Ok("bye"));
+        assert!(storm.send(()).is_ok(), "the thread is busy still");
     }
 }

@@ -175,9 +175,10 @@ impl FeedKeeper {
         let feed = match Feed::parse(&stored.text) {
             Ok(feed) => feed,
             Err(error) => {
-                tracing::warn!(
-                    target: "ipwhois_guard",
-                    "the feed of the last run is not used: {}", error.with_causes()
+                event!(
+                    WARN,
+                    "the feed of the last run is not used: {}",
+                    error.with_causes()
                 );
                 return;
             }
@@ -202,11 +203,7 @@ impl FeedKeeper {
             self.current.store(Some(Arc::new(InForce { feed, since })));
             self.since.store(since.to_bits(), Ordering::Release);
         }
-        tracing::info!(
-            target: "ipwhois_guard",
-            entries,
-            "the feed of the last run is in force"
-        );
+        event!(INFO, entries, "the feed of the last run is in force");
     }
 
     /// Asks for the feed and puts it in force if it is a good and another one. Whoever comes while that is being done
@@ -312,17 +309,14 @@ impl FeedKeeper {
         };
         let feed = &in_force.feed;
         let entries = feed.len();
-        tracing::info!(
-            target: "ipwhois_guard",
-            entries,
-            before = before.map(|before| before.feed.len()),
-            generated = feed.generated(),
-            "a new feed is in force"
-        );
+        let before = before.map(|before| before.feed.len());
+        let generated = feed.generated().map(str::to_owned);
+        event!(INFO, entries, before, generated, "a new feed is in force");
         if let Some(first) = feed.first_bad_line() {
-            tracing::warn!(
-                target: "ipwhois_guard",
-                bad_lines = feed.bad_lines(),
+            let (bad_lines, first) = (feed.bad_lines(), first.clone());
+            event!(
+                WARN,
+                bad_lines,
                 "the feed has bad lines, which are passed over; {first}"
             );
         }
@@ -333,16 +327,14 @@ impl FeedKeeper {
     fn conclude(&self, outcome: &Result<FeedUpdate, FeedError>) {
         self.meter.feed_asked(outcome);
         let error = outcome.as_ref().err().map(FeedError::with_causes);
-        if let Some(error) = &error {
-            match &*self.current.load() {
-                Some(last_good) => tracing::warn!(
-                    target: "ipwhois_guard",
-                    "{error}; the last good feed with {} entries stays in force", last_good.feed.len()
+        if let Some(error) = error.clone() {
+            let last_good = self.current.load();
+            match last_good.as_ref().map(|last_good| last_good.feed.len()) {
+                Some(entries) => event!(
+                    WARN,
+                    "{error}; the last good feed with {entries} entries stays in force"
                 ),
-                None => tracing::warn!(
-                    target: "ipwhois_guard",
-                    "{error}; no feed is in force until one is had"
-                ),
+                None => event!(WARN, "{error}; no feed is in force until one is had"),
             }
         }
         let mut state = self.state();

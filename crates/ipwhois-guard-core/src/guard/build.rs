@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Guard, Inner};
+use super::{Guard, Home, Inner, Plan};
 use crate::address::{ClientResolver, is_public};
 use crate::api::ApiClient;
 use crate::cache::{Ages, VerdictCache};
@@ -14,15 +14,11 @@ use crate::error::BuildError;
 use crate::failures::{Limits, Tracker};
 use crate::feed::{FeedKeeper, StoredFeed, Validators};
 use crate::ip_set::IpSet;
-use crate::logins::Wording;
 use crate::lookup::{Elsewhere, Lookup, Purse};
-use crate::observe::{Facts, Measured, Meter, Observer};
+use crate::observe::{Facts, Measured, Meter, Observer, Pulse};
 use crate::reports::{Left, ReportShelf, Reporter};
 use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, Scripts};
 use crate::rules::RuleSet;
-use crate::service::CheckService;
-use crate::settings::Settings;
-use crate::shared::SharedTier;
 use crate::state::{self, Journal, Loaded, Shelf};
 use crate::tier::Tier;
 use crate::worker::Worker;
@@ -34,14 +30,18 @@ const BESIDE_THE_CALL: Duration = Duration::from_secs(1);
 const OPENING: Duration = Duration::from_secs(5);
 
 impl Guard {
-    pub(crate) fn start(
-        settings: &Settings,
-        clock: Arc<dyn Clock>,
-        service: Option<Arc<dyn CheckService>>,
-        wording: Wording,
-        shared: Option<Arc<dyn SharedTier>>,
-        name: Option<String>,
-    ) -> Result<Self, BuildError> {
+    pub(crate) fn start(plan: Plan) -> Result<Self, BuildError> {
+        let home = Home::new(plan.clone());
+        let Plan {
+            settings,
+            clock,
+            service,
+            wording,
+            shared,
+            name,
+            forked_from,
+        } = plan;
+        let settings = &settings;
         settings.validate()?;
         let rules = RuleSet::new(&settings.protect, settings.default_policy())?;
         let resolver = ClientResolver::new(
@@ -68,8 +68,8 @@ impl Guard {
         ));
         let is_tier_missing = shared.is_none() && settings.redis_url.is_some();
         if is_tier_missing {
-            tracing::warn!(
-                target: "ipwhois_guard",
+            event!(
+                WARN,
                 "`redis_url` is set and the guard has no shared tier: build it with `ipwhois_guard_redis::guard_from_settings`"
             );
         }
@@ -96,7 +96,7 @@ impl Guard {
             }),
             Arc::clone(&clock),
             settings.max_wait,
-            worker.runtime().clone(),
+            (worker.runtime().clone(), worker.alarm().clone()),
             Arc::clone(&purse),
             Arc::clone(&journal),
         );
@@ -159,6 +159,7 @@ impl Guard {
                 max_failures: settings.max_failures,
                 feed_interval: settings.feed_interval,
                 is_tier_missing,
+                forked_from,
             },
             meter: Arc::clone(&meter),
             lookup: Arc::clone(&lookup),
@@ -170,6 +171,7 @@ impl Guard {
             journal,
             clock: Arc::clone(&clock),
             memory: Mutex::default(),
+            pulse: Mutex::new(Pulse::new(Instant::now())),
             published: Mutex::default(),
         });
         runtime.spawn(Arc::clone(&observer).run());
@@ -205,6 +207,7 @@ impl Guard {
             clock: Arc::clone(&clock),
             retry_after: settings.error_ttl,
             complaints: Complaints::new(clock),
+            home,
             worker,
         }));
         guard.attend(&runtime);
@@ -234,9 +237,7 @@ impl Background {
             Ok(None) => {}
             Err(_) => {
                 self.journal.abandon();
-                tracing::error!(
-                    target: "ipwhois_guard",
-                    within = ?OPENING,
+                event!(ERROR, within = ?OPENING,
                     "the state folder does not open: the guard runs from memory"
                 );
             }

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::Guard;
 use super::know::Occasion;
 use crate::address::{Peer, is_public, lookup_address};
 use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
-use crate::lookup::Answer;
+use crate::lookup::{Answer, Waiting};
 use crate::observe::{Meter, Seen, Trace};
 use crate::request::RequestHead;
 use crate::risk::{Agent, RefusalMeans, Signal, is_refusal};
@@ -47,7 +45,7 @@ pub struct Asking {
     terms: Terms,
     client: IpAddr,
     format: Format,
-    answer: oneshot::Receiver<Answer>,
+    answer: Waiting,
     meter: Arc<Meter>,
 }
 
@@ -68,7 +66,9 @@ pub(super) enum Known {
     Verdict(Verdict),
     /// It is banned for so much longer.
     Banned(Duration),
-    Asking(oneshot::Receiver<Answer>),
+    Asking(Waiting),
+    /// This is a forked child: its own guard is to be asked.
+    InChild,
 }
 
 impl Guard {
@@ -98,21 +98,25 @@ impl Guard {
         if !is_refusal(status) || !decision.would_tell() {
             return;
         }
+        let guard = self.here();
         let signal = match decision.refusal_means {
             RefusalMeans::Nothing => return,
-            RefusalMeans::Little(path) if self.0.missing.note(path, client) => {
+            RefusalMeans::Little(path) if guard.0.missing.note(path, client) => {
                 Signal::RefusedLikeOthers
             }
             RefusalMeans::Little(_) => Signal::Refused,
             RefusalMeans::Much => Signal::RefusedChange,
         };
-        self.signal(client, signal);
+        guard.signal(client, signal);
     }
 
     #[inline]
     fn decide_under(&self, mut terms: Terms, request: &impl RequestHead) -> Step {
         if terms.policy.mode == Mode::Off {
             return self.leave_alone(Source::Off, terms.basis);
+        }
+        if self.0.home.is_known_child() {
+            return self.decide_in_child(terms, request);
         }
         let format = || Format::preferred(request.header_lines("accept"));
         let client = match self.client(request) {
@@ -137,6 +141,7 @@ impl Guard {
                 }
                 self.settle(request, terms.decide(verdict, format))
             }
+            Known::InChild => self.decide_in_child(terms, request),
             Known::Banned(left) => {
                 terms.retry_after = left;
                 let verdict = terms.known(client, Source::Banned);
@@ -154,6 +159,16 @@ impl Guard {
                 })
             }
         }
+    }
+
+    #[cold]
+    fn decide_in_child(&self, terms: Terms, request: &impl RequestHead) -> Step {
+        if let Some(heir) = self.heir() {
+            return heir.decide_under(terms, request);
+        }
+        let verdict = terms.unverified(self.client(request).ok(), Unverified::TimedOut);
+        let format = || Format::preferred(request.header_lines("accept"));
+        self.settle(request, terms.decide(verdict, format))
     }
 
     fn leave_alone(&self, source: Source, basis: Basis) -> Step {
@@ -227,19 +242,16 @@ impl Guard {
     pub(super) fn signal(&self, client: IpAddr, signal: Signal) {
         if self.own_word(client).is_none() {
             let ip = lookup_address(client);
-            self.0.ledger.note(ip, signal, self.0.lookup.now());
+            let guard = self.here();
+            guard.0.ledger.note(ip, signal, guard.0.lookup.now());
         }
     }
 }
 
 impl Terms {
-    /// What follows from an answer of the service, or from its absence when the guard ended.
-    pub(super) fn answered(
-        &self,
-        client: IpAddr,
-        answer: Result<Answer, oneshot::error::RecvError>,
-    ) -> Verdict {
-        match answer.unwrap_or(Err(Unverified::ShuttingDown)) {
+    /// What follows from an answer.
+    pub(super) fn answered(&self, client: IpAddr, answer: Answer) -> Verdict {
+        match answer {
             Ok(found) => self.rated(client, found.source, found.reputation),
             Err(reason) => self.unverified(Some(client), reason),
         }

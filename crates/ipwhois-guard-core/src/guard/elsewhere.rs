@@ -11,7 +11,10 @@ use tokio::task::JoinHandle;
 use super::{Guard, Inner};
 use crate::failures::{Failure, counted_as};
 use crate::observe::BanCause;
-use crate::shared::{Announcement, Attempt, AttemptId, AttemptLimits};
+use crate::shared::{Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE};
+
+/// How long a request waits for other machines when the guard's thread is too late to keep [`DEADLINE`].
+pub(super) const LATE: Duration = DEADLINE.saturating_mul(2);
 
 impl Guard {
     /// Begins to probe and to listen. It does not keep the guard alive.
@@ -51,7 +54,7 @@ impl Guard {
         let tier = Arc::clone(self.0.tier.as_ref()?);
         let limits = self.limits();
         let begin = async move { tier.begin_attempt(counted_as(client), limits).await };
-        self.0.worker.runtime().spawn(begin).await.ok()?
+        self.0.worker.run(LATE, begin).await?
     }
 
     /// Counts a failure on all machines. Answers for how long the client is banned if that trips.
@@ -99,8 +102,7 @@ impl Guard {
         if let Some(tier) = &self.0.tier {
             let tier = Arc::clone(tier);
             let pardon = async move { tier.clear_failures(counted_as(client)).await };
-            // It ends early only with the guard.
-            let _ = self.0.worker.runtime().spawn(pardon).await;
+            self.0.worker.run(LATE, pardon).await;
         }
     }
 

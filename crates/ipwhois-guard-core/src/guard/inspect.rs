@@ -8,7 +8,7 @@ impl Guard {
     /// The guard's figures.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.0.observer.stats()
+        self.here().0.observer.stats()
     }
 
     /// Whether the guard works, and what is silently wrong: a proxy that nobody configured, a key that is refused, a feed that is
@@ -26,7 +26,7 @@ impl Guard {
     /// ```
     #[must_use]
     pub fn health(&self) -> Health {
-        self.0.observer.health()
+        self.here().0.observer.health()
     }
 
     /// The name, in lower case, of the only header that is read for the client's address. Adapters whose framework finds a
@@ -40,6 +40,6 @@ impl Guard {
     /// guard's thread does it once a second; whoever serves metrics calls it before rendering them, so that what is read is the
     /// present.
     pub fn publish_metrics(&self) {
-        self.0.observer.publish();
+        self.here().0.observer.publish();
     }
 }

@@ -56,6 +56,10 @@ impl Guard {
         if let Memory::Fresh(reputation) = self.0.lookup.recall_since(ip, feed_since) {
             return Known::Verdict(terms.rated(client, Source::Cache, reputation));
         }
+        // What follows takes locks and waits for threads, which a forked child does not have.
+        if self.0.home.is_child() {
+            return Known::InChild;
+        }
         match feed.lists(ip) {
             Some(since) => self.know_in_feed(terms, client, ip, since),
             None => self.know_unlisted(terms, client, ip, occasion()),

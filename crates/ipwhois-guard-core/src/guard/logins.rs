@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::Guard;
+use super::elsewhere::LATE;
 use crate::address::lookup_address;
+use crate::alarm::Alarm;
 use crate::denial::{Denial, Format};
 use crate::failures::{Failure, Reservation, Tracker};
 use crate::logins::{LoginAttempt, Trip, Visitor};
@@ -52,17 +54,19 @@ impl Guard {
     /// addresses and trusted proxies are not banned.
     pub fn ban(&self, ip: IpAddr, length: Duration) {
         if let Some(client) = self.bannable(ip) {
-            self.0.tracker.ban(client, length, self.0.lookup.now());
-            self.0.meter.banned(BanCause::Application);
-            self.ban_elsewhere(client, length);
+            let Self(guard) = self.here();
+            guard.tracker.ban(client, length, guard.lookup.now());
+            guard.meter.banned(BanCause::Application);
+            Self(guard).ban_elsewhere(client, length);
         }
     }
 
     /// Lifts a ban.
     pub fn unban(&self, ip: IpAddr) {
         let client = ip.to_canonical();
-        self.0.tracker.unban(client);
-        self.unban_elsewhere(client);
+        let guard = self.here();
+        guard.0.tracker.unban(client);
+        guard.unban_elsewhere(client);
     }
 
     /// How much longer a client is banned.
@@ -71,10 +75,11 @@ impl Guard {
     }
 
     pub(crate) async fn begin(&self, visitor: Visitor) -> Result<LoginAttempt, Denial> {
-        let Some((tracker, counted_as)) = self.counted(&visitor) else {
-            return Ok(LoginAttempt::new(self.clone(), visitor, None));
+        let guard = self.here();
+        let Some((tracker, counted_as)) = guard.counted(&visitor) else {
+            return Ok(LoginAttempt::new(guard, visitor, None));
         };
-        let reservation = match tracker.begin(counted_as, self.0.lookup.now()) {
+        let reservation = match tracker.begin(counted_as, guard.0.lookup.now()) {
             Ok(reservation) => Some(reservation),
             Err(refused) => {
                 visitor.refuse(refused.retry_after)?;
@@ -83,13 +88,13 @@ impl Guard {
         };
         let is_counted = reservation.is_some();
         // Made before the other machines are asked: who hangs up meanwhile has failed.
-        let mut attempt = LoginAttempt::new(self.clone(), visitor, reservation);
+        let mut attempt = LoginAttempt::new(guard.clone(), visitor, reservation);
         if let Some(client) = visitor.client.filter(|_| is_counted) {
-            match self.begin_elsewhere(client).await {
+            match guard.begin_elsewhere(client).await {
                 Some(Attempt::Begun(id)) => attempt.begun_elsewhere(id),
                 Some(Attempt::Refused) => {
                     attempt.withdraw();
-                    visitor.refuse(self.banned(client).unwrap_or(ATTEMPTS_ELSEWHERE))?;
+                    visitor.refuse(guard.banned(client).unwrap_or(ATTEMPTS_ELSEWHERE))?;
                 }
                 None => {}
             }
@@ -129,12 +134,13 @@ impl Guard {
     }
 
     pub(crate) async fn note_failure(&self, visitor: &Visitor) -> Result<(), Denial> {
-        let Some((tracker, counted_as)) = self.counted(visitor) else {
-            self.note_spared(visitor);
+        let guard = self.here();
+        let Some((tracker, counted_as)) = guard.counted(visitor) else {
+            guard.note_spared(visitor);
             return Ok(());
         };
-        let failure = tracker.note_failure(counted_as, self.0.lookup.now());
-        self.ending(visitor, failure, None).answer().await
+        let failure = tracker.note_failure(counted_as, guard.0.lookup.now());
+        guard.ending(visitor, failure, None).answer().await
     }
 
     /// A login failed of which nothing follows, since its client is never banned.
@@ -146,8 +152,9 @@ impl Guard {
 
     pub(crate) async fn note_success(&self, visitor: &Visitor) {
         if let Some(client) = visitor.client {
-            self.0.tracker.note_success(client);
-            self.pardon_elsewhere(client).await;
+            let guard = self.here();
+            guard.0.tracker.note_success(client);
+            guard.pardon_elsewhere(client).await;
         }
     }
 
@@ -156,6 +163,7 @@ impl Guard {
         Ending {
             visitor: *visitor,
             elsewhere: client.and_then(|client| self.fail_elsewhere(client, failure, elsewhere)),
+            alarm: self.0.worker.alarm().clone(),
             here: self.failed(visitor, failure),
         }
     }
@@ -193,8 +201,8 @@ impl Guard {
                 Failure::Counted { .. } => Ok(()),
                 Failure::Banned { retry_after: wait } => visitor.refuse(wait),
                 Failure::Tripped { ban } => {
-                    tracing::warn!(
-                        target: "ipwhois_guard",
+                    event!(
+                        WARN,
                         ?ban,
                         "too many failed logins of clients whose address cannot be determined: they have to wait"
                     );
@@ -205,7 +213,7 @@ impl Guard {
         self.signal(client, Signal::FailedLogin);
         match failure {
             Failure::Counted { left } => {
-                tracing::debug!(target: "ipwhois_guard", %client, left, "a login failed");
+                event!(DEBUG, %client, left, "a login failed");
                 Ok(())
             }
             Failure::Banned { retry_after } => visitor.refuse(retry_after),
@@ -226,11 +234,12 @@ impl Guard {
             within: self.0.find_time,
             ban,
         };
-        tracing::warn!(
-            target: "ipwhois_guard",
+        let (failures, within) = (trip.failures, trip.within);
+        event!(
+            WARN,
             %client,
-            failures = trip.failures,
-            within = ?trip.within,
+            failures,
+            ?within,
             ?ban,
             "banned for failed logins"
         );
@@ -240,7 +249,7 @@ impl Guard {
         let report = Report::new(lookup_address(client), ThreatType::BruteForce)
             .with_message(self.0.wording.of(&trip));
         if let Err(error) = self.enqueue(report) {
-            tracing::warn!(target: "ipwhois_guard", %client, %error, "not reported");
+            event!(WARN, %client, %error, "not reported");
         }
     }
 
@@ -257,6 +266,7 @@ pub(crate) struct Ending {
     visitor: Visitor,
     here: Result<(), Denial>,
     elsewhere: Option<JoinHandle<Option<Duration>>>,
+    alarm: Alarm,
 }
 
 impl Ending {
@@ -265,8 +275,8 @@ impl Ending {
         let Some(elsewhere) = self.elsewhere else {
             return Ok(());
         };
-        match elsewhere.await {
-            Ok(Some(ban)) => self.visitor.refuse(ban),
+        match self.alarm.within(LATE, elsewhere).await {
+            Some(Ok(Some(ban))) => self.visitor.refuse(ban),
             _ => Ok(()),
         }
     }

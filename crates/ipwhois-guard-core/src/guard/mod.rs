@@ -5,12 +5,14 @@
 //! - `decide`: what adapters call: a request's head is looked at, decided and counted;
 //! - `know`: the steps after the client's address is known, in the order that the crate documentation gives;
 //! - `elsewhere`: what is shared with other machines besides verdicts and budget;
+//! - `fork`: what becomes of a guard in a forked child;
 //! - `logins`: failed logins and bans;
 //! - `inspect`: what a guard tells of itself.
 
 mod build;
 mod decide;
 mod elsewhere;
+mod fork;
 mod inspect;
 mod know;
 mod logins;
@@ -22,6 +24,8 @@ use std::time::Duration;
 
 use self::decide::Known;
 pub use self::decide::{Asking, Step};
+use self::fork::Home;
+pub(crate) use self::fork::Plan;
 use self::know::Occasion;
 use crate::address::{ClientResolver, lookup_address};
 use crate::builder::GuardBuilder;
@@ -41,12 +45,15 @@ use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, RefusalMeans, Sc
 use crate::rules::{Policy, RuleSet};
 use crate::settings::Settings;
 use crate::tier::Tier;
-use crate::verdict::{Source, ThreatType, Verdict};
+use crate::verdict::{Source, ThreatType, Unverified, Verdict};
 use crate::worker::Worker;
 
 /// Keeps blacklisted clients out of an application. Cheap to clone: every clone is the same guard.
 ///
-/// Its own work runs on one thread, which ends with the last clone.
+/// Its own work runs on one thread, and the deadlines of requests on another. Both end with the last clone.
+///
+/// In a forked child, as of `gunicorn --preload`, a guard of its own takes its place with the first request that needs one:
+/// same settings, nothing counted yet. [`health`](Self::health) says so. A guard that is built after the fork is better.
 #[derive(Clone)]
 pub struct Guard(Arc<Inner>);
 
@@ -79,6 +86,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     retry_after: Duration,
     complaints: Complaints,
+    home: Home,
     worker: Worker,
 }
 
@@ -118,14 +126,16 @@ impl Guard {
     /// An explicit check may use the day's budget to its last, and no ration of networks holds for it: do not let clients
     /// decide how often it is called.
     pub async fn check(&self, ip: IpAddr) -> Verdict {
-        let terms = self.defaults();
+        let guard = self.here();
+        let terms = guard.defaults();
         let client = ip.to_canonical();
-        let verdict = match self.know(&terms, client, || Occasion::Explicit) {
+        let verdict = match guard.know(&terms, client, || Occasion::Explicit) {
             Known::Verdict(verdict) => verdict,
             Known::Banned(_) => terms.known(client, Source::Banned),
             Known::Asking(answer) => terms.answered(client, answer.await),
+            Known::InChild => terms.unverified(Some(client), Unverified::TimedOut),
         };
-        self.0.meter.checked(&verdict);
+        guard.0.meter.checked(&verdict);
         verdict
     }
 
@@ -145,18 +155,19 @@ impl Guard {
     }
 
     pub(crate) fn enqueue(&self, report: Report) -> Result<Ticket, ReportError> {
-        self.0.reporter.enqueue(report)
+        self.here().0.reporter.enqueue(report)
     }
 
     /// Sends what is still to be reported, within this time, and writes what is to be kept: to be awaited when the server
     /// has ended. From now on no report is taken; decisions go on. Answers how many reports are not delivered: with a state
     /// folder they are sent after the next start, without one they are lost.
     pub async fn shutdown(&self, within: Duration) -> usize {
-        let reporter = Arc::clone(&self.0.reporter);
+        let guard = self.here();
+        let reporter = Arc::clone(&guard.0.reporter);
         reporter.close();
         let flush = async move { reporter.flush(within).await };
-        let undelivered = self.0.worker.runtime().spawn(flush).await;
-        undelivered.unwrap_or_else(|_| self.0.reporter.counts().pending)
+        let undelivered = guard.0.worker.run(within, flush).await;
+        undelivered.unwrap_or_else(|| guard.0.reporter.counts().pending)
     }
 
     /// Whether both are clones of one guard.
@@ -168,13 +179,14 @@ impl Guard {
     /// Resolves when what was kept from the last run is loaded and the first feed is in use, or neither can be had. Requests
     /// need not wait for it: they do by themselves, `max_wait` at most, when they need what is being loaded.
     pub async fn ready(&self) {
-        self.0.lookup.until_open().await;
-        self.0.feed.first_attempt_done().await;
+        let guard = self.here();
+        guard.0.lookup.until_open().await;
+        guard.0.feed.first_attempt_done().await;
     }
 
     /// Resolves when no check is under way, neither for a request nor to refresh a verdict. For tests and replays.
     pub async fn settled(&self) {
-        self.0.lookup.settled().await;
+        self.here().0.lookup.settled().await;
     }
 
     /// Fetches the feed now, besides the usual times.
@@ -182,9 +194,10 @@ impl Guard {
     /// # Errors
     /// Why there is no new feed. The last good one stays in use.
     pub async fn refresh_feed(&self) -> Result<FeedUpdate, FeedError> {
-        let feed = Arc::clone(&self.0.feed);
+        let guard = self.here();
+        let feed = Arc::clone(&guard.0.feed);
         let refresh = async move { feed.refresh().await };
-        match self.0.worker.runtime().spawn(refresh).await {
+        match guard.0.worker.runtime().spawn(refresh).await {
             Ok(result) => result,
             Err(error) => Err(FeedError::given_up(error)),
         }
@@ -194,7 +207,7 @@ impl Guard {
     /// it decides who is checked first.
     pub fn suspect(&self, ip: IpAddr, reason: &'static str) {
         let client = ip.to_canonical();
-        tracing::debug!(target: "ipwhois_guard", %client, reason, "the application suspects a client");
+        event!(DEBUG, %client, reason, "the application suspects a client");
         self.signal(client, Signal::Told);
     }
 

@@ -90,9 +90,7 @@ impl Lookup {
                     _ => Unverified::CallFailed,
                 };
                 self.cache.note_failure(ip, reason, self.now());
-                tracing::warn!(
-                    target: "ipwhois_guard",
-                    client = %ip,
+                event!(WARN, client = %ip,
                     error = &error as &dyn std::error::Error,
                     "check failed"
                 );
@@ -122,17 +120,14 @@ impl Lookup {
         };
         match change {
             Change::None => {}
-            Change::Opened { wait } => tracing::warn!(
-                target: "ipwhois_guard",
+            Change::Opened { wait } => event!(
+                WARN,
                 ?wait,
                 "circuit breaker open: the service fails, nobody is asked about until the next probe"
             ),
-            Change::Closed => tracing::info!(
-                target: "ipwhois_guard",
-                "circuit breaker closed: the service answers again"
-            ),
-            Change::Paused { pause } => tracing::warn!(
-                target: "ipwhois_guard",
+            Change::Closed => event!(INFO, "circuit breaker closed: the service answers again"),
+            Change::Paused { pause } => event!(
+                WARN,
                 ?pause,
                 "the service's limit is used up: nobody is asked about during the pause"
             ),

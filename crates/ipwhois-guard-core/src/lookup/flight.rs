@@ -1,54 +1,108 @@
-//! One call on its way, and who waits for it.
+//! One call on its way, and the requests that wait for it.
 
 use std::net::IpAddr;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use std::{fmt, process};
 
 use tokio::sync::oneshot;
 
 use super::elsewhere::Sight;
 use super::{Answer, Asked, Lookup, Question};
+use crate::alarm::Overdue;
 use crate::budget::Spend;
 use crate::verdict::{Source, Unverified};
 
-/// Who waits for an address. `None`: the wait was in vain, nobody else begins one.
-#[derive(Debug)]
-pub(super) struct Flight {
-    passengers: Option<Vec<oneshot::Sender<Answer>>>,
+/// Requests that wait for one address. `None` once they are answered: no new one joins.
+pub(super) struct Waiters {
+    lookup: Arc<Lookup>,
+    ip: IpAddr,
+    senders: Mutex<Option<Vec<oneshot::Sender<Answer>>>>,
 }
 
-impl Flight {
-    pub(super) const fn empty() -> Self {
+impl fmt::Debug for Waiters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiters").finish_non_exhaustive()
+    }
+}
+
+impl Waiters {
+    fn new(lookup: Arc<Lookup>, ip: IpAddr) -> Self {
         Self {
-            passengers: Some(Vec::new()),
+            lookup,
+            ip,
+            senders: Mutex::new(Some(Vec::new())),
         }
     }
 
-    pub(super) fn with_passenger() -> (Self, oneshot::Receiver<Answer>) {
-        let (sender, receiver) = oneshot::channel();
-        let flight = Self {
-            passengers: Some(vec![sender]),
-        };
-        (flight, receiver)
-    }
-
-    pub(super) fn join(&mut self) -> Asked {
-        match &mut self.passengers {
-            Some(passengers) => {
-                let (sender, receiver) = oneshot::channel();
-                passengers.push(sender);
-                Asked::Waiting(receiver)
+    pub(super) fn join(&self) -> Asked {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *senders {
+            Some(senders) => {
+                let (sender, answer) = oneshot::channel();
+                senders.push(sender);
+                Asked::Waiting(Waiting {
+                    answer,
+                    process: process::id(),
+                })
             }
             None => Asked::Settled(Err(Unverified::TimedOut)),
         }
     }
 
-    /// Answers everybody who waits; from now on nobody does.
-    pub(super) fn release(&mut self, answer: Answer) {
-        for passenger in self.passengers.take().into_iter().flatten() {
-            // Who hung up does not want to know.
-            let _ = passenger.send(answer);
+    /// Answers every request that waits, the first time. `before` it does.
+    fn release(&self, answer: Answer, before: impl FnOnce()) {
+        let waiting = {
+            let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+            if senders.is_some() {
+                before();
+            }
+            senders.take()
+        };
+        // Sending wakes tasks of the application, so no lock is held.
+        for sender in waiting.into_iter().flatten() {
+            // A request that was dropped needs no answer.
+            let _ = sender.send(answer);
         }
+    }
+}
+
+impl Overdue for Waiters {
+    /// Remembered as well, so that no other request begins to wait.
+    fn overdue(&self) {
+        let lookup = &self.lookup;
+        self.release(Err(Unverified::TimedOut), || {
+            let now = lookup.now();
+            lookup
+                .cache
+                .note_failure(self.ip, Unverified::TimedOut, now);
+        });
+    }
+
+    fn abandoned(&self) {
+        self.release(Err(Unverified::ShuttingDown), || {});
+    }
+}
+
+/// The answer to a request that waits, at the latest `max_wait` after the flight began.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub(crate) struct Waiting {
+    answer: oneshot::Receiver<Answer>,
+    process: u32,
+}
+
+impl Future for Waiting {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        // A forked child has no thread that would answer what the parent asked.
+        if self.process != process::id() {
+            return Poll::Ready(Err(Unverified::TimedOut));
+        }
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        Poll::Ready(answer.unwrap_or(Err(Unverified::ShuttingDown)))
     }
 }
 
@@ -60,12 +114,14 @@ pub(super) struct Landing {
     question: Question,
     /// What the check is paid with. `None` before the state folder is read: nobody knows what is left until then.
     pub(super) spend: Option<Spend>,
+    pub(super) waiters: Arc<Waiters>,
     answer: Option<Answer>,
 }
 
 impl Landing {
     pub(super) fn new(lookup: Arc<Lookup>, question: Question, spend: Option<Spend>) -> Self {
         Self {
+            waiters: Arc::new(Waiters::new(Arc::clone(&lookup), question.ip)),
             lookup,
             question,
             spend,
@@ -73,27 +129,20 @@ impl Landing {
         }
     }
 
-    pub(super) fn ip(&self) -> IpAddr {
-        self.question.ip
+    /// Begins the flight. From now on the waiters' time runs.
+    pub(super) fn begin(self) {
+        let lookup = Arc::clone(&self.lookup);
+        let waiters: Weak<Waiters> = Arc::downgrade(&self.waiters);
+        lookup.alarm.after(lookup.max_wait, waiters);
+        lookup.runtime.spawn(self.fly());
     }
 
-    pub(super) async fn fly(mut self) {
+    async fn fly(mut self) {
         let lookup = Arc::clone(&self.lookup);
         let question = self.question;
-        let mut patience = pin!(tokio::time::sleep(lookup.max_wait));
-        let sight = {
-            let mut look = pin!(lookup.look_elsewhere(question));
-            tokio::select! {
-                biased;
-                sight = &mut look => sight,
-                () = &mut patience => {
-                    lookup.give_up_waiting(question.ip);
-                    look.await
-                }
-            }
-        };
+        let patience = pin!(tokio::time::sleep(lookup.max_wait));
         // Dropped on any way out without a verdict, which lets another machine try.
-        let (lease, alone) = match sight {
+        let (lease, alone) = match lookup.look_elsewhere(question).await {
             Sight::Settled(answer) => {
                 self.answer = Some(answer);
                 return;
@@ -104,22 +153,12 @@ impl Landing {
         let turn = tokio::select! {
             biased;
             turn = lookup.turn() => turn,
-            () = &mut patience => {
-                lookup.give_up_waiting(question.ip);
+            () = patience => {
+                self.waiters.overdue();
                 return;
             }
         };
-        let answer = {
-            let mut call = pin!(lookup.call(question, &mut self.spend, alone));
-            tokio::select! {
-                biased;
-                answer = &mut call => answer,
-                () = &mut patience => {
-                    lookup.give_up_waiting(question.ip);
-                    call.await
-                }
-            }
-        };
+        let answer = lookup.call(question, &mut self.spend, alone).await;
         drop(turn);
         if let Ok(found) = answer
             && found.source == Source::Api
@@ -138,6 +177,11 @@ impl Drop for Landing {
         if let Some(spend) = self.spend.take() {
             self.lookup.purse.refund(spend);
         }
-        self.lookup.land(self.ip(), self.answer.take());
+        self.lookup.flights.remove(&self.question.ip);
+        // Without an answer only when the guard ends.
+        let answer = self.answer.take();
+        self.waiters
+            .release(answer.unwrap_or(Err(Unverified::ShuttingDown)), || {});
+        self.lookup.leave_the_air();
     }
 }

@@ -3,8 +3,9 @@
 //! 1. What the cache knows is answered at once ([`Lookup::recall`]).
 //! 2. Otherwise one *flight* asks for everybody who wants to know ([`Lookup::ask`]). It runs on the guard's own thread,
 //!    so a request that is cancelled neither cancels nor repeats it.
-//! 3. Who waits is answered at the latest `max_wait` after the flight began. The flight goes on and fills the cache;
-//!    until it lands, or `error_ttl` has passed, nobody waits for that address again.
+//! 3. A request that waits is answered at the latest `max_wait` after the flight began, by the [`Alarm`], which keeps
+//!    its time when the guard's own thread does not. The flight goes on and fills the cache. Until it lands, or
+//!    `error_ttl` has passed, no request waits for that address again.
 //! 4. A flight whose turn does not come within `max_wait` is given up, so that a burst of strangers is over as soon as it ends.
 //! 5. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the [`Gate`](gate::Gate)
 //!    keeps calls from a service that is down or wants peace.
@@ -28,10 +29,11 @@ use std::time::Duration;
 
 use dashmap::{DashMap, Entry};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore};
 
-use self::flight::{Flight, Landing};
+use self::flight::{Landing, Waiters};
 use self::gate::Gate;
+use crate::alarm::Alarm;
 use crate::cache::{Memory, VerdictCache};
 use crate::clock::{Clock, Tick};
 use crate::service::CheckService;
@@ -39,6 +41,7 @@ use crate::state::Journal;
 use crate::verdict::{Reputation, Source, Unverified};
 
 pub(crate) use self::elsewhere::Elsewhere;
+pub(crate) use self::flight::Waiting;
 pub(crate) use self::purse::{Demand, Purse};
 
 /// So many calls to the service are under way at once.
@@ -75,8 +78,8 @@ pub(crate) struct Question {
 pub(crate) enum Asked {
     /// No need to wait, or no use.
     Settled(Answer),
-    /// A flight is in the air. The sender is dropped without a word only when the guard ends.
-    Waiting(oneshot::Receiver<Answer>),
+    /// A flight is in the air.
+    Waiting(Waiting),
 }
 
 #[derive(Debug)]
@@ -86,12 +89,13 @@ pub(crate) struct Lookup {
     clock: Arc<dyn Clock>,
     max_wait: Duration,
     runtime: Handle,
+    alarm: Alarm,
     purse: Arc<Purse>,
     journal: Arc<Journal>,
     /// Whether the state folder has been read, or cannot be.
     opened: AtomicBool,
     opening: Notify,
-    flights: DashMap<IpAddr, Flight, foldhash::fast::RandomState>,
+    flights: DashMap<IpAddr, Arc<Waiters>, foldhash::fast::RandomState>,
     in_the_air: AtomicUsize,
     /// Told when the last flight has landed.
     landed: Notify,
@@ -106,7 +110,7 @@ impl Lookup {
         upstream: Arc<dyn CheckService>,
         clock: Arc<dyn Clock>,
         max_wait: Duration,
-        runtime: Handle,
+        (runtime, alarm): (Handle, Alarm),
         purse: Arc<Purse>,
         journal: Arc<Journal>,
     ) -> Self {
@@ -116,6 +120,7 @@ impl Lookup {
             clock,
             max_wait,
             runtime,
+            alarm,
             purse,
             journal,
             opened: AtomicBool::new(false),
@@ -194,7 +199,7 @@ impl Lookup {
     /// Asks about an address, together with everybody else who wants to know.
     pub(crate) fn ask(self: &Arc<Self>, question: Question) -> Asked {
         match self.flights.entry(question.ip) {
-            Entry::Occupied(mut flight) => flight.get_mut().join(),
+            Entry::Occupied(flight) => flight.get().join(),
             Entry::Vacant(place) => {
                 // The flight may have landed after the caller looked into the cache.
                 if let Some(answer) = self.remembered(question) {
@@ -204,10 +209,10 @@ impl Lookup {
                     Ok(landing) => landing,
                     Err(reason) => return Asked::Settled(Err(reason)),
                 };
-                let (flight, waiting) = Flight::with_passenger();
-                drop(place.insert(flight));
-                self.runtime.spawn(landing.fly());
-                Asked::Waiting(waiting)
+                let asked = landing.waiters.join();
+                drop(place.insert(Arc::clone(&landing.waiters)));
+                landing.begin();
+                asked
             }
         }
     }
@@ -229,8 +234,8 @@ impl Lookup {
             && is_due()
             && let Ok(landing) = self.prepare(question, MAX_REFRESHES)
         {
-            drop(place.insert(Flight::empty()));
-            self.runtime.spawn(landing.fly());
+            drop(place.insert(Arc::clone(&landing.waiters)));
+            landing.begin();
         }
     }
 
@@ -275,24 +280,6 @@ impl Lookup {
                 Err(reason)
             }
         }
-    }
-
-    /// Nobody waits for this address any more; remembered, so that nobody else begins to.
-    fn give_up_waiting(&self, ip: IpAddr) {
-        self.cache
-            .note_failure(ip, Unverified::TimedOut, self.now());
-        if let Some(mut flight) = self.flights.get_mut(&ip) {
-            flight.release(Err(Unverified::TimedOut));
-        }
-    }
-
-    /// The end of a flight: whoever still waits is answered.
-    fn land(&self, ip: IpAddr, answer: Option<Answer>) {
-        let flight = self.flights.remove(&ip);
-        if let (Some((_, mut flight)), Some(answer)) = (flight, answer) {
-            flight.release(answer);
-        }
-        self.leave_the_air();
     }
 
     fn leave_the_air(&self) {

@@ -1,5 +1,8 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -85,10 +88,13 @@ struct Bench {
     purse: Arc<Purse>,
     service: Service,
     clock: ManualClock,
+    /// Rung by the tests.
+    alarm: Alarm,
 }
 
 fn bench(max_wait: Duration) -> Bench {
     let clock = ManualClock::new();
+    let alarm = Alarm::default();
     let service = Service::new();
     let ages = Ages::new(
         Duration::from_secs(3_600),
@@ -107,7 +113,7 @@ fn bench(max_wait: Duration) -> Bench {
         Arc::new(service.clone()),
         clock_of_guard,
         max_wait,
-        Handle::current(),
+        (Handle::current(), alarm.clone()),
         Arc::clone(&purse),
         journal,
     );
@@ -117,6 +123,7 @@ fn bench(max_wait: Duration) -> Bench {
         purse,
         service,
         clock,
+        alarm,
     }
 }
 
@@ -141,7 +148,7 @@ impl Bench {
 async fn wait(asked: Asked) -> Result<Reputation, Unverified> {
     let answer = match asked {
         Asked::Settled(answer) => answer,
-        Asked::Waiting(waiting) => waiting.await.unwrap_or(Err(Unverified::ShuttingDown)),
+        Asked::Waiting(waiting) => waiting.await,
     };
     answer.map(|found| found.reputation)
 }
@@ -196,13 +203,28 @@ async fn who_hangs_up_neither_cancels_nor_repeats_the_call() {
     assert_eq!(bench.service.calls(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+/// Whether a request still waits.
+fn waits(asked: &mut Asked) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    match asked {
+        Asked::Settled(_) => false,
+        Asked::Waiting(waiting) => Pin::new(waiting).poll(&mut cx).is_pending(),
+    }
+}
+
+#[tokio::test]
 async fn a_wait_ends_in_time_and_the_call_goes_on_for_the_next_request() {
     let bench = bench(Duration::from_millis(500));
     bench.service.hold(true);
-    let begun = tokio::time::Instant::now();
-    assert_eq!(bench.ask(client(1)).await, Err(Unverified::TimedOut));
-    assert_eq!(begun.elapsed().as_millis(), 500);
+    let before = Instant::now();
+    let mut asked = bench.lookup.ask(question(client(1)));
+    let after = Instant::now();
+    bench.service.calls_reach(1).await;
+    let next = bench.alarm.ring(before + Duration::from_millis(499));
+    assert!(next.is_some_and(|next| next <= after + Duration::from_millis(500)));
+    assert!(waits(&mut asked));
+    bench.alarm.ring(after + Duration::from_millis(500));
+    assert_eq!(wait(asked).await, Err(Unverified::TimedOut));
     // The same client does not wait again, and makes no second call.
     assert_eq!(
         bench.lookup.recall(client(1)),
@@ -218,19 +240,37 @@ async fn a_wait_ends_in_time_and_the_call_goes_on_for_the_next_request() {
     assert_eq!(bench.service.calls(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn who_comes_late_waits_only_for_the_rest() {
-    let bench = bench(Duration::from_millis(500));
+    let bench = bench(LONG);
     bench.service.hold(true);
     let first = bench.lookup.ask(question(client(1)));
-    let begun = tokio::time::Instant::now();
-    tokio::time::advance(Duration::from_millis(1)).await;
+    let after = Instant::now();
     bench.service.calls_reach(1).await;
-    tokio::time::advance(Duration::from_millis(399)).await;
     let late = bench.lookup.ask(question(client(1)));
+    assert_eq!(bench.alarm.ring(after + LONG), None);
     assert_eq!(wait(first).await, Err(Unverified::TimedOut));
     assert_eq!(wait(late).await, Err(Unverified::TimedOut));
-    assert!(begun.elapsed() <= Duration::from_millis(502));
+}
+
+#[test]
+fn a_wait_ends_though_the_guards_thread_never_runs() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let bench = {
+        let _guard = runtime.enter();
+        bench(LONG)
+    };
+    let asked = bench.lookup.ask(question(client(1)));
+    bench.alarm.ring(Instant::now() + LONG);
+    let mut cx = Context::from_waker(Waker::noop());
+    let Asked::Waiting(mut waiting) = asked else {
+        panic!("nothing is known");
+    };
+    let answer = Pin::new(&mut waiting).poll(&mut cx);
+    assert_eq!(answer, Poll::Ready(Err(Unverified::TimedOut)));
+    assert_eq!(bench.service.calls(), 0);
 }
 
 #[tokio::test]
@@ -382,12 +422,15 @@ async fn a_burst_of_strangers_is_over_when_it_ends() {
     let burst: Vec<Asked> = (0..2_000)
         .map(|n| bench.lookup.ask(question(client(n))))
         .collect();
+    bench
+        .alarm
+        .ring(Instant::now() + Duration::from_millis(500));
     for asked in burst {
         assert!(wait(asked).await.is_err());
     }
     // Those whose turn did not come in time are gone; only the calls themselves go on.
     while bench.lookup.in_the_air.load(Ordering::Relaxed) > MAX_CALLS {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(bench.service.calls(), MAX_CALLS);
     bench.service.hold(false);
@@ -400,10 +443,11 @@ async fn a_flight_that_is_thrown_away_strands_nobody() {
     let landing = bench.lookup.prepare(question(client(1)), MAX_FLIGHTS);
     let landing = landing.unwrap();
     assert_eq!(bench.purse.spent_today(), 1);
-    let (flight, waiting) = Flight::with_passenger();
-    bench.lookup.flights.insert(client(1), flight);
+    let waiting = landing.waiters.join();
+    let waiters = Arc::clone(&landing.waiters);
+    bench.lookup.flights.insert(client(1), waiters);
     drop(landing);
-    assert!(waiting.await.is_err());
+    assert_eq!(wait(waiting).await, Err(Unverified::ShuttingDown));
     assert_eq!(bench.purse.spent_today(), 0, "the check was not sent");
     assert!(bench.lookup.flights.is_empty());
     assert_eq!(bench.lookup.in_the_air.load(Ordering::Relaxed), 0);

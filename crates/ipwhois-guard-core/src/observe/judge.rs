@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::crowd::Suspicion;
 use super::problem::Problem;
 use super::reliability::Unreliable;
+use crate::events;
 
 /// A feed is old when it was not known to be current for so many times its interval, and for so long.
 const OLD_FEED: u32 = 3;
@@ -31,6 +32,10 @@ pub(super) struct Signs {
     pub(super) breaker_open: Option<Duration>,
     pub(super) unreliable: Option<Unreliable>,
     pub(super) shared: SharedSigns,
+    /// How late the guard's thread is, if it is.
+    pub(super) behind: Option<Duration>,
+    pub(super) log_blocked: Option<events::Blocked>,
+    pub(super) forked_from: Option<u32>,
     pub(super) state_error: Option<String>,
     /// How often since the start, if it was within the last hour.
     pub(super) state_removals: Option<u64>,
@@ -108,6 +113,12 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
                 error: error.clone(),
             }),
         },
+        signs.behind.map(|late| Problem::GuardBehind { late }),
+        signs.log_blocked.map(|log| Problem::LogBlocked {
+            since: log.since,
+            lost: log.lost,
+        }),
+        signs.forked_from.map(|from| Problem::Forked { from }),
         signs
             .state_error
             .clone()

@@ -28,7 +28,7 @@ mod watch;
 mod wording;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::MissedTickBehavior;
 
@@ -37,6 +37,7 @@ use self::metrics::Figures;
 use self::tally::{Outcome, SOURCES};
 use self::watch::{Losses, Told};
 use crate::clock::{Clock, Tick};
+use crate::events;
 use crate::failures::Tracker;
 use crate::feed::FeedKeeper;
 use crate::lookup::{Lookup, Purse};
@@ -52,6 +53,7 @@ pub use self::health::{Health, HealthStatus};
 pub(crate) use self::measured::Measured;
 pub(crate) use self::meter::{BanCause, Meter};
 pub use self::problem::Problem;
+pub(crate) use self::watch::Pulse;
 
 /// How often the guard's thread looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -65,6 +67,8 @@ pub(crate) struct Facts {
     pub(crate) feed_interval: Duration,
     /// A shared tier is configured, and the guard was built without one.
     pub(crate) is_tier_missing: bool,
+    /// The process whose guard this one takes the place of, in a forked child.
+    pub(crate) forked_from: Option<u32>,
 }
 
 /// The parts of a guard that have something to tell. It does not hold the guard's thread.
@@ -80,6 +84,7 @@ pub(crate) struct Observer {
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) memory: Mutex<Memory>,
+    pub(crate) pulse: Mutex<Pulse>,
     /// What the counters were when they were published last. Locked before they are read: of two who publish at once the later
     /// one has the later figures.
     pub(crate) published: Mutex<Vec<u64>>,
@@ -102,6 +107,7 @@ impl Observer {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.pulse().beat(Instant::now());
             self.tell();
             self.publish();
         }
@@ -191,13 +197,14 @@ impl Observer {
     fn tell(&self) {
         let problems = problems(&self.signs());
         let changes = self.memory().told.tell(&problems);
-        let guard = self.meter.name();
+        let guard = self.meter.name().map(str::to_owned);
         for problem in changes.new {
-            let code = problem.code();
-            tracing::warn!(target: "ipwhois_guard", code, guard, "{problem}");
+            let (code, guard) = (problem.code(), guard.clone());
+            event!(WARN, code, guard, "{problem}");
         }
         for code in changes.gone {
-            tracing::info!(target: "ipwhois_guard", code, guard, "no problem any more");
+            let guard = guard.clone();
+            event!(INFO, code, guard, "no problem any more");
         }
     }
 
@@ -231,6 +238,9 @@ impl Observer {
                 None if self.facts.is_tier_missing => SharedSigns::Missing,
                 None => SharedSigns::Well,
             },
+            behind: self.pulse().behind(Instant::now()),
+            log_blocked: events::blocked(),
+            forked_from: self.facts.forked_from,
             state_error: state.error,
             state_removals: memory.state_removals.note(state.removals, now),
             reports_pending: reports.pending,
@@ -244,6 +254,10 @@ impl Observer {
     fn age(&self, since: SystemTime) -> Duration {
         let age = self.clock.wall().duration_since(since);
         age.unwrap_or_default()
+    }
+
+    fn pulse(&self) -> MutexGuard<'_, Pulse> {
+        self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

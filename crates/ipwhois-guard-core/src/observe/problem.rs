@@ -107,6 +107,25 @@ pub enum Problem {
     },
     /// `redis_url` is set, and the guard was built without a shared tier.
     SharedTierMissing,
+    /// The guard's own thread is late: it has not looked at the guard for more than two seconds, or was that late within the
+    /// last minute. Checks, reports and the feed wait for it. Requests do not.
+    GuardBehind {
+        /// How late it is, or was at worst.
+        late: Duration,
+    },
+    /// The log has not taken an event of the guard for more than a second. The guard goes on without it.
+    LogBlocked {
+        /// How long it has taken so far.
+        since: Duration,
+        /// Number of events that were lost since the start, because too many wait.
+        lost: u64,
+    },
+    /// This process is a fork of the one that built the guard. It runs a guard of its own since, which shares nothing with
+    /// the others but by a shared tier.
+    Forked {
+        /// The process that built the guard.
+        from: u32,
+    },
     /// Nothing is kept in the state folder, or the last write failed.
     StateFailing {
         /// Why.
@@ -143,7 +162,7 @@ pub enum Problem {
 }
 
 /// The codes of all problems.
-pub(super) const CODES: [&str; 20] = [
+pub(super) const CODES: [&str; 23] = [
     "every_client_the_same",
     "proxies_not_trusted",
     "clients_unknown",
@@ -158,6 +177,9 @@ pub(super) const CODES: [&str; 20] = [
     "shared_tier_away",
     "shared_tier_unheard",
     "shared_tier_missing",
+    "guard_behind",
+    "log_blocked",
+    "forked",
     "state_failing",
     "state_removed",
     "reports_stuck",
@@ -185,6 +207,9 @@ impl Problem {
             Self::SharedTierAway { .. } => "shared_tier_away",
             Self::SharedTierUnheard { .. } => "shared_tier_unheard",
             Self::SharedTierMissing => "shared_tier_missing",
+            Self::GuardBehind { .. } => "guard_behind",
+            Self::LogBlocked { .. } => "log_blocked",
+            Self::Forked { .. } => "forked",
             Self::StateFailing { .. } => "state_failing",
             Self::StateRemoved { .. } => "state_removed",
             Self::ReportsStuck { .. } => "reports_stuck",

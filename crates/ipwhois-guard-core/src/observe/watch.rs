@@ -1,11 +1,15 @@
 //! What has to be remembered from one look to the next.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::INTERVAL;
 use super::problem::Problem;
 
 /// How long a loss is a problem.
 const LATELY: Duration = Duration::from_secs(60 * 60);
+
+/// The guard's thread is behind when it looks that late.
+const BEHIND: Duration = Duration::from_secs(2);
 
 /// A count of losses, and when it grew last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +29,47 @@ impl Losses {
         }
         let last = self.last?;
         (now.saturating_sub(last) < LATELY).then_some(self.count)
+    }
+}
+
+/// Whether the guard's thread looks when it should.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pulse {
+    last: Instant,
+    worst: Option<(Duration, Instant)>,
+}
+
+impl Pulse {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            last: now,
+            worst: None,
+        }
+    }
+
+    /// The thread looks.
+    pub(super) fn beat(&mut self, now: Instant) {
+        let late = self.late(now);
+        if late > BEHIND && self.worst(now).is_none_or(|worst| late > worst) {
+            self.worst = Some((late, now));
+        }
+        self.last = now;
+    }
+
+    /// How late it is, or was at worst within the last minute.
+    pub(super) fn behind(&self, now: Instant) -> Option<Duration> {
+        let late = Some(self.late(now)).filter(|&late| late > BEHIND);
+        late.max(self.worst(now))
+    }
+
+    fn late(&self, now: Instant) -> Duration {
+        let since = now.saturating_duration_since(self.last);
+        since.saturating_sub(INTERVAL)
+    }
+
+    fn worst(&self, now: Instant) -> Option<Duration> {
+        let (worst, at) = self.worst?;
+        (now.saturating_duration_since(at) < Duration::from_secs(60)).then_some(worst)
     }
 }
 
@@ -55,6 +100,24 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_is_behind_while_it_does_not_look_and_for_a_minute_after() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut pulse = Pulse::new(begin);
+        pulse.beat(at(1));
+        assert_eq!(pulse.behind(at(4)), None, "two seconds late are not behind");
+        assert_eq!(pulse.behind(at(5)), Some(Duration::from_secs(3)));
+        pulse.beat(at(6));
+        pulse.beat(at(7));
+        assert_eq!(pulse.behind(at(7)), Some(Duration::from_secs(4)));
+        pulse.beat(at(10));
+        assert_eq!(pulse.behind(at(10)), Some(Duration::from_secs(4)));
+        (11..66).for_each(|second| pulse.beat(at(second)));
+        assert_eq!(pulse.behind(at(65)), Some(Duration::from_secs(4)));
+        assert_eq!(pulse.behind(at(66)), None);
+    }
 
     #[test]
     fn a_loss_is_a_problem_for_an_hour() {

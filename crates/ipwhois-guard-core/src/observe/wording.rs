@@ -161,6 +161,23 @@ impl fmt::Display for Problem {
                 "`redis_url` is set and the guard has no shared tier: build it with \
                  `ipwhois_guard_redis::guard_from_settings`, or remove the setting.",
             ),
+            Self::GuardBehind { late } => write!(
+                f,
+                "The guard's own thread is late by {}: checks, reports and the feed wait for it, requests do not. See that the \
+                 machine has a processor to spare, and what `api_url` and `feed_url` answer.",
+                rounded(*late)
+            ),
+            Self::LogBlocked { since, lost } => write!(
+                f,
+                "The log has not taken an event for {}: the guard goes on without it, and {lost} events are lost. See that what \
+                 reads the log is alive and its disk has room.",
+                rounded(*since)
+            ),
+            Self::Forked { from } => write!(
+                f,
+                "This process was forked from process {from}, which built the guard: it counts checks and failed logins for \
+                 itself. Build the guard after the fork, or share by `redis_url`."
+            ),
             Self::StateFailing { error } => write!(
                 f,
                 "What is learnt is not kept for the next start: {error}. See to the folder that `state_dir` names."

@@ -61,9 +61,10 @@ impl Leftovers {
 
     pub(super) fn log(&self) {
         if self.unreadable > 0 {
-            tracing::warn!(
-                target: "ipwhois_guard",
-                rows = self.unreadable,
+            let rows = self.unreadable;
+            event!(
+                WARN,
+                rows,
                 "some reports of an earlier run cannot be read and are left alone"
             );
         }

@@ -6,20 +6,20 @@ use super::queue::Fate;
 use super::report::Report;
 use crate::error::ApiError;
 
-pub(super) fn failure(report: &Report, error: &ApiError, pause: Option<Duration>) {
-    let error = error as &dyn std::error::Error;
+pub(super) fn failure(report: &Report, error: ApiError, pause: Option<Duration>) {
+    let (client, threat_type) = (report.ip(), report.threat_type());
     match pause {
-        Some(pause) => tracing::warn!(
-            target: "ipwhois_guard",
-            error,
+        Some(pause) => event!(
+            WARN,
+            error = &error as &dyn std::error::Error,
             ?pause,
             "reports are not accepted: all of them wait"
         ),
-        None => tracing::debug!(
-            target: "ipwhois_guard",
-            client = %report.ip(),
-            threat_type = %report.threat_type(),
-            error,
+        None => event!(
+            DEBUG,
+            %client,
+            %threat_type,
+            error = &error as &dyn std::error::Error,
             "a report failed and is tried again"
         ),
     }
@@ -30,17 +30,17 @@ pub(super) fn fate(report: &Report, fate: Fate) {
     let (client, threat_type) = (report.ip(), report.threat_type());
     match fate {
         Fate::Delivered => {
-            tracing::debug!(target: "ipwhois_guard", %client, %threat_type, "reported");
+            event!(DEBUG, %client, %threat_type, "reported");
         }
-        Fate::Refused { status } => tracing::warn!(
-            target: "ipwhois_guard",
+        Fate::Refused { status } => event!(
+            WARN,
             %client,
             %threat_type,
             status,
             "the service refuses a report: it is dropped"
         ),
-        Fate::GivenUp => tracing::warn!(
-            target: "ipwhois_guard",
+        Fate::GivenUp => event!(
+            WARN,
             %client,
             %threat_type,
             "a report could not be delivered for 24 h and is given up"

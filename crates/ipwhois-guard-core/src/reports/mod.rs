@@ -136,8 +136,8 @@ impl Reporter {
                 let was_full = std::mem::replace(&mut state.is_full, true);
                 drop(state);
                 if !was_full {
-                    tracing::warn!(
-                        target: "ipwhois_guard",
+                    event!(
+                        WARN,
                         capacity = CAPACITY,
                         "the queue of reports is full: new ones are dropped"
                     );

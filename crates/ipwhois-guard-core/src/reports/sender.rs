@@ -98,7 +98,7 @@ impl Reporter {
         match recorded {
             Recorded::Settled(farewell) => self.part(farewell).await,
             Recorded::Retried { pause } => {
-                if let Err(NotAccepted { error, .. }) = &result {
+                if let Err(NotAccepted { error, .. }) = result {
                     log::failure(report, error, pause);
                 }
             }
@@ -123,8 +123,8 @@ impl Reporter {
     async fn take_off_shelf(self: &Arc<Self>, row: u64, delivered: Option<Delivered>) {
         let taken = self.take(Some(row), delivered);
         if timeout(DISK_PATIENCE, taken).await.is_err() {
-            tracing::warn!(
-                target: "ipwhois_guard",
+            event!(
+                WARN,
                 "the disk is slow: a report that is done with may be sent again if the process is killed now"
             );
         }

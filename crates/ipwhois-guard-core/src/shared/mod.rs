@@ -16,6 +16,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::verdict::Reputation;
@@ -90,6 +91,12 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
 
     /// Lifts a ban on all machines, and announces it.
     fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()>;
+
+    /// The same tier for a forked child, where this one's connections belong to the parent. `None`, the default: the child
+    /// does without.
+    fn in_child(&self) -> Option<Arc<dyn SharedTier>> {
+        None
+    }
 
     /// Calls `hear` with what is announced, from this machine too, until the connection is lost. Before the first
     /// announcement it calls it with the bans in force, so that a machine that was away or has just started knows them.

@@ -80,7 +80,7 @@ impl Folder {
         #[cfg(unix)]
         if let Err(error) = File::open(&self.path).and_then(|folder| folder.sync_all()) {
             // Some file systems cannot: the worst is a start with an empty memory.
-            tracing::debug!(target: "ipwhois_guard", %error, "the state folder cannot be synced");
+            event!(DEBUG, %error, "the state folder cannot be synced");
         }
     }
 }

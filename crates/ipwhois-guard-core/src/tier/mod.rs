@@ -237,7 +237,7 @@ impl Tier {
         state.breaker.probed(answered);
         if answered {
             state.error = None;
-            tracing::info!(target: "ipwhois_guard", "the shared tier is back");
+            event!(INFO, "the shared tier is back");
         }
     }
 
@@ -346,8 +346,8 @@ impl Tier {
             !state.unreadable && state.breaker.fail()
         };
         if opened {
-            tracing::warn!(
-                target: "ipwhois_guard",
+            event!(
+                WARN,
                 error = &error as &dyn std::error::Error,
                 "the shared tier is away: this machine decides alone until it is back"
             );

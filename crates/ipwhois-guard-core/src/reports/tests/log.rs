@@ -67,6 +67,7 @@ async fn a_lost_report_is_said_with_its_client_and_type_and_never_its_message() 
     for ticket in &tickets {
         let _ = ticket.delivered().await;
     }
+    crate::events::flush(Duration::from_secs(20));
     let log = log.0.lock().unwrap().clone();
     let warning = |client: &str, words: &str| {
         log.lines().any(|line| {

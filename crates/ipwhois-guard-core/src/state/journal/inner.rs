@@ -73,15 +73,19 @@ impl Inner {
         let opened = match Store::open(&self.dir, self.clock.wall(), longest_age) {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::error!(target: "ipwhois_guard", %error, "no state is kept: the guard runs from memory");
                 self.give_up(&error);
+                event!(ERROR, %error, "no state is kept: the guard runs from memory");
                 return None;
             }
         };
-        log_set_aside(opened.set_aside.as_ref());
+        log_set_aside(opened.set_aside);
         if opened.loaded.skipped > 0 {
             let rows = opened.loaded.skipped;
-            tracing::warn!(target: "ipwhois_guard", rows, "rows of the state file cannot be read and are left out");
+            event!(
+                WARN,
+                rows,
+                "rows of the state file cannot be read and are left out"
+            );
         }
         *store = Some(opened.store);
         let mut state = self.state();
@@ -213,7 +217,7 @@ impl Inner {
         match store.read() {
             Ok(known) => batch.add_older(known),
             Err(error) => {
-                tracing::error!(target: "ipwhois_guard", %error, "what the state file held is lost with it")
+                event!(ERROR, %error, "what the state file held is lost with it")
             }
         }
         // Its lock may be in the way of the new one.
@@ -223,7 +227,7 @@ impl Inner {
 
     fn reopen(&self) -> Result<Store, StateError> {
         let opened = Store::open(&self.dir, self.clock.wall(), Duration::ZERO)?;
-        log_set_aside(opened.set_aside.as_ref());
+        log_set_aside(opened.set_aside);
         Ok(opened.store)
     }
 
@@ -232,7 +236,7 @@ impl Inner {
         let is_written = result.is_ok();
         let complaint = self.state().settle(result, batch);
         if let Some(error) = complaint {
-            tracing::error!(target: "ipwhois_guard", %error, "the state cannot be written; it is tried again");
+            event!(ERROR, %error, "the state cannot be written; it is tried again");
         }
         self.tried(awaited, is_written);
     }
@@ -251,7 +255,7 @@ impl Inner {
         let was_stalled = std::mem::replace(&mut self.state().is_stalled, true);
         if !was_stalled {
             let path = self.file();
-            tracing::error!(target: "ipwhois_guard", path = %path.display(), "the disk does not answer: checks go on without waiting for it");
+            event!(ERROR, path = %path.display(), "the disk does not answer: checks go on without waiting for it");
         }
     }
 
@@ -270,21 +274,21 @@ impl Inner {
         };
         if let Some(mut batch) = batch {
             let result = self.write(&mut store, &mut batch);
-            if let Err(error) = &result {
-                tracing::error!(target: "ipwhois_guard", %error, "the state of the last second is lost");
-            }
             self.tried(awaited, result.is_ok());
+            if let Err(error) = result {
+                event!(ERROR, %error, "the state of the last second is lost");
+            }
         }
         if let Some(store) = store.take()
             && let Err(error) = store.close()
         {
-            tracing::warn!(target: "ipwhois_guard", %error, "the state file was not closed cleanly");
+            event!(WARN, %error, "the state file was not closed cleanly");
         }
     }
 }
 
-fn log_set_aside(set_aside: Option<&SetAside>) {
+fn log_set_aside(set_aside: Option<SetAside>) {
     if let Some(SetAside { to, reason }) = set_aside {
-        tracing::error!(target: "ipwhois_guard", %reason, set_aside_to = %to.display(), "the state file is of no use: a new one is begun");
+        event!(ERROR, %reason, set_aside_to = %to.display(), "the state file is of no use: a new one is begun");
     }
 }

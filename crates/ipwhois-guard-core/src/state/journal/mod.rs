@@ -162,7 +162,7 @@ impl Journal {
             });
         if started.is_err() || told.recv_timeout(LAST_PATIENCE).is_err() {
             let path = inner.file();
-            tracing::error!(target: "ipwhois_guard", path = %path.display(), "the disk does not answer: the state of the last second may be lost");
+            event!(ERROR, path = %path.display(), "the disk does not answer: the state of the last second may be lost");
         }
     }
 
