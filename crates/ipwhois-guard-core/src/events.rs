@@ -183,7 +183,7 @@ mod tests {
         let (written, events) = mpsc::channel();
         for n in 0..CAPACITY + 10 {
             let written = written.clone();
-            lane.push(Box::new(move || drop(written.send(n))));
+            lane.push(Box::new(move || written.send(n).unwrap()));
         }
         assert_eq!(lane.state().lost, 10);
         assert!(lane.state().writing.is_some());

@@ -35,6 +35,8 @@ pub enum Behaviour {
     },
     /// Status 200 and a JSON body that goes on as long as the client reads.
     Endless,
+    /// Interim replies (status 103) as fast as the client reads them, and never a final one.
+    InterimStorm,
     /// This answer, whatever was asked.
     Reply {
         /// The status code.

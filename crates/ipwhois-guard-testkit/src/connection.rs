@@ -135,6 +135,12 @@ impl Connection {
             }
             Behaviour::SlowBody { pause } => self.send_slowly(&normal(), keep_alive, *pause).await,
             Behaviour::Endless => self.send_endlessly().await,
+            Behaviour::InterimStorm => {
+                let storm = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(4_096);
+                loop {
+                    self.stream.write_all(&storm).await?;
+                }
+            }
             Behaviour::Reply {
                 status,
                 headers,

@@ -2,12 +2,15 @@
 
 mod budget;
 mod feed;
+#[cfg(unix)]
+mod forked;
 mod health;
 mod logins;
 mod metrics;
 mod reports;
 mod shared;
 mod state;
+mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
