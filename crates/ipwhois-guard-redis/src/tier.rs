@@ -36,7 +36,7 @@ const MOST_BANS: u32 = 100_000;
 pub struct RedisTier {
     link: Arc<Link>,
     keys: Keys,
-    url: String,
+    builder: RedisTierBuilder,
     /// This machine's leases.
     lease: String,
     numbers: RandomState,
@@ -103,7 +103,7 @@ impl RedisTierBuilder {
         Ok(RedisTier {
             keys: Keys::new(&self.prefix, place.database),
             link: Arc::new(Link::new(place)),
-            url: address::without_password(&self.url),
+            builder: self,
             lease: format!("1 {:016x}", numbers.hash_one("lease")),
             numbers,
             attempts: AtomicU64::new(0),
@@ -114,7 +114,7 @@ impl RedisTierBuilder {
 impl fmt::Debug for RedisTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisTier")
-            .field("url", &self.url)
+            .field("url", &address::without_password(&self.builder.url))
             .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
@@ -285,6 +285,12 @@ impl SharedTier for RedisTier {
             .arg(self.keys.channel())
             .arg(write_announcement(&Announcement::Unbanned { client }));
         Box::pin(self.tell(call))
+    }
+
+    /// With a connection of its own: two processes on one would read each other's answers.
+    fn in_child(&self) -> Option<Arc<dyn SharedTier>> {
+        let tier = self.builder.clone().connect().ok()?;
+        Some(Arc::new(tier))
     }
 
     fn listen<'a>(
