@@ -66,7 +66,7 @@ struct Blocks(std::sync::Mutex<mpsc::Receiver<()>>);
 
 impl ipwhois_guard_core::CheckService for Blocks {
     fn check(&self, _: IpAddr) -> ipwhois_guard_core::CheckFuture<'_> {
-        let _ = self.0.lock().unwrap().recv();
+        let _ = self.0.lock().expect("one call").recv();
         Box::pin(std::future::pending())
     }
 }
@@ -117,7 +117,7 @@ impl Subscriber for Stuck {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, _: &Event<'_>) {
-        let _ = self.0.lock().unwrap().recv();
+        let _ = self.0.lock().expect("one call").recv();
     }
 
     fn enter(&self, _: &Id) {}
