@@ -1,8 +1,9 @@
 //! The deadlines of requests, on a thread that does nothing else.
 //!
-//! The guard's runtime may be busy for seconds: a service that floods it, an application's own service
-//! or clock that blocks. Its timers are late then. So what a request waits for has its deadline here.
-//! This thread makes no call, writes no log, reads no file, and takes no lock that such work holds.
+//! The guard's runtime may be busy for seconds: a service that floods it, an application's own
+//! service or clock that blocks. Its timers are late then. So what a request waits for has its
+//! deadline here. This thread makes no call, writes no log, reads no file, and takes no lock that
+//! such work holds.
 
 use std::cmp::{Ordering as Order, Reverse};
 use std::collections::BinaryHeap;

@@ -1,7 +1,8 @@
 //! The guard's events, written by a thread of their own.
 //!
-//! A log blocks when what reads it does: a full disk, a pipe, a terminal that was stopped. It stops this thread then, and
-//! neither requests nor the guard's work. The thread starts with the first event and ends when none has come for a while.
+//! A log blocks when what reads it does: a full disk, a pipe, a terminal that was stopped. It stops
+//! this thread then, and neither requests nor the guard's work. The thread starts with the first
+//! event and ends when none has come for a while.
 
 use std::collections::VecDeque;
 use std::process;
@@ -19,8 +20,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// A log that takes longer for one event is blocked.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// An event of the guard, with the fields and the message of [`tracing::event!`]. The fields are moved to the thread that
-/// writes it.
+/// An event of the guard, with the fields and the message of [`tracing::event!`]. The fields are
+/// moved to the thread that writes it.
 macro_rules! event {
     ($level:ident, $($fields:tt)+) => {{
         let emit = move || {

@@ -5,8 +5,8 @@
 //! connections live here.
 //!
 //! Slow work, such as disk and name lookups, goes to the runtime's threads for blocking work, so that this one is always
-//! there for calls. A task may keep it busy all the same. So a request waits by the clock of [`Alarm`], and the end
-//! of the guard does not wait for tasks.
+//! there for calls. A task may keep it busy all the same. So a request waits by the clock of
+//! [`Alarm`], and the end of the guard does not wait for tasks.
 
 use std::process;
 use std::sync::mpsc::{self, Receiver};
@@ -21,8 +21,8 @@ use crate::alarm::{Alarm, AlarmThread};
 use crate::error::BuildError;
 use crate::events;
 
-/// How long the end of the guard waits for its thread, once its last words are said. Only connections and
-/// tasks that nothing depends on are left by then.
+/// How long the end of the guard waits for its thread, once its last words are said. Only
+/// connections and tasks that nothing depends on are left by then.
 const LAST_TURN: Duration = Duration::from_millis(200);
 
 /// How long the end of the guard waits for the log.
@@ -43,13 +43,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// `last_words` is called when the worker is dropped, before tasks and connections are. It may block.
+    /// `last_words` is called when the worker is dropped, before tasks and connections are. It may
+    /// block.
     pub(crate) fn start(
         last_words: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
-            // Timers and sockets get their turn after each task: one that always has work delays them by one poll.
+            // Timers and sockets get their turn after each task: one that always has work delays
+            // them by one poll.
             .event_interval(1)
             .build()
             .map_err(|error| BuildError::start("runtime", error))?;
@@ -84,8 +86,8 @@ impl Worker {
         self.alarm.alarm()
     }
 
-    /// What comes of `work` on the guard's thread, if it ends within this time and the guard does not end before.
-    /// It goes on when it does not.
+    /// What comes of `work` on the guard's thread, if it ends within this time and the guard does
+    /// not end before. It goes on when it does not.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -100,7 +102,8 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let stop = self.stop.take();
         if self.process != process::id() {
-            // A forked child has no such thread. What would wake it writes to a descriptor of the parent.
+            // A forked child has no such thread. What would wake it writes to a descriptor of the
+            // parent.
             std::mem::forget(stop);
             return;
         }

@@ -13,7 +13,8 @@ use crate::failures::{Failure, counted_as};
 use crate::observe::BanCause;
 use crate::shared::{Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE};
 
-/// How long a request waits for other machines when the guard's thread is too late to keep [`DEADLINE`].
+/// How long a request waits for other machines when the guard's thread is too late to keep
+/// [`DEADLINE`].
 pub(super) const LATE: Duration = DEADLINE.saturating_mul(2);
 
 impl Guard {

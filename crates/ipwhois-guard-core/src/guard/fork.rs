@@ -1,8 +1,9 @@
 //! A guard in a forked child.
 //!
-//! A child has its parent's memory, and of the threads only the one that called `fork()`. The guard's own threads are
-//! missing, and a lock that another thread held then stays locked. So the child builds a guard of its own from the same
-//! settings, as soon as a request needs more than a verdict from memory.
+//! A child has its parent's memory, and of the threads only the one that called `fork()`. The
+//! guard's own threads are missing, and a lock that another thread held then stays locked. So the
+//! child builds a guard of its own from the same settings, as soon as a request needs more than a
+//! verdict from memory.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};

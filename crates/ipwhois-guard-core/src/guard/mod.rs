@@ -50,10 +50,12 @@ use crate::worker::Worker;
 
 /// Keeps blacklisted clients out of an application. Cheap to clone: every clone is the same guard.
 ///
-/// Its own work runs on one thread, and the deadlines of requests on another. Both end with the last clone.
+/// Its own work runs on one thread, and the deadlines of requests on another. Both end with the
+/// last clone.
 ///
-/// In a forked child, as of `gunicorn --preload`, a guard of its own takes its place with the first request that needs one:
-/// same settings, nothing counted yet. [`health`](Self::health) says so. A guard that is built after the fork is better.
+/// In a forked child, as of `gunicorn --preload`, a guard of its own takes its place with the first
+/// request that needs one: same settings, nothing counted yet. [`health`](Self::health) says so. A
+/// guard that is built after the fork is better.
 #[derive(Clone)]
 pub struct Guard(Arc<Inner>);
 

@@ -3,9 +3,10 @@
 //! 1. What the cache knows is answered at once ([`Lookup::recall`]).
 //! 2. Otherwise one *flight* asks for everybody who wants to know ([`Lookup::ask`]). It runs on the guard's own thread,
 //!    so a request that is cancelled neither cancels nor repeats it.
-//! 3. A request that waits is answered at the latest `max_wait` after the flight began, by the [`Alarm`], which keeps
-//!    its time when the guard's own thread does not. The flight goes on and fills the cache. Until it lands, or
-//!    `error_ttl` has passed, no request waits for that address again.
+//! 3. A request that waits is answered at the latest `max_wait` after the flight began, by the
+//!    [`Alarm`], which keeps its time when the guard's own thread does not. The flight goes on and
+//!    fills the cache. Until it lands, or `error_ttl` has passed, no request waits for that address
+//!    again.
 //! 4. A flight whose turn does not come within `max_wait` is given up, so that a burst of strangers is over as soon as it ends.
 //! 5. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the [`Gate`](gate::Gate)
 //!    keeps calls from a service that is down or wants peace.

@@ -107,21 +107,23 @@ pub enum Problem {
     },
     /// `redis_url` is set, and the guard was built without a shared tier.
     SharedTierMissing,
-    /// The guard's own thread is late: it has not looked at the guard for more than two seconds, or was that late within the
-    /// last minute. Checks, reports and the feed wait for it. Requests do not.
+    /// The guard's own thread is late: it has not looked at the guard for more than two seconds, or
+    /// was that late within the last minute. Checks, reports and the feed wait for it. Requests do
+    /// not.
     GuardBehind {
         /// How late it is, or was at worst.
         late: Duration,
     },
-    /// The log has not taken an event of the guard for more than a second. The guard goes on without it.
+    /// The log has not taken an event of the guard for more than a second. The guard goes on
+    /// without it.
     LogBlocked {
         /// How long it has taken so far.
         since: Duration,
         /// Number of events that were lost since the start, because too many wait.
         lost: u64,
     },
-    /// This process is a fork of the one that built the guard. It runs a guard of its own since, which shares nothing with
-    /// the others but by a shared tier.
+    /// This process is a fork of the one that built the guard. It runs a guard of its own since,
+    /// which shares nothing with the others but by a shared tier.
     Forked {
         /// The process that built the guard.
         from: u32,

@@ -92,8 +92,8 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     /// Lifts a ban on all machines, and announces it.
     fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()>;
 
-    /// The same tier for a forked child, where this one's connections belong to the parent. `None`, the default: the child
-    /// does without.
+    /// The same tier for a forked child, where this one's connections belong to the parent. `None`,
+    /// the default: the child does without.
     fn in_child(&self) -> Option<Arc<dyn SharedTier>> {
         None
     }

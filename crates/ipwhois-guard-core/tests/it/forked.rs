@@ -12,7 +12,8 @@ use fork::{Fork, waitpid_nohang};
 
 use super::*;
 
-/// Runs `work` in a forked child. Kills it and panics if it does not end in time, and panics if it panics.
+/// Runs `work` in a forked child. Kills it and panics if it does not end in time, and panics if it
+/// panics.
 #[track_caller]
 fn in_child(work: impl FnOnce()) {
     let child = match fork::fork().expect("a process") {

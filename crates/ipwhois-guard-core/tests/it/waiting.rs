@@ -60,7 +60,8 @@ fn a_storm_of_interim_replies_holds_up_neither_requests_nor_the_end() {
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
-/// A service whose code blocks the thread that it is called on, as a mistake of an application would.
+/// A service whose code blocks the thread that it is called on, as a mistake of an application
+/// would.
 #[derive(Debug)]
 struct Blocks(std::sync::Mutex<mpsc::Receiver<()>>);
 
