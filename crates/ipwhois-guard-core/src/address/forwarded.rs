@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use super::text::{parse_address, split_around, split_at_first};
+use super::text::{parse_node, split_around, split_at_first};
 use crate::token::is_token;
 
 /// How long an address can be that is read although characters of it are escaped. No address needs as much.
@@ -63,9 +63,10 @@ fn ends_pair(after: &[u8]) -> bool {
 
 /// The address of an element's one `for`.
 ///
-/// An IPv6 address without its quotes or brackets is read too. `None` for `unknown` and `_hidden`, for an element with no
-/// `for` or with two, and for one that is not a sequence of `name=value`. What the other values consist of does not
-/// matter, because a proxy may copy them from the request.
+/// An IPv6 address has brackets: without them `2001:db8::1:4711` could be an address and a port.
+/// Its quotes may be missing. `None` for `unknown` and `_hidden`, for an element with no `for` or
+/// with two, and for one that is not a sequence of `name=value`. What the other values consist of
+/// does not matter, because a proxy may copy them from the request.
 pub(super) fn address(element: &[u8]) -> Option<IpAddr> {
     let mut told = None;
     let mut rest = element.trim_ascii_start();
@@ -81,7 +82,7 @@ pub(super) fn address(element: &[u8]) -> Option<IpAddr> {
         rest = after.trim_ascii_start();
     }
     match told? {
-        Value::Plain(text) => parse_address(text),
+        Value::Plain(text) => parse_node(text),
         Value::Quoted(text) => parse_quoted(text),
     }
 }
@@ -129,7 +130,7 @@ fn closing_quote(inside: &[u8]) -> Option<usize> {
 
 fn parse_quoted(escaped: &[u8]) -> Option<IpAddr> {
     if !escaped.contains(&b'\\') {
-        return parse_address(escaped);
+        return parse_node(escaped);
     }
     let mut text = [0; UNESCAPED];
     let mut length = 0;
@@ -141,7 +142,7 @@ fn parse_quoted(escaped: &[u8]) -> Option<IpAddr> {
         };
         length += 1;
     }
-    parse_address(text.get(..length)?)
+    parse_node(text.get(..length)?)
 }
 
 #[cfg(test)]
@@ -182,8 +183,6 @@ mod tests {
             "for=\"[3ffe::1]\"",
             "for=\"[3ffe::1%eth0]:4711\"",
             "for=[3ffe::1]:4711",
-            "for=3ffe::1",
-            "for=\"3ffe::1\"",
             "for=\"\\[3ffe\\:\\:1\\]\"",
         ] {
             check(element, Some("3ffe::1"));
@@ -212,6 +211,16 @@ mod tests {
             "for=26.1.2.3;secret",
             "secret;for=26.1.2.3",
             "for=26.1.2.3;\u{fc}=1",
+            "for=3ffe::1",
+            "for=\"3ffe::1\"",
+            "for=\"3ffe::1:4711\"",
+            "for=\"::ffff:26.1.2.3\"",
+            "for=\"3ffe::1%eth0\"",
+            "for=\"26.1.2.3:80:90\"",
+            "for=\"[3ffe::1]:80:90\"",
+            "for=\"[26.1.2.3]\"",
+            "for=\"%32%36.1.2.3\"",
+            "for=\"26.1.2.03\"",
         ] {
             check(element, None);
         }

@@ -11,12 +11,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The zone and the port (one to five digits, 0 to 65535) are dropped, and an IPv4-mapped address becomes IPv4. `None`
 /// for everything else, and for `0.0.0.0` and `::`.
 pub(crate) fn parse_address(bytes: &[u8]) -> Option<IpAddr> {
+    parse_node(bytes).or_else(|| super::usable(ipv6(bytes)?.into()))
+}
+
+/// The same as RFC 7239 (section 6) has it: IPv6 in brackets only, since what follows its last
+/// colon could be a port.
+pub(super) fn parse_node(bytes: &[u8]) -> Option<IpAddr> {
     let ip = match bytes.strip_prefix(b"[") {
         Some(inside) => bracketed(inside)?.into(),
-        None => match ipv4(bytes) {
-            Some(ip) => ip.into(),
-            None => ipv6(bytes)?.into(),
-        },
+        None => ipv4(bytes)?.into(),
     };
     super::usable(ip)
 }
@@ -135,6 +138,8 @@ fn is_zone(zone: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -293,6 +298,59 @@ mod tests {
             b"\xff",
         ] {
             assert_eq!(parse_address(bytes), None);
+        }
+    }
+
+    /// Every address that some reader could find in a text: with and without a port at its end,
+    /// brackets around it and a zone.
+    fn readings(text: &str) -> BTreeSet<IpAddr> {
+        let mut texts = vec![text];
+        let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        texts.extend(
+            text.rsplit_once(':')
+                .filter(|(_, port)| is_number(port))
+                .map(|(text, _)| text),
+        );
+        let inside = |text: &&'_ str| text.strip_prefix('[')?.strip_suffix(']');
+        texts.extend(texts.clone().iter().filter_map(inside));
+        let without_zone = |text: &&'_ str| text.split_once('%').map(|(text, _)| text);
+        texts.extend(texts.clone().iter().filter_map(without_zone));
+        let addresses = texts.iter().filter_map(|text| text.parse::<IpAddr>().ok());
+        addresses.map(|ip| ip.to_canonical()).collect()
+    }
+
+    #[test]
+    fn a_text_that_could_mean_two_addresses_is_none_where_brackets_are_due() {
+        let two = "3ffe::1:4711";
+        assert_eq!(readings(two).len(), 2);
+        assert_eq!(parse_node(two.as_bytes()), None);
+        for text in [
+            "[3ffe::1]:4711",
+            "[3ffe::1]",
+            "26.1.2.3:80",
+            "[::ffff:26.1.2.3]:80",
+        ] {
+            assert_eq!(readings(text).len(), 1, "{text}");
+            assert!(parse_node(text.as_bytes()).is_some(), "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn what_is_read_has_one_reading(
+            text in "\\[?(3ffe::[0-9a-f]{1,4}(:[0-9]{1,5})?|(::ffff:)?26\\.1\\.2\\.[0-9]{1,3}|[0-9a-f:.]{0,20})\
+                (%[0-9a-z%]{1,4})?\\]?(:[0-9]{0,6}){0,2}",
+        ) {
+            if let Some(ip) = parse_node(text.as_bytes()) {
+                prop_assert_eq!(readings(&text), BTreeSet::from([ip]), "{}", text);
+            }
+            // In a list a bare IPv6 address is taken as it stands.
+            let bare = text.parse::<Ipv6Addr>().is_ok();
+            if let Some(ip) = parse_address(text.as_bytes()).filter(|_| !bare && !text.contains('%')) {
+                prop_assert_eq!(readings(&text), BTreeSet::from([ip]), "{}", text);
+            }
         }
     }
 
