@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::all_settings::for_each_setting;
 use crate::clock::{Clock, SystemClock};
 use crate::error::BuildError;
 use crate::feed::FeedAction;
@@ -95,225 +96,9 @@ impl GuardBuilder {
         self
     }
 
-    /// The service's base URL.
-    pub fn api_url(mut self, url: impl Into<String>) -> Self {
-        self.settings.api_url = url.into();
-        self
-    }
-
-    /// The key for the service.
-    pub fn api_key(mut self, key: impl Into<ApiKey>) -> Self {
-        self.settings.api_key = Some(key.into());
-        self
-    }
-
-    /// A file that holds the key, instead of [`api_key`](Self::api_key).
-    pub fn api_key_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.api_key_file = Some(path.into());
-        self
-    }
-
-    /// The header in which the key is sent.
-    pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
-        self.settings.api_key_header = name.into();
-        self
-    }
-
-    /// Whether calls to the service go through the proxies that the environment names.
-    pub fn api_proxy_from_env(mut self, yes: bool) -> Self {
-        self.settings.api_proxy_from_env = yes;
-        self
-    }
-
-    /// How long a call to the service may take in all.
-    pub fn api_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.api_timeout = timeout;
-        self
-    }
-
-    /// How long a request waits for a call; zero: never.
-    pub fn max_wait(mut self, wait: Duration) -> Self {
-        self.settings.max_wait = wait;
-        self
-    }
-
-    /// The confidence, 0 to 100, from which a listed client is denied.
-    pub fn min_confidence(mut self, min_confidence: u8) -> Self {
-        self.settings.min_confidence = min_confidence;
-        self
-    }
-
-    /// What happens to a client that cannot be verified.
-    pub fn on_unverified(mut self, on_unverified: OnUnverified) -> Self {
-        self.settings.on_unverified = on_unverified;
-        self
-    }
-
-    /// Whether denials are carried out.
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.settings.mode = mode;
-        self
-    }
-
     /// Adds a rule; a path alone is one, too. Without any rule every request is guarded.
     pub fn protect(mut self, rule: impl Into<Rule>) -> Self {
         self.settings.protect.push(rule.into());
-        self
-    }
-
-    /// The proxies whose header is believed, in place of those set before.
-    pub fn trusted_proxies<I>(mut self, proxies: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.settings.trusted_proxies = strings(proxies);
-        self
-    }
-
-    /// How many proxies stand in front of the application.
-    pub fn trusted_hops(mut self, hops: u32) -> Self {
-        self.settings.trusted_hops = Some(hops);
-        self
-    }
-
-    /// The header in which the trusted proxies name the client.
-    pub fn client_ip_header(mut self, name: impl Into<String>) -> Self {
-        self.settings.client_ip_header = name.into();
-        self
-    }
-
-    /// Addresses and CIDRs that are always let in, in place of those set before.
-    pub fn allow<I>(mut self, addresses: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.settings.allow = strings(addresses);
-        self
-    }
-
-    /// Addresses and CIDRs that are always refused, in place of those set before.
-    pub fn deny<I>(mut self, addresses: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.settings.deny = strings(addresses);
-        self
-    }
-
-    /// A file with more addresses and CIDRs that are always let in.
-    pub fn allow_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.allow_file = Some(path.into());
-        self
-    }
-
-    /// A file with more addresses and CIDRs that are always refused.
-    pub fn deny_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.deny_file = Some(path.into());
-        self
-    }
-
-    /// How long a verdict counts as fresh.
-    pub fn cache_ttl(mut self, ttl: Duration) -> Self {
-        self.settings.cache_ttl = ttl;
-        self
-    }
-
-    /// How long a verdict is used at all; at least `cache_ttl`.
-    pub fn stale_ttl(mut self, ttl: Duration) -> Self {
-        self.settings.stale_ttl = ttl;
-        self
-    }
-
-    /// How long a failed call keeps the same address from being asked about again.
-    pub fn error_ttl(mut self, ttl: Duration) -> Self {
-        self.settings.error_ttl = ttl;
-        self
-    }
-
-    /// How many verdicts are remembered.
-    pub fn cache_capacity(mut self, entries: usize) -> Self {
-        self.settings.cache_capacity = entries;
-        self
-    }
-
-    /// How many checks may be spent in a day (UTC).
-    pub fn daily_budget(mut self, checks: u32) -> Self {
-        self.settings.daily_budget = Some(checks);
-        self
-    }
-
-    /// Where the feed of listed addresses is: an `http`, `https` or `file` URL; empty for none.
-    pub fn feed_url(mut self, url: impl Into<String>) -> Self {
-        self.settings.feed_url = Some(url.into());
-        self
-    }
-
-    /// What an address in the feed means.
-    pub fn feed_action(mut self, action: FeedAction) -> Self {
-        self.settings.feed_action = action;
-        self
-    }
-
-    /// How often the feed is asked for.
-    pub fn feed_interval(mut self, interval: Duration) -> Self {
-        self.settings.feed_interval = interval;
-        self
-    }
-
-    /// Paths that only attackers ask for, in place of the built-in list and of those set before.
-    pub fn probe_paths<I>(mut self, paths: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.settings.probe_paths = Some(strings(paths));
-        self
-    }
-
-    /// Paths that the application has although they look like probes, in place of those set before.
-    pub fn served_paths<I>(mut self, paths: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.settings.served_paths = strings(paths);
-        self
-    }
-
-    /// Paths where somebody logs in, in place of the built-in list and of those set before.
-    pub fn login_paths<I>(mut self, paths: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.settings.login_paths = Some(strings(paths));
-        self
-    }
-
-    /// So many failed logins within `find_time` ban a client.
-    pub fn max_failures(mut self, failures: u32) -> Self {
-        self.settings.max_failures = failures;
-        self
-    }
-
-    /// How long a failed login counts.
-    pub fn find_time(mut self, time: Duration) -> Self {
-        self.settings.find_time = time;
-        self
-    }
-
-    /// How long a ban lasts.
-    pub fn ban_time(mut self, time: Duration) -> Self {
-        self.settings.ban_time = time;
-        self
-    }
-
-    /// How long a ban of a repeat offender may last.
-    pub fn max_ban_time(mut self, time: Duration) -> Self {
-        self.settings.max_ban_time = Some(time);
         self
     }
 
@@ -333,19 +118,46 @@ impl GuardBuilder {
         self.wording = Some(Wording::new(wording));
         self
     }
-
-    /// Where several machines share what they know, for the crate `ipwhois-guard-redis`.
-    pub fn redis_url(mut self, url: impl Into<String>) -> Self {
-        self.settings.redis_url = Some(SecretUrl::new(url));
-        self
-    }
-
-    /// The folder for what outlives a restart.
-    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.settings.state_dir = Some(folder.into());
-        self
-    }
 }
+
+/// One method for each setting. A list replaces the one that was set before.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $secrecy:ident, $($set:ident)+;)+) => {
+        impl GuardBuilder {
+            $(setters! { @ $($set)+, $(#[$doc])* $name })+
+        }
+    };
+    (@ none, $($rest:tt)+) => {};
+    (@ list, $(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub fn $name<I>(mut self, items: I) -> Self
+        where
+            I: IntoIterator,
+            I::Item: Into<String>,
+        {
+            let items: Vec<String> = items.into_iter().map(Into::into).collect();
+            self.settings.$name = items.into();
+            self
+        }
+    };
+    (@ into $type:ident, $(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub fn $name(mut self, value: impl Into<$type>) -> Self {
+            let value: $type = value.into();
+            self.settings.$name = value.into();
+            self
+        }
+    };
+    (@ $type:ident, $(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub fn $name(mut self, value: $type) -> Self {
+            self.settings.$name = value.into();
+            self
+        }
+    };
+}
+
+for_each_setting!(setters);
 
 impl From<Settings> for GuardBuilder {
     fn from(settings: Settings) -> Self {
@@ -358,14 +170,6 @@ impl From<Settings> for GuardBuilder {
             name: None,
         }
     }
-}
-
-fn strings<I>(items: I) -> Vec<String>
-where
-    I: IntoIterator,
-    I::Item: Into<String>,
-{
-    items.into_iter().map(Into::into).collect()
 }
 
 #[cfg(test)]
@@ -385,6 +189,8 @@ mod tests {
             .max_wait(second(2))
             .min_confidence(11)
             .on_unverified(OnUnverified::Deny)
+            .on_unknown_client(OnUnverified::Allow)
+            .exempt(["/healthz"])
             .mode(Mode::Monitor)
             .protect("/one")
             .protect(Rule::path("/two").min_confidence(12))
@@ -422,6 +228,8 @@ mod tests {
             max_wait = "2s"
             min_confidence = 11
             on_unverified = "deny"
+            on_unknown_client = "allow"
+            exempt = ["/healthz"]
             mode = "monitor"
             protect = ["/one", { path = "/two", min_confidence = 12 }]
             trusted_proxies = ["10.0.0.0/8"]
@@ -451,8 +259,22 @@ mod tests {
         "#;
         let same = Settings::from_toml(toml).unwrap();
         assert_eq!(format!("{:?}", builder.settings()), format!("{same:?}"));
-        let key = |settings: &Settings| settings.api_key.clone().map(|key| key.expose().to_owned());
-        assert_eq!(key(builder.settings()), key(&same));
+        let secrets = |settings: &Settings| {
+            let key = settings.api_key.as_ref().map(|key| key.expose().to_owned());
+            let redis = settings
+                .redis_url
+                .as_ref()
+                .map(|url| url.expose().to_owned());
+            let feed = settings.feed_url.clone();
+            (
+                settings.api_url.clone(),
+                settings.api_key_header.clone(),
+                key,
+                redis,
+                feed,
+            )
+        };
+        assert_eq!(secrets(builder.settings()), secrets(&same));
         let again = GuardBuilder::from(same);
         assert_eq!(format!("{again:?}"), format!("{builder:?}"));
     }

@@ -144,7 +144,7 @@ impl Terms {
             client_ip,
             source: Source::Unverified(reason),
             reputation: None,
-            allowed: self.policy.on_unverified == OnUnverified::Allow,
+            allowed: self.policy.on_unverified(client_ip.is_some()) == OnUnverified::Allow,
         }
     }
 

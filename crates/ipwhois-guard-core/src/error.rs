@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::shown::shown;
+
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
 /// Why a guard could not be built: what to change in the settings, by name and value.
@@ -74,15 +76,25 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// A setting whose value cannot be used.
-    pub(crate) fn setting(
+    /// A setting whose value cannot be used, for crates that read one of the guard's settings. The
+    /// value of a setting that may hold a secret is hidden, and any other is shown in 80 characters
+    /// at most, with what cannot be seen escaped.
+    ///
+    /// ```
+    /// # use ipwhois_guard_core::BuildError;
+    /// let error = BuildError::setting("redis_url", "host, password=hunter2", "is no URL");
+    /// assert_eq!(error.to_string(), "setting `redis_url`: `(hidden)` is no URL");
+    /// ```
+    #[must_use]
+    pub fn setting(
         setting: impl Into<String>,
-        value: impl Into<String>,
+        value: impl AsRef<str>,
         reason: impl Into<String>,
     ) -> Self {
+        let setting = setting.into();
         Self::Setting {
-            setting: setting.into(),
-            value: value.into(),
+            value: shown(&setting, value.as_ref()),
+            setting,
             reason: reason.into(),
         }
     }

@@ -5,6 +5,7 @@ mod events;
 
 mod address;
 mod alarm;
+mod all_settings;
 mod api;
 mod budget;
 mod builder;
@@ -31,9 +32,12 @@ mod rules;
 mod service;
 mod settings;
 pub mod shared;
+mod shown;
 mod spread;
 mod state;
 mod stats;
+#[cfg(test)]
+mod testing;
 mod tier;
 mod token;
 mod verdict;

@@ -18,6 +18,12 @@ pub trait RequestHead {
     /// All lines of one header, in the order of arrival. `name` is in lower case.
     fn header_lines<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]>;
 
+    /// Whether the framework drops header lines that are not UTF-8. A client behind a proxy that
+    /// appends to its line can make the whole line vanish there. Default: no.
+    fn drops_lines(&self) -> bool {
+        false
+    }
+
     /// How the user of this framework makes the peer known, for the log when it is not.
     fn no_peer_hint(&self) -> &'static str {
         "the server must tell the guard who is connected"

@@ -93,7 +93,10 @@ impl ClientResolver {
         trusted_hops: Option<u32>,
         header: &str,
     ) -> Result<Self, BuildError> {
-        if !is_token(header) {
+        let is_variable = header
+            .get(..5)
+            .is_some_and(|start| start.eq_ignore_ascii_case("http_"));
+        if !is_token(header) || is_variable {
             let reason = "is not the name of an HTTP header (RFC 9110, section 5.1)";
             return Err(BuildError::setting("client_ip_header", header, reason));
         }
@@ -173,6 +176,11 @@ impl ClientResolver {
     /// Whether no proxy is trusted, so that no header is read.
     pub(crate) const fn trusts_nobody(&self) -> bool {
         matches!(self.trust, Trust::Nobody)
+    }
+
+    /// Whether a header is read that is a list, to which proxies append.
+    pub(crate) const fn reads_list(&self) -> bool {
+        !self.trusts_nobody() && matches!(self.format, Format::Elements(_))
     }
 
     /// Whether `trusted_proxies` names the address. With a hop count nobody is known by address.

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::shown::printable;
 
 fn resolver(
     header: &str,
@@ -355,13 +356,16 @@ fn settings_that_contradict_each_other_are_refused() {
         "x-r\u{e9}al-ip",
         "x\n",
         "(x)",
+        "HTTP_X_FORWARDED_FOR",
+        "http_x_real_ip",
     ] {
+        let shown = printable(name.as_bytes());
         refused(
             &[],
             None,
             name,
             &format!(
-                "setting `client_ip_header`: `{name}` is not the name of an HTTP header (RFC 9110, section 5.1)"
+                "setting `client_ip_header`: `{shown}` is not the name of an HTTP header (RFC 9110, section 5.1)"
             ),
         );
     }

@@ -187,7 +187,7 @@ fn key_header(
     })?;
     let Some(key) = key else { return Ok(None) };
     let mut value = HeaderValue::from_str(key.expose())
-        .map_err(|_| BuildError::setting("api_key", "(hidden)", "cannot be sent in a header"))?;
+        .map_err(|_| BuildError::setting("api_key", key.expose(), "cannot be sent in a header"))?;
     value.set_sensitive(true);
     Ok(Some((name, value)))
 }

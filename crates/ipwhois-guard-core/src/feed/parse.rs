@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::error::{BadLine, FeedError};
-use crate::ip_set::{Collector, IpSet, Network, lines, printable, without_mark};
+use crate::ip_set::{Collector, IpSet, Network, lines, without_mark};
+use crate::shown::printable;
 
 /// The longest feed that is read, in bytes: some four million addresses.
 pub(super) const LIMIT: usize = 64 * 1_024 * 1_024;

@@ -43,7 +43,9 @@ impl Guard {
         } = plan;
         let settings = &settings;
         settings.validate()?;
-        let rules = RuleSet::new(&settings.protect, settings.default_policy())?;
+        settings.warn_of_idle();
+        let policy = settings.default_policy();
+        let rules = RuleSet::new(&settings.protect, &settings.exempt, policy)?;
         let resolver = ClientResolver::new(
             &settings.trusted_proxies,
             settings.trusted_hops,

@@ -11,6 +11,7 @@ use super::know::Occasion;
 use crate::address::{Peer, is_public, lookup_address};
 use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
+use crate::error::BuildError;
 use crate::lookup::{Answer, Waiting};
 use crate::observe::{Meter, Seen, Trace};
 use crate::request::RequestHead;
@@ -122,8 +123,13 @@ impl Guard {
         let client = match self.client(request) {
             Ok(client) => client,
             Err(reason) => {
-                self.0.complaints.no_client(reason, request.no_peer_hint());
-                let verdict = terms.unverified(None, reason);
+                let verdict = match self.allowed_proxy(request) {
+                    Some(proxy) => terms.known(proxy, Source::Allowlist),
+                    None => {
+                        self.0.complaints.no_client(reason, request.no_peer_hint());
+                        terms.unverified(None, reason)
+                    }
+                };
                 return self.settle(request, terms.decide(verdict, format));
             }
         };
@@ -213,6 +219,40 @@ impl Guard {
         self.0.resolver.trusts_nobody()
             && matches!(request.peer(), Peer::Ip(ip) if !is_public(ip.to_canonical()))
             && self.is_forwarded(request)
+    }
+
+    /// The peer of a request without any forwarding header, if the allowlist has it: a proxy whose
+    /// health checks are let in. Where lines are dropped the header may have been there.
+    fn allowed_proxy(&self, request: &impl RequestHead) -> Option<IpAddr> {
+        let Peer::Ip(peer) = request.peer() else {
+            return None;
+        };
+        let peer = peer.to_canonical();
+        let is_listed = self.0.allowlist.contains(peer) && !request.drops_lines();
+        (is_listed && !self.is_forwarded(request)).then_some(peer)
+    }
+
+    /// To be asked at the start by adapters whose framework [drops
+    /// lines](RequestHead::drops_lines).
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Conflict`] when a proxy is trusted, its header is a list to which it may
+    /// append, and `on_unknown_client` is not said. One byte makes such a list vanish.
+    pub fn check_for_dropped_lines(&self) -> Result<(), BuildError> {
+        let is_said = self.0.rules.defaults().on_unknown_client.is_some();
+        if is_said || !self.0.resolver.reads_list() {
+            return Ok(());
+        }
+        Err(BuildError::Conflict {
+            first: "client_ip_header",
+            second: "on_unknown_client",
+            reason: "leave a choice open: this framework drops header lines that are not UTF-8, so \
+                     that a client can make the proxy's list vanish and be nobody. Say what happens \
+                     then: `on_unknown_client = deny` refuses such clients, `allow` lets them past \
+                     verdicts and bans. Or let `client_ip_header` name a header that the proxy \
+                     writes alone, such as `X-Real-IP`",
+        })
     }
 
     /// Whether the request says that it was forwarded.

@@ -8,9 +8,7 @@ use super::lines::lines;
 use super::network::{Invalid, Network};
 use super::{Collector, IpSet};
 use crate::error::BuildError;
-
-/// How much of a bad text an error shows, in characters.
-const SHOWN: usize = 80;
+use crate::shown::printable;
 
 /// The longest file that is read, in bytes: some four million addresses.
 const LIMIT: u64 = 64 * 1_024 * 1_024;
@@ -29,7 +27,8 @@ impl IpSet {
     ///
     /// # Errors
     ///
-    /// [`BuildError::File`] when the file cannot be read, [`BuildError::Setting`] when it is longer than 64 MiB, [`BuildError::FileLine`] for its first bad line.
+    /// [`BuildError::File`] when the file cannot be read, [`BuildError::Setting`] when it is longer
+    /// than 64 MiB, [`BuildError::FileLine`] for its first bad line.
     pub(crate) fn read_file(setting: &'static str, path: &Path) -> Result<Self, BuildError> {
         let bytes = read_at_most(path, LIMIT + 1).map_err(|source| BuildError::File {
             setting,
@@ -73,25 +72,4 @@ pub(super) fn parse_lines(bytes: &[u8]) -> Result<IpSet, BadLine<'_>> {
         collected.add(network);
     }
     Ok(collected.finish())
-}
-
-/// The text as an error shows it: at most [`SHOWN`] characters, and none that could confuse a terminal or a log.
-pub(crate) fn printable(text: &[u8]) -> String {
-    // No character has more than four bytes, so what is cut off here would not be shown anyway.
-    let start = text.get(..4 * (SHOWN + 1)).unwrap_or(text);
-    let lossy = String::from_utf8_lossy(start);
-    let mut shown: String = lossy
-        .chars()
-        .take(SHOWN)
-        .map(|char| match char {
-            ' '..='~' => char,
-            _ if char.is_alphanumeric() => char,
-            _ => char::REPLACEMENT_CHARACTER,
-        })
-        .collect();
-    if lossy.chars().nth(SHOWN).is_some() {
-        shown.pop();
-        shown.push('…');
-    }
-    shown
 }

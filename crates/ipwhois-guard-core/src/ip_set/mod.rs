@@ -19,7 +19,6 @@ use crate::error::BuildError;
 use hosts::Hosts;
 use network::Bits;
 
-pub(crate) use file::printable;
 pub(crate) use lines::{lines, without_mark};
 pub(crate) use network::Network;
 
@@ -45,9 +44,8 @@ impl IpSet {
         let mut collected = Collector::default();
         for item in items {
             let item = item.as_ref();
-            let network = Network::parse(item.trim()).map_err(|invalid| {
-                BuildError::setting(setting, printable(item.as_bytes()), invalid.to_string())
-            })?;
+            let network = Network::parse(item.trim())
+                .map_err(|invalid| BuildError::setting(setting, item, invalid.to_string()))?;
             collected.add(network);
         }
         Ok(collected.finish())

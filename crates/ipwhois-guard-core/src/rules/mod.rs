@@ -8,6 +8,8 @@
 //!    strictest of what they say holds.
 //! 5. A path in which dot segments and escapes or empty segments come together has more readings than anyone can list. It
 //!    is covered by every rule whose segments occur in it in their order. No honest client sends such a path.
+//! 6. An exempt path is never guarded, whatever rules cover it. So an exemption holds only where
+//!    all readings agree: for the plain spelling of its path and of what is below it.
 
 mod choice;
 mod path;
@@ -17,6 +19,7 @@ mod tests;
 
 use self::path::{Dots, Prefix, RequestPath, Spelling, is_plain};
 use crate::error::BuildError;
+use crate::shown::slip;
 use crate::token::is_token;
 
 pub use self::choice::{Mode, OnUnverified, UnknownChoice};
@@ -31,6 +34,8 @@ pub(crate) struct Policy {
     pub(crate) mode: Mode,
     /// What happens to a client that cannot be verified.
     pub(crate) on_unverified: OnUnverified,
+    /// What happens to a client without an address. `None`: the same.
+    pub(crate) on_unknown_client: Option<OnUnverified>,
     /// Whether an unknown client is worth a check ahead of others.
     pub(crate) sensitive: bool,
 }
@@ -41,8 +46,15 @@ impl Policy {
             min_confidence,
             mode,
             on_unverified,
+            on_unknown_client: None,
             sensitive: false,
         }
+    }
+
+    /// What happens to a client that cannot be verified, whether or not it has an address.
+    pub(crate) fn on_unverified(&self, has_address: bool) -> OnUnverified {
+        let unknown = self.on_unknown_client.filter(|_| !has_address);
+        unknown.unwrap_or(self.on_unverified)
     }
 
     /// What refuses at least as much as either of the two.
@@ -51,13 +63,17 @@ impl Policy {
             min_confidence: self.min_confidence.min(other.min_confidence),
             mode: self.mode.stricter(other.mode),
             on_unverified: self.on_unverified.stricter(other.on_unverified),
+            on_unknown_client: self.on_unknown_client.or(other.on_unknown_client).map(|_| {
+                self.on_unverified(false)
+                    .stricter(other.on_unverified(false))
+            }),
             sensitive: self.sensitive || other.sensitive,
         }
     }
 }
 
 /// Whether the text can be a rule's path, or what is wrong with it as the rest of the sentence.
-pub(crate) fn check_path(path: &str) -> Result<(), &'static str> {
+pub(crate) fn check_path(path: &str) -> Result<(), String> {
     Prefix::parse(path).map(drop)
 }
 
@@ -65,6 +81,7 @@ pub(crate) fn check_path(path: &str) -> Result<(), &'static str> {
 #[derive(Clone, Debug)]
 pub(crate) struct RuleSet {
     rules: Vec<Compiled>,
+    exempt: Vec<Prefix>,
     defaults: Policy,
 }
 
@@ -79,18 +96,41 @@ struct Compiled {
 const SETTING: &str = "protect";
 
 impl RuleSet {
-    /// Checks the rules. `defaults` fills in what they leave open, and holds for every request when there are none.
-    pub(crate) fn new(rules: &[Rule], defaults: Policy) -> Result<Self, BuildError> {
-        let mut rules = rules
+    /// Checks the rules and the paths that are exempt from them. `defaults` fills in what the rules
+    /// leave open, and holds for every request when there are none.
+    pub(crate) fn new(
+        rules: &[Rule],
+        exempt: &[String],
+        defaults: Policy,
+    ) -> Result<Self, BuildError> {
+        let exempt = exempt
             .iter()
-            .map(|rule| Compiled::new(rule, defaults))
+            .map(|path| read_exempt(path))
             .collect::<Result<Vec<_>, _>>()?;
+        let mut compiled: Vec<Compiled> = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let next = Compiled::new(rule, defaults)?;
+            let reason = if exempt.iter().any(|path| path.contains(&next.prefix)) {
+                "has no effect: `exempt` has this path or one above it"
+            } else if compiled.iter().any(|before| before.hides(&next)) {
+                "has no effect: a rule before it says something else of this path and its methods"
+            } else {
+                compiled.push(next);
+                continue;
+            };
+            return Err(BuildError::setting(SETTING, &rule.path, reason));
+        }
+        let mut rules = compiled;
         // The sort is stable: among equals the first stays the first.
         rules.sort_by_key(|rule| {
             let any_method = rule.methods.is_empty();
             (std::cmp::Reverse(rule.prefix.len()), any_method)
         });
-        Ok(Self { rules, defaults })
+        Ok(Self {
+            rules,
+            exempt,
+            defaults,
+        })
     }
 
     /// What holds where no rule says otherwise.
@@ -100,10 +140,13 @@ impl RuleSet {
 
     /// What holds for a request with this method and raw path; `None` when it is not in scope. Does not allocate.
     pub(crate) fn policy(&self, method: &str, path: &str) -> Option<Policy> {
+        let path = path.as_bytes();
+        if self.exempt.iter().any(|exempt| exempt.is_surely(path)) {
+            return None;
+        }
         if self.rules.is_empty() {
             return Some(self.defaults);
         }
-        let path = path.as_bytes();
         for rule in &self.rules {
             // A rule's own part of the path is plain.
             if rule.names(method)
@@ -180,13 +223,31 @@ impl RuleSet {
     }
 }
 
+/// Reads a path that is exempt. It is written as a request for it is, plainly.
+fn read_exempt(path: &str) -> Result<Prefix, BuildError> {
+    let refuse = |reason: String| Err(BuildError::setting("exempt", path, reason));
+    let prefix = match Prefix::parse(path) {
+        Ok(prefix) => prefix,
+        Err(reason) => return refuse(reason),
+    };
+    if prefix.len() == 0 {
+        return refuse("exempts every path: `mode = off` does that".to_owned());
+    }
+    if !prefix.is_surely(path.as_bytes()) {
+        let reason = "can be read in several ways: an exempt path is plain ASCII, without `%`, \
+                      `//` and segments that begin with `.`";
+        return refuse(reason.to_owned());
+    }
+    Ok(prefix)
+}
+
 impl Compiled {
     fn new(rule: &Rule, defaults: Policy) -> Result<Self, BuildError> {
         let refuse = |value: &str, reason: String| Err(BuildError::setting(SETTING, value, reason));
         let path = rule.path.as_str();
         let prefix = match Prefix::parse(path) {
             Ok(prefix) => prefix,
-            Err(reason) => return refuse(path, reason.to_owned()),
+            Err(reason) => return refuse(path, reason),
         };
         let methods = match &rule.methods {
             None => Vec::new(),
@@ -196,11 +257,15 @@ impl Compiled {
             }
             Some(methods) => methods.clone(),
         };
-        if let Some(method) = methods.iter().find(|method| !is_token(method)) {
-            return refuse(
-                method,
-                format!("is no HTTP method, in the rule for `{path}`"),
-            );
+        let is_any = |method: &str| ["*", "any", "all"].contains(&&*method.to_ascii_lowercase());
+        for method in &methods {
+            let reason = match slip(method, false) {
+                Some(reason) => reason,
+                None if !is_token(method) => "is no HTTP method".to_owned(),
+                None if is_any(method) => "is no HTTP method: leave `methods` out".to_owned(),
+                None => continue,
+            };
+            return refuse(method, format!("{reason}, in the rule for `{path}`"));
         }
         if let Some(confidence) = rule.min_confidence.filter(|&confidence| confidence > 100) {
             let reason = format!("is no confidence from 0 to 100, in the rule for `{path}`");
@@ -213,9 +278,18 @@ impl Compiled {
                 min_confidence: rule.min_confidence.unwrap_or(defaults.min_confidence),
                 mode: rule.mode.unwrap_or(defaults.mode),
                 on_unverified: rule.on_unverified.unwrap_or(defaults.on_unverified),
+                on_unknown_client: rule.on_unknown_client.or(defaults.on_unknown_client),
                 sensitive: rule.sensitive.unwrap_or(defaults.sensitive),
             },
         })
+    }
+
+    /// Whether a later rule never wins over this one, and would say something else.
+    fn hides(&self, later: &Self) -> bool {
+        let names_all = !later.methods.is_empty() && later.methods.iter().all(|m| self.names(m));
+        let is_same = self.methods.is_empty() == later.methods.is_empty()
+            && (self.methods.is_empty() || names_all);
+        self.prefix == later.prefix && is_same && self.policy != later.policy
     }
 
     #[inline]

@@ -4,6 +4,8 @@
 //! some collapse `//`; proxies resolve `.` and `..`. A rule has to hold for all of them, so a request's path has several
 //! readings. All of them are walked in place, without building the path they stand for.
 
+use crate::shown::path_slip;
+
 /// A rule's path, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prefix {
@@ -14,20 +16,24 @@ pub(super) struct Prefix {
 
 impl Prefix {
     /// Reads a rule's path, or says what is wrong with it as the rest of the sentence "`…`".
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let refuse = |reason: &str| Err(reason.to_owned());
         if !text.starts_with('/') {
-            return Err("must begin with `/`");
+            return refuse("must begin with `/`");
         }
         if text.contains(['*', '{', '}', '<', '>']) {
-            return Err(
+            return refuse(
                 "looks like a pattern, and rules are path prefixes: `/users` covers `/users/{id}` already",
             );
         }
         if text.contains(['?', '#']) {
-            return Err("has a query or fragment, and rules are about paths");
+            return refuse("has a query or fragment, and rules are about paths");
         }
         if text.chars().any(char::is_control) || Decoded(text.as_bytes()).any(is_control) {
-            return Err("contains a control character");
+            return refuse("contains a control character");
+        }
+        if let Some(reason) = path_slip(text) {
+            return Err(reason);
         }
         let decoded: Vec<u8> = Decoded(text.as_bytes()).collect();
         let segments: Vec<Vec<u8>> = decoded
@@ -39,7 +45,7 @@ impl Prefix {
             .iter()
             .any(|segment| matches!(segment.as_slice(), b"." | b".."))
         {
-            return Err("contains a `.` or `..` segment");
+            return refuse("contains a `.` or `..` segment");
         }
         let joined = segments.iter().fold(Vec::new(), |mut joined, segment| {
             joined.push(b'/');
@@ -50,6 +56,18 @@ impl Prefix {
             plain: is_plain(&joined).then_some(joined),
             segments,
         })
+    }
+
+    /// Whether this prefix covers all that another one covers.
+    pub(super) fn contains(&self, other: &Self) -> bool {
+        other.segments.starts_with(&self.segments)
+    }
+
+    /// Whether the path is the prefix or below it however it is read, by proxies that take `\`
+    /// for a slash or `;` for the end of a segment as well.
+    pub(super) fn is_surely(&self, path: &[u8]) -> bool {
+        let is_read_one_way = |byte: &u8| byte.is_ascii_graphic() && !b"\\;".contains(byte);
+        self.rest_of(path).is_some() && is_plain(path) && path.iter().all(is_read_one_way)
     }
 
     /// How many segments: the more, the more specific.

@@ -12,8 +12,8 @@ use super::{Mode, OnUnverified};
 /// not say is taken from the guard's settings. When several rules cover a request, the longest path wins, then a rule that
 /// names methods, then the first.
 ///
-/// In settings a rule is a string, `"/admin"`, or a table with the keys `path`, `methods`, `min_confidence`, `mode`,
-/// `on_unverified` and `sensitive`.
+/// In settings a rule is a string, `"/admin"`, or a table with the keys `path`, `methods`,
+/// `min_confidence`, `mode`, `on_unverified`, `on_unknown_client` and `sensitive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pub(super) path: String,
@@ -21,14 +21,16 @@ pub struct Rule {
     pub(super) min_confidence: Option<u8>,
     pub(super) mode: Option<Mode>,
     pub(super) on_unverified: Option<OnUnverified>,
+    pub(super) on_unknown_client: Option<OnUnverified>,
     pub(super) sensitive: Option<bool>,
 }
 
 impl Rule {
     /// A rule for this path and everything below it, with any method.
     ///
-    /// The path begins with `/` and is no pattern: `*`, `{id}` and `<id>` are refused when the guard is built, and so are
-    /// `?`, `#`, control characters and the segments `.` and `..`. It is percent-decoded once, upper and lower case
+    /// The path begins with `/` and is no pattern: `*`, `{id}`, `<id>` and `/:id` are refused when
+    /// the guard is built, and so are blanks, `;`, `?`, `#`, characters that cannot be seen, and
+    /// the segments `.` and `..`. It is percent-decoded once: `%20` is a blank. Upper and lower case
     /// differ, and a slash at its end makes no difference.
     #[must_use]
     pub fn path(path: impl Into<String>) -> Self {
@@ -38,6 +40,7 @@ impl Rule {
             min_confidence: None,
             mode: None,
             on_unverified: None,
+            on_unknown_client: None,
             sensitive: None,
         }
     }
@@ -71,6 +74,14 @@ impl Rule {
     #[must_use]
     pub fn on_unverified(mut self, on_unverified: OnUnverified) -> Self {
         self.on_unverified = Some(on_unverified);
+        self
+    }
+
+    /// What happens to a client whose address cannot be determined. Default: what the setting of
+    /// this name says, or else the same as `on_unverified`.
+    #[must_use]
+    pub fn on_unknown_client(mut self, on_unknown_client: OnUnverified) -> Self {
+        self.on_unknown_client = Some(on_unknown_client);
         self
     }
 
@@ -110,6 +121,7 @@ const KEYS: &[&str] = &[
     "min_confidence",
     "mode",
     "on_unverified",
+    "on_unknown_client",
     "sensitive",
 ];
 
@@ -134,6 +146,9 @@ impl<'de> Visitor<'de> for RuleVisitor {
                 "min_confidence" => once(&mut rule.min_confidence, "min_confidence", &mut map)?,
                 "mode" => once(&mut rule.mode, "mode", &mut map)?,
                 "on_unverified" => once(&mut rule.on_unverified, "on_unverified", &mut map)?,
+                "on_unknown_client" => {
+                    once(&mut rule.on_unknown_client, "on_unknown_client", &mut map)?;
+                }
                 "sensitive" => once(&mut rule.sensitive, "sensitive", &mut map)?,
                 unknown => return Err(de::Error::unknown_field(unknown, KEYS)),
             }

@@ -6,7 +6,7 @@ use super::*;
 const DEFAULTS: Policy = Policy::new(90, Mode::Enforce, OnUnverified::Allow);
 
 fn rules(rules: &[Rule]) -> RuleSet {
-    RuleSet::new(rules, DEFAULTS).unwrap()
+    RuleSet::new(rules, &[], DEFAULTS).unwrap()
 }
 
 #[track_caller]
@@ -25,11 +25,12 @@ fn check_pick(set: &[Rule], method: &str, path: &str, confidence: Option<u8>) {
 
 #[track_caller]
 fn check_refused(rule: Rule, value: &str, reason: &str) {
-    let error = RuleSet::new(&[rule], DEFAULTS).unwrap_err().to_string();
-    assert!(
-        error.starts_with(&format!("setting `protect`: `{value}` ")),
-        "{error}"
-    );
+    let error = RuleSet::new(&[rule], &[], DEFAULTS)
+        .unwrap_err()
+        .to_string();
+    let value = crate::shown::printable(value.as_bytes());
+    let begin = format!("setting `protect`: `{value}` ");
+    assert!(error.starts_with(&begin), "{error}");
     assert!(error.contains(reason), "{error}");
 }
 
@@ -150,9 +151,9 @@ fn escapes_are_decoded_once() {
 #[test]
 fn a_rule_may_be_written_with_escapes_or_without() {
     for rule in [
-        "/caf\u{e9}/my page",
+        "/caf\u{e9}/my%20page",
         "/caf%C3%A9/my%20page",
-        "/caf%c3%a9%2Fmy page",
+        "/caf%c3%a9%2Fmy%20page",
     ] {
         check(rule, "/caf%c3%A9/my%20page/x", true);
         check(rule, "/caf\u{e9}//my page", true);
@@ -180,7 +181,6 @@ fn the_longest_path_wins_then_a_method_then_the_first() {
     let set = [
         Rule::path("/").min_confidence(1),
         Rule::path("/a").min_confidence(2),
-        Rule::path("/a").min_confidence(3),
         Rule::path("/a").methods(["POST"]).min_confidence(4),
         Rule::path("/a").methods(["POST", "PUT"]).min_confidence(5),
         Rule::path("/a/b/").min_confidence(6),
@@ -206,6 +206,184 @@ fn what_a_rule_leaves_open_is_taken_from_the_defaults() {
     assert_eq!(set.policy("GET", "/a"), Some(a));
     assert_eq!(set.policy("GET", "/b"), Some(b));
     assert_eq!(set.policy("GET", "/c"), None);
+}
+
+#[test]
+fn an_unknown_client_meets_the_rules_word_then_the_settings_then_that_on_unverified() {
+    use OnUnverified::{Allow, Deny};
+    let unknown = |rule: Rule, said: Option<OnUnverified>| {
+        let defaults = Policy {
+            on_unknown_client: said,
+            ..DEFAULTS
+        };
+        let set = RuleSet::new(&[rule], &[], defaults).unwrap();
+        set.policy("GET", "/a").unwrap().on_unverified(false)
+    };
+    let rule = || Rule::path("/a");
+    assert_eq!(unknown(rule(), None), Allow);
+    assert_eq!(unknown(rule().on_unverified(Deny), None), Deny);
+    assert_eq!(unknown(rule(), Some(Deny)), Deny);
+    assert_eq!(unknown(rule().on_unverified(Deny), Some(Allow)), Allow);
+    assert_eq!(unknown(rule().on_unknown_client(Allow), Some(Deny)), Allow);
+    assert_eq!(unknown(rule().on_unknown_client(Deny), None), Deny);
+    // An address that nobody vouches for is another matter.
+    let policy = Policy {
+        on_unknown_client: Some(Deny),
+        ..DEFAULTS
+    };
+    assert_eq!(policy.on_unverified(true), Allow);
+    let both = policy.stricter(Policy {
+        on_unknown_client: Some(Allow),
+        ..DEFAULTS
+    });
+    assert_eq!(
+        (both.on_unverified(true), both.on_unverified(false)),
+        (Allow, Deny)
+    );
+}
+
+/// Everything is guarded but these.
+fn exempting(exempt: &[&str]) -> RuleSet {
+    let exempt: Vec<String> = exempt.iter().map(ToString::to_string).collect();
+    RuleSet::new(&["/".into()], &exempt, DEFAULTS).unwrap()
+}
+
+#[test]
+fn an_exempt_path_is_guarded_by_no_rule_and_without_rules_neither() {
+    let without_rules = RuleSet::new(&[], &["/healthz".to_owned()], DEFAULTS).unwrap();
+    for set in [exempting(&["/x", "/healthz"]), without_rules] {
+        for path in ["/healthz", "/healthz/", "/healthz/live", "/healthz/a.b/c"] {
+            assert_eq!(set.policy("GET", path), None, "{path}");
+        }
+        for path in ["/", "/health", "/healthzz", "/Healthz", "/a/healthz"] {
+            assert_eq!(set.policy("GET", path), Some(DEFAULTS), "{path}");
+        }
+    }
+}
+
+#[test]
+fn an_exemption_holds_only_where_all_readings_agree() {
+    let set = exempting(&["/healthz"]);
+    for path in [
+        "/healthz/../admin",
+        "/healthz/..",
+        "/healthz/.",
+        "/healthz/./live",
+        "/healthz//admin",
+        "//healthz",
+        "/healthz/%2e%2e/admin",
+        "/healthz%2F..%2Fadmin",
+        "/healthz/%2E%2E%2Fadmin",
+        "/healthz%2f",
+        "/%68ealthz",
+        "/healthz\\..\\admin",
+        "/healthz/x\\..\\..\\admin",
+        "/healthz;/../admin",
+        "/healthz/..;/admin",
+        "/healthz/x;y",
+        "/healthz?/../admin",
+        "/healthz#",
+        "/healthz/%",
+        "/healthz/\0",
+        "/healthz/\u{ff0e}\u{ff0e}/admin",
+        "/healthz /admin",
+        "healthz",
+        "",
+    ] {
+        assert_eq!(set.policy("GET", path), Some(DEFAULTS), "{path}");
+    }
+}
+
+#[test]
+fn a_path_that_cannot_be_exempt_is_refused() {
+    for (path, reason) in [
+        ("/", "`mode = off`"),
+        ("//", "`mode = off`"),
+        ("healthz", "must begin with `/`"),
+        ("/healthz/*", "path prefixes"),
+        ("/health%7A", "several ways"),
+        ("/health%2Fz", "several ways"),
+        ("//healthz", "several ways"),
+        ("/.well-known", "several ways"),
+        ("/caf\u{e9}", "several ways"),
+        ("/healthz /livez", "is a list"),
+        ("/healthz;x", "%3B"),
+    ] {
+        let error = RuleSet::new(&[], &[path.to_owned()], DEFAULTS).unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with("setting `exempt`: "), "{error}");
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_rule_without_effect_is_refused() {
+    let refused = |rules: &[Rule], exempt: &[&str]| {
+        let exempt: Vec<String> = exempt.iter().map(ToString::to_string).collect();
+        RuleSet::new(rules, &exempt, DEFAULTS).is_err()
+    };
+    let (a, b) = (|| Rule::path("/a"), || Rule::path("/a/").min_confidence(50));
+    assert!(refused(&["/a/b".into()], &["/a"]));
+    assert!(refused(&["/a".into()], &["/a"]));
+    assert!(!refused(&["/a".into()], &["/a/b"]));
+    assert!(refused(&[a(), b()], &[]));
+    assert!(!refused(&[a(), a()], &[]));
+    assert!(!refused(&[a(), b().methods(["GET"])], &[]));
+    assert!(refused(
+        &[a().methods(["GET", "POST"]), b().methods(["post"])],
+        &[]
+    ));
+    assert!(!refused(
+        &[a().methods(["GET"]), b().methods(["GET", "POST"])],
+        &[]
+    ));
+}
+
+#[test]
+fn a_list_of_paths_in_one_text_is_refused() {
+    for path in [
+        "/admin /login",
+        "/admin;/login",
+        "/admin; /login",
+        "/admin,/login",
+        "/admin, /login",
+        "/admin|/login",
+        "/admin:/login",
+    ] {
+        check_refused(
+            Rule::path(path),
+            path,
+            "is a list: separate paths by commas",
+        );
+    }
+    for (path, reason) in [
+        ("/ad min", "write %20"),
+        (" /admin", "must begin with `/`"),
+        ("/admin ", "write %20"),
+        ("/admin;", "write %3B"),
+        ("/admin/:id", "looks like a pattern"),
+        ("/:tenant/admin", "looks like a pattern"),
+        ("/users/[id]", "looks like a pattern"),
+        ("/admin$", "looks like a pattern"),
+        ("/admin\\d", "write %5C"),
+        ("/admin'", "in quotes"),
+        ("/$PREFIX/admin", "variable"),
+        ("/${PREFIX}/admin", "path prefixes"),
+    ] {
+        check_refused(Rule::path(path), path, reason);
+    }
+    check_refused(Rule::path("/ad\u{200b}min"), "/ad\u{200b}min", "U+200B");
+    // What is meant has a spelling.
+    for (rule, path) in [
+        ("/ad%20min", "/ad%20min"),
+        ("/admin%3Bx", "/admin;x"),
+        ("/%3Aid", "/:id"),
+        ("/a:b", "/a:b"),
+        ("/a,b", "/a,b"),
+        ("/%24metadata", "/$metadata"),
+    ] {
+        check(rule, path, true);
+    }
 }
 
 #[test]
@@ -269,9 +447,13 @@ fn methods_and_confidence_of_a_rule_are_checked() {
     let rule = || Rule::path("/a");
     check_refused(rule().methods([""]), "", "no HTTP method");
     check_refused(rule().methods(["GET", "P T"]), "P T", "the rule for `/a`");
+    for any in ["*", "ANY", "all"] {
+        check_refused(rule().methods([any]), any, "leave `methods` out");
+    }
+    check_refused(rule().methods(["'GET'"]), "'GET'", "in quotes");
     check_refused(rule().methods(Vec::<String>::new()), "/a", "empty list");
     check_refused(rule().min_confidence(101), "101", "the rule for `/a`");
-    assert!(RuleSet::new(&[rule().min_confidence(100)], DEFAULTS).is_ok());
+    assert!(RuleSet::new(&[rule().min_confidence(100)], &[], DEFAULTS).is_ok());
 }
 
 #[test]
@@ -479,6 +661,18 @@ proptest! {
     }
 
     #[test]
+    fn whatever_servers_do_to_an_exempt_path_it_stays_there(
+        path in prop_oneof![awkward_path(), nearly_plain_path()],
+        steps in steps(),
+    ) {
+        if exempting(&["/a"]).policy("GET", &path).is_none() {
+            let start = split(path.as_bytes());
+            let end = steps.iter().fold(start, |path, &step| apply(step, path));
+            prop_assert!(apply(Step::Collapse, end).starts_with(&split(b"/a")));
+        }
+    }
+
+    #[test]
     fn a_path_is_covered_when_one_of_its_readings_is(path in awkward_path()) {
         use Step::{Collapse, DecodeSegments, DecodeWhole, Resolve};
         let readings: [&[Step]; 6] = [
@@ -555,7 +749,7 @@ proptest! {
     fn nothing_panics(path in any::<String>(), rule in any::<String>(), method in any::<String>()) {
         let _ = rules(&["/a".into(), "/a/b".into()]).policy(&method, &path);
         for rule in [rule.clone(), format!("/{rule}")] {
-            if let Ok(set) = RuleSet::new(&[Rule::path(rule).methods(["GET"])], DEFAULTS) {
+            if let Ok(set) = RuleSet::new(&[Rule::path(rule).methods(["GET"])], &[], DEFAULTS) {
                 let _ = set.policy("GET", &path);
             }
         }

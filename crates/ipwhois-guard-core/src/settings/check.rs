@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{ApiKey, Settings};
 use crate::error::BuildError;
 use crate::feed::FeedAction;
+use crate::shown::{HIDDEN, slip};
 use crate::token::is_token;
 
 /// A feed that changes twice an hour is not asked for more often.
@@ -17,11 +18,11 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const MOST_FAILURES: u32 = 1_000;
 const MOST_CACHED: usize = 16_777_216;
 const LONGEST_KEY: usize = 512;
-const HIDDEN: &str = "(hidden)";
 
 impl Settings {
     /// Checks what can be checked without reading a file.
     pub(crate) fn validate(&self) -> Result<(), BuildError> {
+        self.check_texts()?;
         if self.min_confidence > 100 {
             let value = self.min_confidence.to_string();
             let reason = "is no confidence from 0 to 100";
@@ -99,13 +100,13 @@ impl Settings {
 
     /// The service's base URL. Its path may or may not end with a slash.
     pub(crate) fn api_base(&self) -> Result<reqwest::Url, BuildError> {
-        let refuse = |reason: &str| {
-            let value = without_secrets(&self.api_url);
-            Err(BuildError::setting("api_url", value, reason))
-        };
+        let refuse = |reason: &str| Err(BuildError::setting("api_url", &self.api_url, reason));
         let url = match reqwest::Url::parse(&self.api_url) {
             Ok(url) => url,
-            Err(error) => return refuse(&format!("is no URL: {error}")),
+            Err(error) => {
+                let reason = format!("is no URL such as `https://host/api`: {error}");
+                return refuse(&reason);
+            }
         };
         if !matches!(url.scheme(), "http" | "https") {
             return refuse("is neither an http nor an https URL");
@@ -127,13 +128,16 @@ impl Settings {
             Some(text) if text.is_empty() => return Ok(None),
             Some(text) => text,
         };
-        let refuse = |reason: &str| {
-            let value = without_secrets(text);
-            Err(BuildError::setting("feed_url", value, reason))
-        };
+        let refuse = |reason: &str| Err(BuildError::setting("feed_url", text, reason));
         let url = match reqwest::Url::parse(text) {
             Ok(url) => url,
-            Err(error) => return refuse(&format!("is no URL: {error}")),
+            Err(_) if text.starts_with(['/', '.', '~']) => {
+                return refuse("is a path: a file's URL is `file:///` and its path");
+            }
+            Err(error) => {
+                let reason = format!("is no URL such as `https://host/feed.txt`: {error}");
+                return refuse(&reason);
+            }
         };
         match url.scheme() {
             "http" | "https" => Ok(Some(url)),
@@ -150,6 +154,48 @@ impl Settings {
         let feed = format!("{folder}/feed.txt");
         url.set_path(&feed);
         Ok(url)
+    }
+
+    /// Warns of settings that are said and that other ones leave without effect.
+    pub(crate) fn warn_of_idle(&self) {
+        let default = Self::default();
+        let trusts = !self.trusted_proxies.is_empty() || self.trusted_hops.is_some();
+        let has_key = self.api_key.is_some() || self.api_key_file.is_some();
+        let has_feed = self.feed_action != FeedAction::Off;
+        let is_other_header = self.client_ip_header != default.client_ip_header;
+        let is_other_key_header = self.api_key_header != default.api_key_header;
+        let has_feed_url = self.feed_url.as_ref().is_some_and(|url| !url.is_empty());
+        let is_other_interval = self.feed_interval != default.feed_interval;
+        for (name, is_said, has_effect, lacks) in [
+            (
+                "client_ip_header",
+                is_other_header,
+                trusts,
+                "`trusted_proxies` or `trusted_hops`",
+            ),
+            (
+                "api_key_header",
+                is_other_key_header,
+                has_key,
+                "`api_key` or `api_key_file`",
+            ),
+            (
+                "feed_url",
+                has_feed_url,
+                has_feed,
+                "a `feed_action` other than `off`",
+            ),
+            (
+                "feed_interval",
+                is_other_interval,
+                has_feed,
+                "a `feed_action` other than `off`",
+            ),
+        ] {
+            if is_said && !has_effect {
+                tracing::warn!(target: "ipwhois_guard", "`{name}` has no effect without {lacks}");
+            }
+        }
     }
 
     /// How many checks a day may cost.
@@ -181,7 +227,7 @@ impl Settings {
         match &self.api_key {
             Some(key) if !is_key(key.expose()) => {
                 let reason = format!("is not 1 to {LONGEST_KEY} visible ASCII characters");
-                Err(BuildError::setting("api_key", HIDDEN, reason))
+                Err(BuildError::setting("api_key", key.expose(), reason))
             }
             _ => Ok(()),
         }
@@ -195,37 +241,31 @@ fn read_key(path: &Path) -> Result<ApiKey, BuildError> {
     let mut text = Vec::new();
     File::open(path)
         .and_then(|file| file.take(at_most).read_to_end(&mut text))
-        .map_err(|source| BuildError::File {
-            setting: SETTING,
-            path: path.to_owned(),
-            source,
+        .map_err(|source| match path.components().count() {
+            // It may be the key.
+            1 => BuildError::Setting {
+                setting: SETTING.to_owned(),
+                value: HIDDEN.to_owned(),
+                reason: format!("is no file; a key itself belongs into `api_key`: {source}"),
+            },
+            _ => BuildError::File {
+                setting: SETTING,
+                path: path.to_owned(),
+                source,
+            },
         })?;
     let key = std::str::from_utf8(&text)
         .unwrap_or_default()
         .trim_end_matches(['\r', '\n']);
-    if is_key(key) {
-        return Ok(ApiKey::new(key));
-    }
-    let reason = format!("does not hold a key of 1 to {LONGEST_KEY} visible ASCII characters");
-    Err(BuildError::setting(
-        SETTING,
-        path.display().to_string(),
-        reason,
-    ))
+    let reason = match slip(key, true) {
+        Some(slip) => format!("holds a key that {slip}"),
+        None if is_key(key) => return Ok(ApiKey::new(key)),
+        None => format!("does not hold a key of 1 to {LONGEST_KEY} visible ASCII characters"),
+    };
+    let path = path.display().to_string();
+    Err(BuildError::setting(SETTING, path, reason))
 }
 
 fn is_key(text: &str) -> bool {
     (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// A refused URL, for its error. A key in the wrong place is still a key: what may be one is left out.
-fn without_secrets(url: &str) -> String {
-    let (hidden, rest) = match url.rsplit_once('@') {
-        Some((_, rest)) => ("(hidden)@", rest),
-        None => ("", url),
-    };
-    match rest.split_once(['?', '#']) {
-        Some((before, _)) => format!("{hidden}{before}?(hidden)"),
-        None => format!("{hidden}{rest}"),
-    }
 }

@@ -4,16 +4,17 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
-use super::{Settings, env, text};
+use super::{NAMES, Settings, text};
 use crate::error::BuildError;
+use crate::shown::printable;
 
 impl Settings {
     /// Reads settings from TOML, with the settings' names at the top level.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Text`] with the line, and the name and value where there is one, when the text is no TOML, a name is
-    /// unknown, or a value has the wrong type. It never shows the key.
+    /// [`BuildError::Text`] with the line, and the name and value where there is one, when the text
+    /// is no TOML, a name is unknown, or a value has the wrong type. It never shows a secret.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,6 +25,7 @@ impl Settings {
     /// # }
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, BuildError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // The parser's own `Display` prints the line it complains about, which may be the one with the key. So a message
         // is made here, out of its `message()` and `span()`.
         let table = DeTable::parse(text).map_err(|error| syntax_error(text, &error))?;
@@ -37,7 +39,7 @@ impl Settings {
             .collect();
         let unknown = keys
             .iter()
-            .filter(|key| !env::names().any(|known| known == key.name))
+            .filter(|key| !NAMES.contains(&key.name))
             .min_by_key(|key| key.span.start);
         if let Some(unknown) = unknown {
             return Err(unknown_key(text, unknown));
@@ -53,8 +55,8 @@ struct Key<'a> {
 }
 
 fn unknown_key(text: &str, key: &Key<'_>) -> BuildError {
-    let name = key.name;
-    let reason = match text::nearest(name, env::names()) {
+    let name = printable(key.name.as_bytes());
+    let reason = match text::nearest(&name, NAMES) {
         Some(nearest) => format!("unknown setting `{name}`: is `{nearest}` meant?"),
         None => format!("unknown setting `{name}`"),
     };
@@ -73,7 +75,7 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> BuildError {
         .next()
         .and_then(|line| line.split_once('='))
         .map(|(name, _)| name.trim())
-        .filter(|name| env::names().any(|known| known == *name));
+        .filter(|name| NAMES.contains(name));
     let reason = match name {
         Some(name) => format!("`{name}`: {}", error.message()),
         None => error.message().to_owned(),

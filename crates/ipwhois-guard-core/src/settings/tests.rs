@@ -5,9 +5,17 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, MapDeserializer};
+
 use super::*;
+use crate::address::ClientResolver;
 use crate::builder::GuardBuilder;
 use crate::error::BuildError;
+use crate::ip_set::IpSet;
+use crate::risk::{LoginPaths, ProbePaths};
+use crate::rules::RuleSet;
+use crate::testing::Log;
 
 const SECRET: &str = "s3cr3t-m4rk3r";
 
@@ -65,7 +73,7 @@ fn the_defaults_are_valid_and_are_what_empty_sources_give() {
 #[test]
 fn the_table_of_names_is_that_of_the_fields() {
     let error = toml::from_str::<Settings>("nothing = 1").unwrap_err();
-    let names: Vec<String> = env::names().map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = NAMES.iter().map(|name| format!("`{name}`")).collect();
     let expected = format!(
         "unknown field `nothing`, expected one of {}",
         names.join(", ")
@@ -85,6 +93,8 @@ fn the_environment_and_toml_say_the_same() {
         ("MAX_WAIT", " 0s "),
         ("MIN_CONFIDENCE", "11"),
         ("ON_UNVERIFIED", "deny"),
+        ("ON_UNKNOWN_CLIENT", "allow"),
+        ("EXEMPT", "/healthz"),
         ("MODE", "monitor"),
         ("PROTECT", "/one, /two,,"),
         ("TRUSTED_PROXIES", "10.0.0.0/8 , unix:"),
@@ -114,7 +124,7 @@ fn the_environment_and_toml_say_the_same() {
     ];
     let vars = vars.map(|(name, value)| (format!("IPWHOIS_GUARD_{name}"), value));
     let unrelated = ("PATH".to_owned(), "/bin");
-    assert_eq!(vars.len(), env::names().count());
+    assert_eq!(vars.len(), NAMES.len());
     let settings = Settings::from_vars(vars.into_iter().chain([unrelated])).unwrap();
     let toml = r#"
         api_url = "http://127.0.0.1:1/api"
@@ -126,6 +136,8 @@ fn the_environment_and_toml_say_the_same() {
         max_wait = "0s"
         min_confidence = 11
         on_unverified = "deny"
+        on_unknown_client = "allow"
+        exempt = ["/healthz"]
         mode = "monitor"
         trusted_proxies = ["10.0.0.0/8", "unix:"]
         trusted_hops = 3
@@ -245,7 +257,7 @@ fn a_bad_value_in_the_environment_is_told_with_the_variable() {
 #[test]
 fn an_empty_variable_counts_as_unset() {
     let defaults = format!("{:?}", Settings::default());
-    for name in env::names().filter(|name| *name != "feed_url") {
+    for name in NAMES.iter().filter(|name| **name != "feed_url") {
         let settings = from_var(&name.to_ascii_uppercase(), " ").unwrap();
         assert_eq!(format!("{settings:?}"), defaults, "{name}");
     }
@@ -345,35 +357,19 @@ fn the_base_url_is_http_and_nothing_but_a_base() {
     ] {
         assert!(validated(|s| s.api_url = url.to_owned()).is_ok(), "{url}");
     }
-    for (url, shown, reason) in [
-        ("", "", "is no URL"),
-        ("bl.ipwhois.net/api", "bl.ipwhois.net/api", "is no URL"),
-        ("https://", "https://", "is no URL"),
-        ("ftp://a/b", "ftp://a/b", "neither an http"),
-        (
-            "https://me:s3cr3t-m4rk3r@a/b",
-            "(hidden)@a/b",
-            "names a user",
-        ),
-        (
-            "https://me:p@s3cr3t-m4rk3r@a/b",
-            "(hidden)@a/b",
-            "names a user",
-        ),
-        (
-            "https://a/b?key=s3cr3t-m4rk3r",
-            "https://a/b?(hidden)",
-            "query",
-        ),
-        (
-            "https://a/b#s3cr3t-m4rk3r",
-            "https://a/b?(hidden)",
-            "fragment",
-        ),
-        ("https://me:1?s3cr3t-m4rk3r@a/b", "(hidden)@a/b", ""),
+    for (url, reason) in [
+        ("", "is no URL"),
+        ("bl.ipwhois.net/api", "is no URL such as `https://host/api`"),
+        ("https://", "is no URL"),
+        ("ftp://a/b", "neither an http"),
+        ("https://me:s3cr3t-m4rk3r@a/b", "names a user"),
+        ("https://me:p@s3cr3t-m4rk3r@a/b", "names a user"),
+        ("https://a/b?key=s3cr3t-m4rk3r", "query"),
+        ("https://a/b#s3cr3t-m4rk3r", "fragment"),
+        ("https://me:1?s3cr3t-m4rk3r@a/b", ""),
     ] {
-        let begin = format!("setting `api_url`: `{shown}` ");
-        check_invalid(|s| s.api_url = url.to_owned(), &[&begin, reason]);
+        let begin = "setting `api_url`: `(hidden)` ";
+        check_invalid(|s| s.api_url = url.to_owned(), &[begin, reason]);
     }
 }
 
@@ -387,18 +383,17 @@ fn the_key_and_its_header_are_what_a_request_can_carry() {
         "caf\u{e9}",
         &"x".repeat(513),
     ] {
-        let begin = "setting `api_key`: `(hidden)` is not 1 to 512";
-        check_invalid(|s| s.api_key = Some(key.into()), &[begin]);
+        check_invalid(
+            |s| s.api_key = Some(key.into()),
+            &["setting `api_key`: `(hidden)` "],
+        );
     }
     assert!(validated(|s| s.api_key = Some("x".repeat(512).into())).is_ok());
-    check_invalid(
-        |s| s.api_key_header = "X Key".to_owned(),
-        &["`api_key_header`: `X Key`"],
-    );
-    check_invalid(
-        |s| s.api_key_header = String::new(),
-        &["`api_key_header`: ``"],
-    );
+    // The key may stand where its header belongs.
+    for header in ["X Key", "", "X-API-Key: s3cr3t-m4rk3r"] {
+        let sentence = "`api_key_header`: `(hidden)` is no name of a header";
+        check_invalid(|s| s.api_key_header = header.to_owned(), &[sentence]);
+    }
     let both = |s: &mut Settings| {
         s.api_key = Some("k".into());
         s.api_key_file = Some("/a".into());
@@ -474,6 +469,65 @@ fn a_file_without_a_key_is_told_and_never_shown() {
 }
 
 #[test]
+fn a_key_file_with_quotes_or_a_key_in_its_place_is_told() {
+    let error = key_in_file("quotes", format!("\"{SECRET}\"\n").as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("in quotes"), "{error}");
+    let error = key_in_file("mark", format!("\u{feff}{SECRET}").as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("U+FEFF"), "{error}");
+    let settings = Settings {
+        api_key_file: Some(SECRET.into()),
+        ..Settings::default()
+    };
+    let error = settings.load_key().unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
+    assert!(
+        error.to_string().contains("belongs into `api_key`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_setting_that_another_one_leaves_without_effect_is_logged() {
+    let warned = |change: fn(&mut Settings)| {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || settings.warn_of_idle());
+        log.0.lock().unwrap().clone()
+    };
+    assert_eq!(warned(|_| {}), "");
+    let header = warned(|s| s.client_ip_header = "x-real-ip".to_owned());
+    assert!(
+        header.contains("`client_ip_header` has no effect without"),
+        "{header}"
+    );
+    let trusting = warned(|s| {
+        s.client_ip_header = "x-real-ip".to_owned();
+        s.trusted_hops = Some(1);
+    });
+    assert_eq!(trusting, "");
+    assert!(warned(|s| s.api_key_header = "X-Key".to_owned()).contains("`api_key_header`"));
+    let off = warned(|s| {
+        s.feed_action = FeedAction::Off;
+        s.feed_url = Some("file:///feed.txt".to_owned());
+        s.feed_interval = Duration::from_secs(60);
+    });
+    assert!(
+        off.contains("`feed_url`") && off.contains("`feed_interval`"),
+        "{off}"
+    );
+    assert_eq!(warned(|s| s.feed_action = FeedAction::Off), "");
+}
+
+#[test]
+fn a_byte_order_mark_before_toml_does_not_count() {
+    let settings = Settings::from_toml("\u{feff}mode = 'off'").unwrap();
+    assert_eq!(settings.mode, Mode::Off);
+    check_toml("\u{feff}\u{feff}mode = 'off'", 1, &[]);
+    check_toml("mode = 'off'\n\"mo\u{200b}de\" = 1", 2, &["mo\\u{200b}de"]);
+}
+
+#[test]
 fn no_error_about_toml_shows_the_key() {
     for value in [
         "'s3cr3t-m4rk3r",
@@ -524,7 +578,8 @@ fn nothing_shows_the_key() {
         "{settings:?} {settings:#?} {builder:?} {invalid} {invalid:?} {not_loaded} {not_loaded:?}"
     );
     assert!(!shown.contains(SECRET), "{shown}");
-    assert!(shown.contains("ApiKey(hidden)"), "{shown}");
+    assert!(shown.contains("api_key: Some((hidden))"), "{shown}");
+    assert_eq!(format!("{:?}", ApiKey::from(SECRET)), "ApiKey(hidden)");
     let bad_elsewhere = Settings::from_vars([
         ("IPWHOIS_GUARD_API_KEY", SECRET),
         ("IPWHOIS_GUARD_MODE", "on"),
@@ -536,8 +591,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_panics(text in any::<String>(), name in 0..22_usize) {
-        let name = env::names().nth(name).unwrap();
+    fn nothing_panics(text in any::<String>(), name in 0..100_usize) {
+        let name = NAMES[name % NAMES.len()];
         let from_text = Settings::from_toml(&text);
         let from_value = Settings::from_toml(&format!("{name} = {text}"));
         let from_string = Settings::from_toml(&format!("{name} = {text:?}"));
@@ -546,6 +601,274 @@ proptest! {
         for settings in [from_text, from_value, from_string, from_var].into_iter().flatten() {
             let _ = settings.validate();
         }
+    }
+}
+
+/// Whether a setting's text is a list, or names a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    One,
+    List,
+    File,
+}
+
+/// A value of each setting that takes free text, as the environment has it.
+const TEXTS: &[(&str, &str, Kind)] = &[
+    ("api_url", "https://api.example/api", Kind::One),
+    ("api_key", "made-up-key", Kind::One),
+    ("api_key_file", "/run/secrets/key", Kind::File),
+    ("api_key_header", "X-Key", Kind::One),
+    ("protect", "/admin", Kind::List),
+    ("exempt", "/healthz", Kind::List),
+    ("trusted_proxies", "10.0.0.0/8", Kind::List),
+    ("client_ip_header", "x-real-ip", Kind::One),
+    ("allow", "25.0.0.1", Kind::List),
+    ("deny", "26.0.0.0/24", Kind::List),
+    ("allow_file", "/etc/guard/allow", Kind::File),
+    ("deny_file", "deny.txt", Kind::File),
+    ("feed_url", "https://feed.example/feed.txt", Kind::One),
+    ("probe_paths", "/wp-admin", Kind::List),
+    ("served_paths", "/old/x.php", Kind::List),
+    ("login_paths", "/enter", Kind::List),
+    ("redis_url", "redis://redis.example:6379/0", Kind::One),
+    ("state_dir", "/var/lib/guard", Kind::File),
+];
+
+/// A value of each other setting: numbers, durations and choices.
+const VALUES: &[(&str, &str)] = &[
+    ("api_proxy_from_env", "true"),
+    ("api_timeout", "1s"),
+    ("max_wait", "1s"),
+    ("min_confidence", "50"),
+    ("on_unverified", "deny"),
+    ("on_unknown_client", "deny"),
+    ("mode", "monitor"),
+    ("trusted_hops", "1"),
+    ("cache_ttl", "2h"),
+    ("stale_ttl", "2days"),
+    ("error_ttl", "1m"),
+    ("cache_capacity", "7"),
+    ("daily_budget", "7"),
+    ("feed_action", "block"),
+    ("feed_interval", "1h"),
+    ("max_failures", "7"),
+    ("find_time", "1h"),
+    ("ban_time", "2h"),
+    ("max_ban_time", "1day"),
+];
+
+/// What is checked when a guard is built, but for the contents of files.
+fn usable(settings: Settings) -> Result<Settings, BuildError> {
+    settings.validate()?;
+    let policy = settings.default_policy();
+    RuleSet::new(&settings.protect, &settings.exempt, policy)?;
+    let (proxies, hops) = (&settings.trusted_proxies, settings.trusted_hops);
+    ClientResolver::new(proxies, hops, &settings.client_ip_header)?;
+    IpSet::parse("allow", &settings.allow)?;
+    IpSet::parse("deny", &settings.deny)?;
+    ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
+    LoginPaths::new(settings.login_paths.as_deref())?;
+    Ok(settings)
+}
+
+/// By a map, as figment and TOML give it.
+fn from_map(name: &str, text: &str, kind: Kind) -> Result<Settings, String> {
+    fn read<'de, V: IntoDeserializer<'de, ValueError>>(
+        name: &'de str,
+        value: V,
+    ) -> Result<Settings, ValueError> {
+        Settings::deserialize(MapDeserializer::new([(name, value)].into_iter()))
+    }
+    let read = match kind {
+        Kind::List => read(name, vec![text.to_owned()]),
+        Kind::One | Kind::File => read(name, text),
+    };
+    read.map_err(|error| error.to_string())
+}
+
+/// Everything that settings say, secrets too.
+fn said(settings: &Settings) -> String {
+    let key = settings.api_key.as_ref().map(ApiKey::expose);
+    let redis = settings.redis_url.as_ref().map(SecretUrl::expose);
+    let open = (
+        &settings.api_url,
+        &settings.api_key_header,
+        &settings.feed_url,
+    );
+    format!("{settings:?} {key:?} {redis:?} {open:?}")
+}
+
+/// A text that cannot be meant is refused with the setting's name, wherever it comes from, or it
+/// means the same as the text that can.
+#[track_caller]
+fn check_meant(name: &str, good: &str, text: &str, kind: Kind) {
+    let variable = name.to_ascii_uppercase();
+    let same = said(&from_var(&variable, good).unwrap());
+    let by_variable = from_var(&variable, text).map_err(|error| error.to_string());
+    for read in [by_variable, from_map(name, text, kind)] {
+        match read.and_then(|read| usable(read).map_err(|error| error.to_string())) {
+            Ok(settings) => assert_eq!(said(&settings), same, "{name}: {text:?} is taken"),
+            Err(error) => assert!(error.to_lowercase().contains(name), "{name}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn every_setting_has_a_value_that_has_an_effect() {
+    let texts = TEXTS.iter().map(|&(name, text, _)| (name, text));
+    let mut names: Vec<&str> = Vec::new();
+    for (name, text) in texts.chain(VALUES.iter().copied()) {
+        names.push(name);
+        let read = from_var(&name.to_ascii_uppercase(), text).unwrap();
+        let read = usable(read).unwrap();
+        assert_ne!(said(&read), said(&Settings::default()), "{name}");
+    }
+    names.sort_unstable();
+    let mut all = NAMES.to_vec();
+    all.sort_unstable();
+    assert_eq!(names, all);
+}
+
+#[test]
+fn no_value_is_silently_without_effect() {
+    for &(name, good, kind) in TEXTS {
+        let everywhere = [
+            format!("\"{good}\""),
+            format!("'{good}'"),
+            format!("`{good}`"),
+            format!("\u{201c}{good}\u{201d}"),
+            format!("'{good}"),
+            format!("{good}\""),
+            format!("\u{feff}{good}"),
+            format!("{good}\u{200b}"),
+            format!("{good}\u{a0}x"),
+            format!("{good}\t{good}"),
+            format!("{good}\n{good}"),
+            format!("{good}\0"),
+            "$NAME".to_owned(),
+            "${NAME}".to_owned(),
+            "$(cat name)".to_owned(),
+            "{{ name }}".to_owned(),
+        ];
+        let of_lists = [
+            format!("{good} {good}"),
+            format!("{good};{good}"),
+            format!("{good}; {good}"),
+            format!("{good}|{good}"),
+            format!("[{good}]"),
+            "https://site.example/admin".to_owned(),
+            format!("~{good}"),
+        ];
+        let of_files = [
+            format!("https://host{good}"),
+            format!("file://{good}"),
+            "~/guard".to_owned(),
+            "$HOME/guard".to_owned(),
+            "C:\\guard".to_owned(),
+            "/a,/b".to_owned(),
+            "/a:/b".to_owned(),
+            "/a /b".to_owned(),
+            format!(" {good} "),
+            "%APPDATA%/guard".to_owned(),
+        ];
+        let more: &[String] = match kind {
+            Kind::One => &[],
+            Kind::List => &of_lists,
+            Kind::File => &of_files,
+        };
+        for text in everywhere.iter().chain(more) {
+            check_meant(name, good, text, kind);
+        }
+    }
+    for &(name, good) in VALUES {
+        for text in [
+            format!("\"{good}\""),
+            format!("'{good}'"),
+            format!("\u{feff}{good}"),
+            format!("{good}\u{200b}"),
+            format!("{good};"),
+            "$NAME".to_owned(),
+        ] {
+            let error = from_var(&name.to_ascii_uppercase(), &text).unwrap_err();
+            let error = error.to_string().to_lowercase();
+            assert!(
+                error.contains(name) && !error.contains('\u{200b}'),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_empty_text_is_refused_where_code_or_toml_says_it() {
+    for name in ["api_key_file", "allow_file", "deny_file", "state_dir"] {
+        let read = from_map(name, "", Kind::File).unwrap();
+        let error = usable(read).unwrap_err().to_string();
+        assert!(error.contains("is empty"), "{error}");
+    }
+    for &(name, _, _) in TEXTS.iter().filter(|(_, _, kind)| *kind == Kind::List) {
+        let read = from_map(name, "", Kind::List).unwrap();
+        assert!(usable(read).is_err(), "{name}");
+    }
+}
+
+/// Pieces of URLs, keys and connection strings.
+const PIECES: &str = "((https?|redis|file|[a-z]+)://)?\
+    (user|:|@|,|/|\\?|#|=| |;|&|host|\\[::1\\]|:443|/0|pass=|%|\\n|\\r|\"|'|\u{feff}|Bearer ){0,6}";
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_character_that_cannot_be_seen_is_refused_wherever_it_stands(
+        which in 0..TEXTS.len(),
+        at in any::<prop::sample::Index>(),
+        unseen in prop::sample::select(vec![
+            '\u{feff}', '\u{200b}', '\u{200e}', '\u{202e}', '\u{2060}', '\u{ad}', '\u{a0}',
+            '\u{3000}', '\u{2028}', '\u{fe0f}', '\u{3164}', '\u{e0001}', '\u{7f}', '\t', '\r',
+            '\n', '\0',
+        ]),
+    ) {
+        let (name, good, kind) = TEXTS[which];
+        let mut text = good.to_owned();
+        text.insert(at.index(good.len() + 1), unseen);
+        check_meant(name, good, &text, kind);
+    }
+
+    #[test]
+    fn no_secret_is_shown_wherever_it_stands(
+        name in prop::sample::select(vec![
+            "api_url", "api_key", "api_key_header", "feed_url", "redis_url",
+        ]),
+        before in PIECES,
+        secret in "[a-z]{4}[0-9]{4}[A-Z]{4}",
+        after in PIECES,
+        quote in prop::sample::select(vec!["", "'", "\"", "'''", "\"\"\"", "['", "{ a = '"]),
+    ) {
+        let text = format!("{before}{secret}{after}");
+        let log = Log::default();
+        let shown = tracing::subscriber::with_default(log.clone(), || {
+            let by_variable = from_var(&name.to_ascii_uppercase(), &text);
+            let by_map = from_map(name, &text, Kind::One);
+            let toml = format!("mode = 'off'\n{name} = {quote}{text}{quote}\nmax_wait = 7");
+            let by_toml = Settings::from_toml(&toml);
+            let mut shown = format!("{by_variable:?} {by_map:?} {by_toml:?} {by_toml:#?}");
+            for error in [by_variable.as_ref().err(), by_toml.as_ref().err()].into_iter().flatten() {
+                shown += &error.to_string();
+            }
+            let read = [by_variable.ok(), by_map.ok(), by_toml.ok()];
+            for settings in read.into_iter().flatten() {
+                let builder = GuardBuilder::from(settings.clone());
+                shown += &format!("{builder:?} {builder:#?}");
+                if let Err(error) = settings.validate() {
+                    shown += &format!("{error} {error:?} {error:#?}");
+                }
+            }
+            shown
+        });
+        let logged = log.0.lock().unwrap().clone();
+        prop_assert!(!shown.contains(&secret), "{}", shown);
+        prop_assert!(!logged.contains(&secret), "{}", logged);
     }
 }
 
@@ -584,8 +907,12 @@ fn a_feed_that_cannot_be_fetched_is_an_error_at_build_time() {
         let url = url.to_owned();
         move |settings: &mut Settings| settings.feed_url = Some(url)
     };
-    check_invalid(with("feed.txt"), &["feed_url", "feed.txt", "no URL"]);
-    check_invalid(with("ftp://a/b"), &["feed_url", "ftp://a/b", "file URL"]);
+    check_invalid(with("feed.txt"), &["feed_url", "no URL"]);
+    check_invalid(
+        with("/var/feed.txt"),
+        &["feed_url", "is a path", "`file:///`"],
+    );
+    check_invalid(with("ftp://a/b"), &["feed_url", "file URL"]);
     check_invalid(with("file://host/x"), &["feed_url", "file on this machine"]);
     check_invalid(with("http://u:secret@/"), &["feed_url"]);
     check_invalid(

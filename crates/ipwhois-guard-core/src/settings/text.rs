@@ -40,18 +40,11 @@ pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
         .filter(|item| !item.is_empty())
 }
 
-/// For `#[serde(deserialize_with)]`.
+/// Durations are text in TOML.
 pub(super) fn deserialize_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
     deserializer.deserialize_str(DurationVisitor)
-}
-
-/// The same for a setting that may be left out.
-pub(super) fn deserialize_some_duration<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Duration>, D::Error> {
-    deserialize_duration(deserializer).map(Some)
 }
 
 struct DurationVisitor;
@@ -69,13 +62,11 @@ impl Visitor<'_> for DurationVisitor {
 }
 
 /// Of these names the one that was probably meant, if any is near enough to be worth a word.
-pub(super) fn nearest(
-    name: &str,
-    known: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+pub(super) fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('-', "_");
     known
-        .map(|known| (strsim::normalized_damerau_levenshtein(&name, known), known))
+        .iter()
+        .map(|&known| (strsim::normalized_damerau_levenshtein(&name, known), known))
         .filter(|&(likeness, _)| likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)

@@ -63,7 +63,7 @@ fn bad_lines_are_counted_and_the_first_is_kept() {
     let first = feed.first_bad_line().expect("a bad line");
     assert_eq!(
         first.to_string(),
-        "line 3: `25.0.0.\u{fffd}[31m` is not an address or CIDR"
+        "line 3: `25.0.0.\\u{1b}[31m` is not an address or CIDR"
     );
     assert_eq!(
         (first.line, first.reason.as_str()),

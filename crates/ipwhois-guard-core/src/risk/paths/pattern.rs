@@ -1,5 +1,7 @@
 //! What a path is held against, found by hash: an ordinary segment costs one look or two, however long the list is.
 
+use crate::shown::path_slip;
+
 use super::segments::{Letters, Segment, Segments, hash_of};
 
 /// One entry of a list, in lower case.
@@ -29,7 +31,12 @@ impl Pattern {
     }
 
     /// Reads an entry of the settings, or says what is wrong with it as the rest of the sentence "`…`".
-    pub(in crate::risk) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(in crate::risk) fn parse(text: &str) -> Result<Self, String> {
+        let pattern = Self::read(text).map_err(str::to_owned)?;
+        path_slip(text).map_or(Ok(pattern), Err)
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             return Err(
                 "is empty: an entry is a path such as `/wp-admin` or an extension such as `*.php`",

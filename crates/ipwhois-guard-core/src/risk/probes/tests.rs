@@ -287,7 +287,8 @@ fn what_the_application_serves_is_no_probe() {
 #[track_caller]
 fn refuse(entry: &str, reason: &str) {
     let entries = strings(&["/fine", entry]);
-    let expected = |setting: &str| format!("setting `{setting}`: `{entry}` {reason}");
+    let shown = crate::shown::printable(entry.as_bytes());
+    let expected = |setting: &str| format!("setting `{setting}`: `{shown}` {reason}");
     let error = ProbePaths::new(Some(&entries), &[])
         .unwrap_err()
         .to_string();
@@ -302,6 +303,11 @@ fn an_entry_that_is_neither_a_path_nor_an_extension_is_refused() {
     refuse("wp-admin", "must begin with `/`");
     refuse(" /wp-admin", "must begin with `/`");
     refuse(".php", "must begin with `/`");
+    refuse("/wp-admin /wp-login.php", "is a list");
+    refuse("/wp-admin,/wp-login.php", "is a list");
+    refuse("*.php *.asp", "holds a blank");
+    refuse("/wp-admin/:id", "looks like a pattern");
+    refuse("/wp\u{200b}", "holds a character that cannot be seen");
     refuse("/wp\n", "contains a control character");
     refuse("/wp%0a", "contains a control character");
     refuse("/a?b", "has a query");
