@@ -1,6 +1,6 @@
 //! Where Redis is: the URL, checked before anything is connected.
 
-use ipwhois_guard_core::BuildError;
+use ipwhois_guard_core::{BuildError, SecretUrl};
 use redis::{Client, ConnectionAddr};
 
 use crate::connection::{Place, Servers, cluster};
@@ -11,17 +11,19 @@ const SETTING: &str = "redis_url";
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// Reads a URL. Nothing is connected.
+const NO_URL: &str =
+    "is no URL; one is written `redis://host:6379/0`, or `rediss://:password@host:6380` by TLS";
+
+/// Reads a URL. Nothing is connected. An error shows nothing of it: a connection string of another
+/// form may hold a password anywhere.
 pub(crate) fn place(url: &str) -> Result<Place, BuildError> {
-    read(url).map_err(|reason| BuildError::Setting {
-        setting: SETTING.to_owned(),
-        value: without_password(url),
-        reason,
-    })
+    let slip = SecretUrl::new(url).slip();
+    slip.map_or_else(|| read(url), Err)
+        .map_err(|reason| BuildError::setting(SETTING, url, reason))
 }
 
 fn read(url: &str) -> Result<Place, String> {
-    let (scheme, rest) = url.split_once("://").ok_or("is no URL")?;
+    let (scheme, rest) = url.split_once("://").ok_or(NO_URL)?;
     if rest.contains('#') {
         return Err("has a fragment; `#` in a password is written %23".to_owned());
     }
@@ -189,38 +191,6 @@ fn check_query<'u>(
         }
     });
     parameters.collect()
-}
-
-/// A URL for an error. What may be a password is left out, in a text that is no URL as well.
-pub(crate) fn without_password(url: &str) -> String {
-    let (scheme, rest) = url
-        .split_once("://")
-        .map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let (hidden, rest) = match rest.rsplit_once('@') {
-        Some((_, rest)) => ("(hidden)@", rest),
-        // Somebody forgot the host.
-        None if !names_hosts(rest) => ("(hidden)", ""),
-        None => ("", rest),
-    };
-    let separator = if scheme.is_empty() { "" } else { "://" };
-    match rest.split_once(['?', '#']) {
-        Some((before, _)) => format!("{scheme}{separator}{hidden}{before}?(hidden)"),
-        None => format!("{scheme}{separator}{hidden}{rest}"),
-    }
-}
-
-/// Whether it begins with hosts, each with a port at most.
-fn names_hosts(rest: &str) -> bool {
-    let hosts = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    // A socket's path has none.
-    let mut hosts = hosts.split(',').filter(|_| !hosts.is_empty());
-    hosts.all(|host| {
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.parse::<u16>().is_ok() => name,
-            _ => host,
-        };
-        !name.is_empty() && (name.starts_with('[') || !name.contains(':'))
-    })
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ipwhois_guard_core::BuildError;
 use ipwhois_guard_core::shared::{
     Announcement, Attempt, AttemptId, AttemptLimits, Claim, SETTLING, Seen, SharedError,
     SharedFuture, SharedTier, SharedVerdict, Spent,
 };
+use ipwhois_guard_core::{BuildError, SecretUrl};
 use redis::Value;
 
 use crate::address;
@@ -44,10 +44,10 @@ pub struct RedisTier {
 }
 
 /// Makes a [`RedisTier`] with settings beside the URL.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct RedisTierBuilder {
-    url: String,
+    url: SecretUrl,
     prefix: String,
 }
 
@@ -58,8 +58,8 @@ impl RedisTier {
     ///
     /// # Errors
     ///
-    /// The URL cannot be used. The error names the setting `redis_url` and shows the URL without user, password and
-    /// query.
+    /// The URL cannot be used. The error names the setting `redis_url`, says what is wrong, and
+    /// shows nothing of the URL.
     pub fn connect(url: impl Into<String>) -> Result<Self, BuildError> {
         Self::builder(url).connect()
     }
@@ -67,7 +67,7 @@ impl RedisTier {
     /// The same with other settings.
     pub fn builder(url: impl Into<String>) -> RedisTierBuilder {
         RedisTierBuilder {
-            url: url.into(),
+            url: SecretUrl::new(url),
             prefix: PREFIX.to_owned(),
         }
     }
@@ -88,16 +88,13 @@ impl RedisTierBuilder {
     ///
     /// The URL or the prefix cannot be used.
     pub fn connect(self) -> Result<RedisTier, BuildError> {
-        let place = address::place(&self.url)?;
+        let place = address::place(self.url.expose())?;
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
         if self.prefix.len() > LONGEST_PREFIX || !self.prefix.bytes().all(is_plain) {
-            return Err(BuildError::Setting {
-                setting: "redis_prefix".to_owned(),
-                value: self.prefix,
-                reason: format!(
-                    "is not at most {LONGEST_PREFIX} printable ASCII characters without braces"
-                ),
-            });
+            let reason = format!(
+                "is not at most {LONGEST_PREFIX} printable ASCII characters without braces"
+            );
+            return Err(BuildError::setting("redis_prefix", self.prefix, reason));
         }
         let numbers = RandomState::new();
         Ok(RedisTier {
@@ -114,18 +111,8 @@ impl RedisTierBuilder {
 impl fmt::Debug for RedisTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisTier")
-            .field("url", &address::without_password(&self.builder.url))
             .field("keys", &self.keys)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for RedisTierBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisTierBuilder")
-            .field("url", &address::without_password(&self.url))
-            .field("prefix", &self.prefix)
-            .finish()
     }
 }
 
