@@ -18,7 +18,7 @@ use crate::wiring::{Installed, REJECTED};
 ///
 /// It refuses requests by the guard's rules, manages the [`Guard`] (`&State<Guard>` in handlers) and makes the request guards
 /// [`AllowedIp`](crate::AllowedIp) and [`IpVerdict`](crate::IpVerdict) work. It is attached once; a second one stops the
-/// launch.
+/// launch. So does a trusted proxy whose header is a list while `on_unknown_client` is not said.
 pub struct IpGuard {
     origin: GuardOrigin,
     by_rules: bool,
@@ -32,6 +32,10 @@ enum GuardOrigin {
 
 impl IpGuard {
     /// A fairing for this guard.
+    ///
+    /// It stops the launch where a client could make the proxy's header vanish and nothing says
+    /// what happens then: see
+    /// [`on_unknown_client`](crate::GuardBuilder::on_unknown_client).
     #[must_use]
     pub fn new(guard: Guard) -> Self {
         Self::with(GuardOrigin::Given(guard))
@@ -95,6 +99,7 @@ impl IpGuard {
             GuardOrigin::Given(guard) => guard.clone(),
             GuardOrigin::Config => guard_from_config(rocket.figment())?,
         };
+        guard.check_for_dropped_lines()?;
         match rocket.state::<Guard>() {
             Some(managed) if !managed.is_same(&guard) => {
                 Err("another `Guard` is managed already: `IpGuard` manages its own".into())

@@ -25,6 +25,10 @@ impl RequestHead for Head<'_, '_> {
         self.0.headers().get(name).map(str::as_bytes)
     }
 
+    fn drops_lines(&self) -> bool {
+        true
+    }
+
     fn no_peer_hint(&self) -> &'static str {
         NO_PEER_HINT
     }

@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ipwhois_guard_core::{Guard, Rule, Settings, Verdict};
+use ipwhois_guard_core::{Guard, OnUnverified, Rule, Settings, Verdict};
 use ipwhois_guard_testkit::StandIn;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -38,6 +38,7 @@ pub struct Demo {
     /// What `GET /metrics` and `GET /guard/health` answer.
     pub monitoring: Monitoring,
     stand_in: Option<StandIn>,
+    refuses_unknown: bool,
 }
 
 impl Demo {
@@ -47,6 +48,14 @@ impl Demo {
     /// # Errors
     /// When a variable has a value that cannot be used.
     pub fn from_env() -> Result<Self, Box<dyn Error>> {
+        Self::with(|_| {})
+    }
+
+    /// [`from_env`](Self::from_env), with settings that the framework needs.
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env).
+    pub fn with(change: impl FnOnce(&mut Settings)) -> Result<Self, Box<dyn Error>> {
         let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("info"))?;
         tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -57,6 +66,12 @@ impl Demo {
         if settings.protect.is_empty() {
             settings.protect = vec![Rule::path("/admin")];
         }
+        if settings.exempt.is_empty() {
+            // Monitoring works whatever is guarded.
+            settings.exempt = ["/metrics", "/guard/health"].map(str::to_owned).into();
+        }
+        change(&mut settings);
+        let refuses_unknown = settings.on_unknown_client == Some(OnUnverified::Deny);
         let configured = env::var("IPWHOIS_GUARD_API_URL").is_ok_and(|url| !url.trim().is_empty());
         let stand_in = if configured {
             None
@@ -69,6 +84,7 @@ impl Demo {
             guard,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port()?)),
             stand_in,
+            refuses_unknown,
         })
     }
 
@@ -85,8 +101,14 @@ impl Demo {
              \x20 curl -i -H 'X-Forwarded-For: {CLEAN}' http://{address}/admin            # a clean client: 200\n\
              \x20 curl -i -H 'X-Forwarded-For: {LISTED}' http://{address}/admin            # a listed client: 403\n\
              \x20 curl -i -H 'X-Forwarded-For: {CLEAN}, {LISTED}' http://{address}/admin  # it claims to be the clean one: 403\n\
-             \x20 curl -i -H 'X-Forwarded-For: {GUESSER}' -d 'username=demo&password=guess' http://{address}/login   # the fifth time: 429\n"
+             \x20 curl -i -H 'X-Forwarded-For: {GUESSER}' -d 'username=demo&password=guess' http://{address}/login   # the fifth time: 429"
         );
+        if self.refuses_unknown {
+            println!(
+                "\x20 curl -i http://{address}/admin                                            # nobody: 503"
+            );
+        }
+        println!();
     }
 
     /// To be awaited when the server has ended: sends what is still to be reported, and says what could not be.

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami};
-use ipwhois_guard_rocket::{AllowedIp, Guard, GuardRejection, Health, IpGuard, IpVerdict};
+use ipwhois_guard_rocket::{
+    AllowedIp, Guard, GuardRejection, Health, IpGuard, IpVerdict, OnUnverified,
+};
 use rocket::fairing::AdHoc;
 use rocket::form::{Form, FromForm};
 use rocket::http::{ContentType, Status};
@@ -14,7 +16,11 @@ use rocket::{Build, Config, Rocket, State, get, post, routes};
 /// Rocket ends by itself on ctrl-c and SIGTERM.
 #[rocket::main]
 async fn main() -> Result<(), Failure> {
-    let demo = Arc::new(Demo::from_env()?);
+    // Rocket drops header lines that are not UTF-8, so a client behind a proxy that appends to
+    // `X-Forwarded-For` can make that line vanish. Then nobody knows who it is: it reads 503.
+    let demo = Arc::new(Demo::with(|settings| {
+        settings.on_unknown_client.get_or_insert(OnUnverified::Deny);
+    })?);
     let config = Config::figment()
         .merge(("address", demo.address.ip()))
         .merge(("port", demo.address.port()));

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use ipwhois_guard_rocket::{Guard, GuardBuilder};
+use ipwhois_guard_rocket::{Guard, GuardBuilder, OnUnverified};
 use rocket::config::LogLevel;
 use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
@@ -36,6 +36,7 @@ pub(crate) fn builder() -> GuardBuilder {
     Guard::builder()
         .api_url("http://127.0.0.1:9/api")
         .trusted_proxies(["127.0.0.0/8"])
+        .on_unknown_client(OnUnverified::Allow)
         .deny([LISTED])
         .protect("/admin")
 }

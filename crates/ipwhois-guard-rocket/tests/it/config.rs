@@ -37,9 +37,14 @@ fn admin() -> &'static str {
     "admin"
 }
 
+#[get("/admin/healthz")]
+fn healthz() -> &'static str {
+    "alive"
+}
+
 fn from_config(figment: Figment) -> Rocket<Build> {
     rocket::custom(figment)
-        .mount("/", routes![admin])
+        .mount("/", routes![admin, healthz])
         .attach(IpGuard::from_config())
 }
 
@@ -92,6 +97,8 @@ fn the_fairing_works_by_them() {
         api_url = "http://127.0.0.1:9/api"
         deny = ["25.0.0.7"]
         trusted_proxies = ["127.0.0.1"]
+        on_unknown_client = "deny"
+        exempt = ["/admin/healthz"]
         protect = ["/admin"]
         "#,
     );
@@ -99,6 +106,8 @@ fn the_fairing_works_by_them() {
     expect_denied(get(&client, "/admin", LISTED));
     let response = get(&client, "/admin", CLEAN);
     assert_eq!(response.into_string().unwrap(), "admin");
+    let response = get(&client, "/admin/healthz", LISTED);
+    assert_eq!(response.into_string().unwrap(), "alive");
 }
 
 #[track_caller]
@@ -158,14 +167,24 @@ fn the_key_is_never_shown() {
         "api_key = 's3cr3t-m4rk3r'\nmax_wait = 1",
         "api_key = ['s3cr3t-m4rk3r']",
         "api_key = { key = 's3cr3t-m4rk3r' }",
+        "redis_url = { url = 's3cr3t-m4rk3r' }",
+        "feed_url = ['s3cr3t-m4rk3r']",
     ] {
         check(&toml(text), &["setting `"]);
     }
-    let number = told(&toml("api_key = 4242424242"));
-    assert!(
-        !number.contains("4242") && number.contains("in quotes"),
-        "{number}"
-    );
+    for name in [
+        "api_key",
+        "api_url",
+        "redis_url",
+        "feed_url",
+        "api_key_header",
+    ] {
+        let number = told(&toml(&format!("{name} = 4242424242")));
+        assert!(
+            !number.contains("4242") && number.contains("in quotes") && number.contains(name),
+            "{number}"
+        );
+    }
     // Not quoted, or never closed: figment takes the text for one string.
     check(
         &variable("{api_key=s3cr3t-m4rk3r"),
@@ -231,6 +250,11 @@ fn a_setting_that_cannot_be_used_stops_the_launch() {
         &["`trusted_proxies`", "10.0.0.0/33"],
     );
     check_launch("api_key = 's3cr3t m4rk3r'", &["`api_key`", "(hidden)"]);
+    check_launch(
+        "trusted_proxies = ['127.0.0.1']",
+        &["ERROR", "`on_unknown_client = deny`", "`X-Real-IP`"],
+    );
+    check_launch("protect = ['/a /b']", &["`protect`", "is a list"]);
     check_launch(
         "deny_file = '/nonexistent'",
         &["`deny_file`", "/nonexistent"],
