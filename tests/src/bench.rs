@@ -136,7 +136,9 @@ impl Setup {
     /// When the settings are wrong.
     #[must_use]
     pub fn serve<D: Driver>(self) -> Bench {
-        let guard = self.builder.build().expect("the settings are right");
+        let guard = D::settle(self.builder)
+            .build()
+            .expect("the settings are right");
         let handled = Arc::new(AtomicUsize::new(0));
         let (says, hanging) = mpsc::channel();
         let passwords = Arc::<Passwords>::default();

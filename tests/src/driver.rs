@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-use ipwhois_guard_core::{Guard, Verdict};
+use ipwhois_guard_core::{Guard, GuardBuilder, Verdict};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::{oneshot, watch};
 
@@ -46,6 +46,13 @@ pub trait Driver {
 
     /// What the answer to [`Install::ExtractorsNoPeer`] names, so that the reader can mend it.
     const NO_PEER_ADVICE: &'static str;
+
+    /// Makes the choices that the framework's adapter insists on, without another answer to any
+    /// request. Default: none.
+    #[must_use]
+    fn settle(guard: GuardBuilder) -> GuardBuilder {
+        guard
+    }
 
     /// Serves the app on a runtime of its own until `stop` resolves. Calls `ready` with the address once it listens.
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>);

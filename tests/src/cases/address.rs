@@ -144,6 +144,43 @@ pub fn a_proxy_with_an_empty_header_is_not_determinable<D: Driver>() {
     }
 }
 
+/// The day's budget is spent, so that nobody can be verified; a client without an address is
+/// another matter.
+pub fn an_unknown_client_has_a_policy_of_its_own<D: Driver>() {
+    use OnUnverified::{Allow, Deny};
+    for (on_unverified, on_unknown_client, of_unverified, of_unknown) in [
+        (Allow, Deny, 200, 503),
+        (Deny, Allow, 503, 200),
+        (Deny, Deny, 503, 503),
+    ] {
+        let bench = Setup::new()
+            .guard(|guard| guard.on_unverified(on_unverified).daily_budget(0))
+            .guard(|guard| guard.on_unknown_client(on_unknown_client))
+            .serve::<D>();
+        check(&bench, admin().from_client(CLEAN), of_unverified);
+        check(&bench, admin(), of_unknown);
+        check(&bench, admin().from_client("unknown"), of_unknown);
+        // Extractors and handlers go by the settings.
+        check(&bench, Request::get("/data"), of_unknown);
+    }
+}
+
+/// A load balancer's own requests carry no forwarding header.
+pub fn a_health_check_of_an_allowed_proxy_is_let_in<D: Driver>() {
+    let bench = strict()
+        .guard(|guard| guard.allow(["127.0.0.1"]))
+        .serve::<D>();
+    check(&bench, admin(), 200);
+    let seen = bench.whoami(Request::get("/whoami"));
+    assert_eq!(seen["source"], "allowlist", "{seen}");
+    // What carries one is somebody's, whether or not it can be read.
+    check(&bench, admin().from_client(LISTED), 403);
+    check(&bench, admin().from_client("unknown"), 503);
+    check(&bench, admin().from_client(""), 503);
+    check(&bench, admin().header("Forwarded", "for=unknown"), 503);
+    assert_eq!(bench.service.check_count(), 1);
+}
+
 pub fn reads_ipv6_bracketed_and_with_a_port<D: Driver>() {
     let bench = strict().serve::<D>();
     for text in [
@@ -237,6 +274,10 @@ pub fn reads_forwarded_by_quotes<D: Driver>() {
         (format!("for={CLEAN}, for=_secret"), 503),
         (format!("for={CLEAN}, proto=http"), 503),
         (format!("for={CLEAN};for={CLEAN}"), 503),
+        // Its last group could be a port.
+        (format!("for=\"{CLEAN_V6}\""), 503),
+        (format!("for=\"{CLEAN_V6}:4711\""), 503),
+        (format!("for=\"[{CLEAN_V6}]\""), 200),
     ] {
         check(&bench, admin().header("Forwarded", value), status);
     }

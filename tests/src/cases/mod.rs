@@ -44,6 +44,8 @@ macro_rules! for_each_case {
                 one_bad_byte_spoils_only_its_element,
                 a_proxy_without_a_header_is_not_determinable,
                 a_proxy_with_an_empty_header_is_not_determinable,
+                an_unknown_client_has_a_policy_of_its_own,
+                a_health_check_of_an_allowed_proxy_is_let_in,
                 reads_ipv6_bracketed_and_with_a_port,
                 takes_a_mapped_address_for_its_ipv4,
                 listens_on_ipv6,
@@ -60,7 +62,10 @@ macro_rules! for_each_case {
                 a_rule_covers_whole_segments_only,
                 the_query_is_no_part_of_the_path,
                 absolute_form_is_read_by_its_path,
-                a_target_without_a_path_is_answered;
+                a_target_without_a_path_is_answered,
+                an_exempt_path_is_open_to_everybody,
+                an_exempt_path_opens_no_other,
+                an_extractor_on_an_exempt_path_decides;
             calls:
                 asks_once_and_remembers,
                 a_thousand_requests_of_one_stranger_make_one_check,

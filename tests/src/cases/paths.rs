@@ -1,5 +1,6 @@
 //! Rules and the ways to write a path.
 
+use ipwhois_guard_core::OnUnverified;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -95,6 +96,70 @@ pub fn a_target_without_a_path_is_answered<D: Driver>() {
     }
     assert_eq!(bench.handled(), 0);
     assert_eq!(bench.status_of(CLEAN), 200);
+}
+
+/// Everything is guarded but `/admin/healthz`.
+fn exempting<D: Driver>() -> Bench {
+    Setup::without_rules()
+        .guard(|guard| guard.protect("/").exempt(["/admin/healthz", "/data"]))
+        .guard(|guard| guard.on_unverified(OnUnverified::Deny))
+        .serve::<D>()
+}
+
+pub fn an_exempt_path_is_open_to_everybody<D: Driver>() {
+    let bench = exempting::<D>();
+    for path in [
+        "/admin/healthz",
+        "/admin/healthz/",
+        "/admin/healthz/live?x=1",
+    ] {
+        let listed = Request::get(path).from_client(LISTED);
+        assert_eq!(bench.send(&listed).status, 200, "{path}");
+        // A health check has no client.
+        assert_eq!(bench.send(&Request::get(path)).status, 200, "{path}");
+    }
+    assert_eq!(bench.status_of(LISTED), 403);
+    assert_eq!(bench.send(&Request::get("/admin")).status, 503);
+}
+
+/// Whatever a framework makes of these, they are not surely the exempt path.
+pub fn an_exempt_path_opens_no_other<D: Driver>() {
+    let bench = exempting::<D>();
+    for path in [
+        "/admin/healthz/../users/1",
+        "/admin/healthz/..",
+        "/admin/healthz/.",
+        "/admin/healthz//users",
+        "/admin//healthz",
+        "/admin/healthz/%2e%2e/users",
+        "/admin/healthz%2f..%2fusers",
+        "/admin/healthz%2Fx",
+        "/admin/%68ealthz",
+        "/admin/healthz\\..\\users",
+        "/admin/healthz;/../users",
+        "/admin/healthz/..;/users",
+        "/admin/x/../healthz",
+        "/admin/healthzz",
+        "/admin/Healthz",
+        "/admin/healthz%00",
+    ] {
+        let response = bench.send(&Request::get(path).from_client(LISTED));
+        let refused = matches!(response.status, 403 | 400);
+        assert!(refused, "{path}: {}", response.status);
+        assert_eq!(bench.handled(), 0, "{path} reached a handler");
+    }
+}
+
+pub fn an_extractor_on_an_exempt_path_decides<D: Driver>() {
+    let bench = exempting::<D>();
+    let data = |client: &str| {
+        bench
+            .send(&Request::get("/data").from_client(client))
+            .status
+    };
+    assert_eq!(data(LISTED), 403);
+    assert_eq!(data(CLEAN), 200);
+    assert_eq!(bench.handled(), 1);
 }
 
 /// One way to write a path that may lead below `/admin`.

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use ipwhois_guard_rocket::{AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict};
+use ipwhois_guard_rocket::{AllowedIp, Denial, GuardBuilder, GuardRejection, IpGuard, IpVerdict};
 use rocket::config::{LogLevel, Shutdown};
 use rocket::data::{Data, ToByteUnit};
 use rocket::fairing::AdHoc;
@@ -38,6 +38,10 @@ impl Driver for Rocket {
             "Rocket knows the peer of every socket; the adapter's own tests take the local client, which has none",
         ),
         (
+            "a_health_check_of_an_allowed_proxy_is_let_in",
+            "Rocket drops header lines that are not UTF-8, so that a request without one may be any client's",
+        ),
+        (
             "denies_methods_that_frameworks_need_not_know",
             "Rocket answers methods that it does not know with 400 before any fairing or handler runs",
         ),
@@ -50,6 +54,14 @@ impl Driver for Rocket {
             "Rocket runs a request to its end whether or not its client hangs up",
         ),
     ];
+
+    fn settle(guard: GuardBuilder) -> GuardBuilder {
+        let same = guard.settings().on_unverified;
+        match guard.settings().on_unknown_client {
+            None => guard.on_unknown_client(same),
+            Some(_) => guard,
+        }
+    }
 
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
