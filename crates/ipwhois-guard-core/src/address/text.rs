@@ -306,15 +306,20 @@ mod tests {
     fn readings(text: &str) -> BTreeSet<IpAddr> {
         let mut texts = vec![text];
         let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-        texts.extend(
-            text.rsplit_once(':')
-                .filter(|(_, port)| is_number(port))
-                .map(|(text, _)| text),
-        );
-        let inside = |text: &&'_ str| text.strip_prefix('[')?.strip_suffix(']');
-        texts.extend(texts.clone().iter().filter_map(inside));
-        let without_zone = |text: &&'_ str| text.split_once('%').map(|(text, _)| text);
-        texts.extend(texts.clone().iter().filter_map(without_zone));
+        if let Some((before, port)) = text.rsplit_once(':')
+            && is_number(port)
+        {
+            texts.push(before);
+        }
+        for text in texts.clone() {
+            let inside = text
+                .strip_prefix('[')
+                .and_then(|text| text.strip_suffix(']'));
+            texts.extend(inside);
+        }
+        for text in texts.clone() {
+            texts.extend(text.split_once('%').map(|(text, _)| text));
+        }
         let addresses = texts.iter().filter_map(|text| text.parse::<IpAddr>().ok());
         addresses.map(|ip| ip.to_canonical()).collect()
     }

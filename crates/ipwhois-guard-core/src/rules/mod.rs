@@ -107,20 +107,15 @@ impl RuleSet {
             .iter()
             .map(|path| read_exempt(path))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut compiled: Vec<Compiled> = Vec::with_capacity(rules.len());
-        for rule in rules {
-            let next = Compiled::new(rule, defaults)?;
-            let reason = if exempt.iter().any(|path| path.contains(&next.prefix)) {
-                "has no effect: `exempt` has this path or one above it"
-            } else if compiled.iter().any(|before| before.hides(&next)) {
-                "has no effect: a rule before it says something else of this path and its methods"
-            } else {
-                compiled.push(next);
-                continue;
-            };
-            return Err(BuildError::setting(SETTING, &rule.path, reason));
-        }
-        let mut rules = compiled;
+        let compile = |rule: &Rule| {
+            let compiled = Compiled::new(rule, defaults)?;
+            if exempt.iter().any(|path| path.contains(&compiled.prefix)) {
+                let reason = "has no effect: `exempt` has this path or one above it";
+                return Err(BuildError::setting(SETTING, &rule.path, reason));
+            }
+            Ok(compiled)
+        };
+        let mut rules = rules.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
         // The sort is stable: among equals the first stays the first.
         rules.sort_by_key(|rule| {
             let any_method = rule.methods.is_empty();
@@ -282,14 +277,6 @@ impl Compiled {
                 sensitive: rule.sensitive.unwrap_or(defaults.sensitive),
             },
         })
-    }
-
-    /// Whether a later rule never wins over this one, and would say something else.
-    fn hides(&self, later: &Self) -> bool {
-        let names_all = !later.methods.is_empty() && later.methods.iter().all(|m| self.names(m));
-        let is_same = self.methods.is_empty() == later.methods.is_empty()
-            && (self.methods.is_empty() || names_all);
-        self.prefix == later.prefix && is_same && self.policy != later.policy
     }
 
     #[inline]

@@ -258,9 +258,11 @@ fn read_key(path: &Path) -> Result<ApiKey, BuildError> {
         .unwrap_or_default()
         .trim_end_matches(['\r', '\n']);
     let reason = match slip(key, true) {
+        _ if !is_key(key) => {
+            format!("does not hold a key of 1 to {LONGEST_KEY} visible ASCII characters")
+        }
         Some(slip) => format!("holds a key that {slip}"),
-        None if is_key(key) => return Ok(ApiKey::new(key)),
-        None => format!("does not hold a key of 1 to {LONGEST_KEY} visible ASCII characters"),
+        None => return Ok(ApiKey::new(key)),
     };
     let path = path.display().to_string();
     Err(BuildError::setting(SETTING, path, reason))

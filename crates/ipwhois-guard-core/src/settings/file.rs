@@ -25,7 +25,6 @@ impl Settings {
     /// # }
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, BuildError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // The parser's own `Display` prints the line it complains about, which may be the one with the key. So a message
         // is made here, out of its `message()` and `span()`.
         let table = DeTable::parse(text).map_err(|error| syntax_error(text, &error))?;

@@ -72,7 +72,8 @@ fn the_guard_is_managed() {
 
 #[test]
 fn a_request_without_a_peer_is_not_guessed() {
-    let strict = builder().on_unverified(OnUnverified::Deny).build().unwrap();
+    let strict = builder().on_unknown_client(OnUnverified::Deny);
+    let strict = strict.build().unwrap();
     let client = client(app().attach(IpGuard::new(strict)));
     let forged = rocket::http::Header::new("X-Real-IP", CLEAN);
     let response = client.get("/admin").header(forged).dispatch();

@@ -305,7 +305,8 @@ fn an_entry_that_is_neither_a_path_nor_an_extension_is_refused() {
     refuse(".php", "must begin with `/`");
     refuse("/wp-admin /wp-login.php", "is a list");
     refuse("/wp-admin,/wp-login.php", "is a list");
-    refuse("*.php *.asp", "holds a blank");
+    refuse("*.php *.asp", "is no extension");
+    refuse("/wp admin", "holds a blank");
     refuse("/wp-admin/:id", "looks like a pattern");
     refuse("/wp\u{200b}", "holds a character that cannot be seen");
     refuse("/wp\n", "contains a control character");
