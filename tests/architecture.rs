@@ -70,7 +70,8 @@ const ADAPTERS: [(&str, usize); 5] = [
     ("tower", 400),
     ("axum", 250),
     ("actix", 480),
-    ("rocket", 545),
+    // It drops header lines, and so has to ask at launch what happens to a client without one.
+    ("rocket", 550),
     // Its rejections carry the application's words, so failed logins need methods that make them.
     ("warp", 405),
 ];

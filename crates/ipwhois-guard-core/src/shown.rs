@@ -134,8 +134,8 @@ pub(crate) fn file_slip(path: &Path) -> Option<String> {
     Some(reason.to_owned())
 }
 
-/// What an entry in a list of URL paths cannot mean. The characters have escapes, so whoever means
-/// them can say so.
+/// What an entry in a list of URL paths cannot mean. A path that holds such a character is written
+/// with its escape.
 pub(crate) fn path_slip(text: &str) -> Option<String> {
     let mut segments = text.split('/');
     let is_placeholder = |segment: &str| {

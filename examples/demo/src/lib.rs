@@ -105,7 +105,7 @@ impl Demo {
         );
         if self.refuses_unknown {
             println!(
-                "\x20 curl -i http://{address}/admin                                            # nobody: 503"
+                "\x20 curl -i http://{address}/admin                                            # no address: 503"
             );
         }
         println!();

@@ -17,7 +17,7 @@ use rocket::{Build, Config, Rocket, State, get, post, routes};
 #[rocket::main]
 async fn main() -> Result<(), Failure> {
     // Rocket drops header lines that are not UTF-8, so a client behind a proxy that appends to
-    // `X-Forwarded-For` can make that line vanish. Then nobody knows who it is: it reads 503.
+    // `X-Forwarded-For` can make that line vanish. Its address is then unknown, and it reads 503.
     let demo = Arc::new(Demo::with(|settings| {
         settings.on_unknown_client.get_or_insert(OnUnverified::Deny);
     })?);

@@ -144,8 +144,8 @@ pub fn a_proxy_with_an_empty_header_is_not_determinable<D: Driver>() {
     }
 }
 
-/// The day's budget is spent, so that nobody can be verified; a client without an address is
-/// another matter.
+/// The day's budget is spent, so no client can be verified. A client without an address is another
+/// matter.
 pub fn an_unknown_client_has_a_policy_of_its_own<D: Driver>() {
     use OnUnverified::{Allow, Deny};
     for (on_unverified, on_unknown_client, of_unverified, of_unknown) in [
@@ -173,7 +173,7 @@ pub fn a_health_check_of_an_allowed_proxy_is_let_in<D: Driver>() {
     check(&bench, admin(), 200);
     let seen = bench.whoami(Request::get("/whoami"));
     assert_eq!(seen["source"], "allowlist", "{seen}");
-    // What carries one is somebody's, whether or not it can be read.
+    // A request that carries one is a visitor's, whether or not it can be read.
     check(&bench, admin().from_client(LISTED), 403);
     check(&bench, admin().from_client("unknown"), 503);
     check(&bench, admin().from_client(""), 503);

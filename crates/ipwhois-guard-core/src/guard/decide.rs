@@ -248,8 +248,8 @@ impl Guard {
             first: "client_ip_header",
             second: "on_unknown_client",
             reason: "leave a choice open: this framework drops header lines that are not UTF-8, so \
-                     that a client can make the proxy's list vanish and be nobody. Say what happens \
-                     then: `on_unknown_client = deny` refuses such clients, `allow` lets them past \
+                     a client can make the proxy's list vanish, and its address is unknown. Say \
+                     what happens then: `on_unknown_client = deny` refuses such clients, `allow` lets them past \
                      verdicts and bans. Or let `client_ip_header` name a header that the proxy \
                      writes alone, such as `X-Real-IP`",
         })

@@ -227,7 +227,7 @@ fn an_unknown_client_meets_the_rules_word_then_the_settings_then_that_on_unverif
     assert_eq!(unknown(rule().on_unverified(Deny), Some(Allow)), Allow);
     assert_eq!(unknown(rule().on_unknown_client(Allow), Some(Deny)), Allow);
     assert_eq!(unknown(rule().on_unknown_client(Deny), None), Deny);
-    // An address that nobody vouches for is another matter.
+    // A client that has an address is another matter.
     let policy = Policy {
         on_unknown_client: Some(Deny),
         ..DEFAULTS

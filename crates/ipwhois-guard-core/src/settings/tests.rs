@@ -678,8 +678,16 @@ fn from_map(name: &str, text: &str, kind: Kind) -> Result<Settings, String> {
     table.try_into().map_err(|error| error.to_string())
 }
 
-/// Everything that settings say, secrets too.
+/// Everything that settings say, secrets too. Blanks around an address do not count.
 fn said(settings: &Settings) -> String {
+    let mut settings = settings.clone();
+    let (proxies, lists) = (
+        &mut settings.trusted_proxies,
+        [&mut settings.allow, &mut settings.deny],
+    );
+    for item in lists.into_iter().chain([proxies]).flatten() {
+        *item = item.trim().to_owned();
+    }
     let key = settings.api_key.as_ref().map(ApiKey::expose);
     let redis = settings.redis_url.as_ref().map(SecretUrl::expose);
     let open = (

@@ -50,7 +50,7 @@ fn the_address_of_a_proxy_in_the_allowlist_lets_no_erased_line_in() {
     assert_eq!(status(guard, b"\xff", ""), 503);
 }
 
-/// A trusted proxy, and no word on clients that nobody knows.
+/// A trusted proxy, and no word on unknown clients.
 fn unsaid() -> GuardBuilder {
     Guard::builder()
         .api_url("http://127.0.0.1:9/api")
@@ -120,7 +120,7 @@ async fn login(client: AllowedIp, _password: &str) -> Result<&'static str, Guard
     Ok("wrong")
 }
 
-/// The answers to so many guesses of the client behind each of these headers.
+/// The answers to this number of guesses of the client behind each of these headers.
 fn guess(guard: GuardBuilder, headers: &[(&[u8], usize)]) -> Vec<u16> {
     let request = |own: &[u8]| {
         let mut request = b"POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".to_vec();
