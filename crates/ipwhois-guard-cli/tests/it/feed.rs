@@ -98,7 +98,7 @@ fn what_cannot_be_read_is_no_answer() {
     run(["feed", &good, "--diff", &missing]).complains(&["option --diff: cannot read"]);
     let nowhere = "http://127.0.0.1:1/feed.txt";
     run(["feed", &good, "--diff", nowhere]).complains(&["option --diff: the feed's server"]);
-    run(["feed", "ftp://a.example/feed"]).complains(&["`ftp://a.example/feed`", "https"]);
+    run(["feed", "ftp://a.example/feed"]).complains(&["`feed_url`", "https"]);
     run(["feed", "-", "--diff", "-"]).complains(&["--diff", "standard input is the feed"]);
 }
 
