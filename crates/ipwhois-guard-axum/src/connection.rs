@@ -1,10 +1,13 @@
+use std::any::Any;
+use std::mem;
 use std::net::SocketAddr;
 
+use axum::body::{Body, HttpBody};
 use axum::extract::connect_info::{Connected, MockConnectInfo};
 use axum::extract::{ConnectInfo, OriginalUri};
 use axum::serve::IncomingStream;
 use http::{Extensions, Uri};
-use ipwhois_guard_tower::{ExtensionContext, Peer, RequestContext};
+use ipwhois_guard_tower::{ExtensionContext, Peer, RequestContext, Unread};
 
 /// Where axum keeps the peer and the original path: [`ConnectInfo`] of [`SocketAddr`] or of [`ConnectedPeer`], and
 /// [`OriginalUri`], which a nested router leaves alone. A path that was rewritten on the way counts as it is now.
@@ -38,6 +41,18 @@ impl RequestContext for ConnectionContext {
             }
             _ => here,
         }
+    }
+
+    fn lend<B: HttpBody + Send + 'static>(body: B) -> (B, Option<Unread<B>>) {
+        let mut lent = (body, None);
+        let any: &mut dyn Any = &mut lent;
+        // A router's services take no other body.
+        if let Some((body, rest)) = any.downcast_mut::<(Body, Option<Unread<Body>>)>() {
+            let (borrowed, unread) = Unread::lend(mem::take(body));
+            *body = Body::new(borrowed);
+            *rest = Some(unread);
+        }
+        lent
     }
 }
 

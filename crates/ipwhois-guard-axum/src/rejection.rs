@@ -40,7 +40,12 @@ impl From<SetupMistake> for GuardRejection {
 impl IntoResponse for GuardRejection {
     fn into_response(self) -> Response {
         match self {
-            Self::Denied(denial) => denial_response(&denial),
+            Self::Denied(denial) => {
+                let mut response = denial_response(&denial);
+                // By this the layer knows that the request's body is to be discarded.
+                response.extensions_mut().insert(denial);
+                response
+            }
             mistake => (StatusCode::INTERNAL_SERVER_ERROR, mistake.to_string()).into_response(),
         }
     }

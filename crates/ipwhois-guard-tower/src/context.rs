@@ -1,5 +1,8 @@
 use http::{Extensions, Uri};
+use http_body::Body;
 use ipwhois_guard_core::Peer;
+
+use crate::Unread;
 
 /// Where a server keeps what the guard needs to know of a request besides its head.
 ///
@@ -15,6 +18,12 @@ pub trait RequestContext: 'static {
     fn path<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r str {
         let _ = extensions;
         uri.path()
+    }
+
+    /// Lends the inner service a request's body, if the server's body type allows it. A refusal by
+    /// an extractor then discards what was left unread. Without it only the layer's own do.
+    fn lend<B: Body + Send + 'static>(body: B) -> (B, Option<Unread<B>>) {
+        (body, None)
     }
 }
 

@@ -6,6 +6,7 @@ mod head;
 mod layer;
 mod respond;
 mod service;
+mod unread;
 
 pub use context::{ExtensionContext, PeerAddr, RequestContext};
 pub use future::ResponseFuture;
@@ -19,3 +20,4 @@ pub use ipwhois_guard_core::{
 pub use layer::{GuardLayer, IpGuardLayer};
 pub use respond::{PlainDenial, Respond, denial_response};
 pub use service::GuardService;
+pub use unread::{Lent, Unread, discard};

@@ -4,6 +4,7 @@ use std::mem;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use http_body::Body;
 use ipwhois_guard_core::{Guard, Guarded, Step};
 use tower_service::Service;
 
@@ -48,10 +49,11 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     C: RequestContext,
     R: Respond<ResBody> + Clone,
+    ReqBody: Body + Send + 'static,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, R, ReqBody, ResBody>;
+    type Future = ResponseFuture<S, C, R, ReqBody, ResBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)

@@ -33,6 +33,14 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// Maximum bytes of a refused request's body that an adapter reads and discards: 32 MiB. It
+    /// costs no memory. A server that closes a connection with unread bytes resets it, and the
+    /// client or the proxy in front loses the answer.
+    pub const MAX_UNREAD_BYTES: u64 = 32 * 1024 * 1024;
+
+    /// How long an adapter reads a refused request's body, after the answer: 5 s.
+    pub const MAX_UNREAD_TIME: Duration = Duration::from_secs(5);
+
     pub(crate) fn blocked(format: Format) -> Self {
         Self {
             kind: DenialKind::Blocked,

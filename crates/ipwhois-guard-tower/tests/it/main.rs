@@ -22,7 +22,7 @@ impl Clone for Strict {
     }
 }
 
-impl Service<Request<()>> for Strict {
+impl Service<Request<String>> for Strict {
     type Response = Response<String>;
     type Error = Infallible;
     type Future = Ready<Result<Response<String>, Infallible>>;
@@ -32,7 +32,7 @@ impl Service<Request<()>> for Strict {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<()>) -> Self::Future {
+    fn call(&mut self, _: Request<String>) -> Self::Future {
         assert!(self.is_ready, "called without being ready");
         self.is_ready = false;
         ready(Ok(Response::new("inner".to_owned())))
@@ -48,8 +48,8 @@ fn guard(service: &StandIn) -> Guard {
         .expect("the settings are right")
 }
 
-fn request(client: [u8; 4]) -> Request<()> {
-    let mut request = Request::new(());
+fn request(client: [u8; 4]) -> Request<String> {
+    let mut request = Request::new(String::new());
     request
         .extensions_mut()
         .insert(PeerAddr(Peer::Ip(client.into())));
@@ -91,7 +91,7 @@ async fn any_body_will_do_with_a_response_of_ones_own() {
     struct Exotic(u8);
     let service = StandIn::start().expect("a free port");
     let inner =
-        tower::service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Exotic(1))));
+        tower::service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(Exotic(1))));
     let layer =
         IpGuardLayer::new(guard(&service)).respond_with(|_: &Denial| Response::new(Exotic(2)));
     let body = async |client| {
