@@ -11,6 +11,7 @@ use warp::{Filter, Rejection};
 use crate::head::{Head, head};
 use crate::in_flight::{self, Kept};
 use crate::rejection::{GuardRejection, Respond, recover};
+use crate::unread;
 
 /// A guard as warp's filters use it: around routes by [`wrap`](Self::wrap), or in an extractor
 /// ([`allowed_ip`](crate::allowed_ip), [`ip_verdict`](crate::ip_verdict)). Cheap to clone.
@@ -96,6 +97,9 @@ impl IpGuard {
                 tell(to_tell, &answer);
                 ready(answer)
             })
+            .or_else(unread::hand_over)
+            .or(unread::refused())
+            .unify()
             .recover(recover)
             .unify()
     }

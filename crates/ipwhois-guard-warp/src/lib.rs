@@ -6,6 +6,7 @@ mod head;
 mod in_flight;
 mod logins;
 mod rejection;
+mod unread;
 
 pub use extract::{AllowedIp, IpVerdict, allowed_ip, ip_verdict};
 pub use guard::IpGuard;

@@ -16,7 +16,7 @@ impl AllowedIp {
         let respond = self.respond.clone();
         match AllowedClient::login_attempt(self).await {
             Ok(attempt) => Ok(LoginAttempt { attempt, respond }),
-            Err(denial) => Err(GuardRejection::denied(denial, respond)),
+            Err(denial) => Err(GuardRejection::by_handler(denial, respond)),
         }
     }
 
@@ -26,7 +26,7 @@ impl AllowedIp {
     /// When the client is banned, by this failure or before. The answer is 429 with `Retry-After`.
     pub async fn failed_login(&self) -> Result<(), GuardRejection> {
         let counted = AllowedClient::failed_login(self).await;
-        counted.map_err(|denial| GuardRejection::denied(denial, self.respond.clone()))
+        counted.map_err(|denial| GuardRejection::by_handler(denial, self.respond.clone()))
     }
 }
 
@@ -50,7 +50,7 @@ impl LoginAttempt {
     /// When the client is banned by this. The answer is 429 with `Retry-After`.
     pub async fn failed(self) -> Result<(), GuardRejection> {
         let counted = self.attempt.failed().await;
-        counted.map_err(|denial| GuardRejection::denied(denial, self.respond))
+        counted.map_err(|denial| GuardRejection::by_handler(denial, self.respond))
     }
 }
 

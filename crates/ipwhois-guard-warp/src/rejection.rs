@@ -19,6 +19,8 @@ pub(crate) type Respond = Option<Arc<dyn Fn(&Denial) -> Response + Send + Sync>>
 pub struct GuardRejection {
     reason: Reason,
     respond: Respond,
+    /// Whether the request's body was not read before.
+    pub(crate) is_body_unread: bool,
 }
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -34,6 +36,15 @@ impl GuardRejection {
         Self {
             reason: Reason::Denied(denial),
             respond,
+            is_body_unread: true,
+        }
+    }
+
+    /// A refusal by a handler, which runs behind the filters of the body.
+    pub(crate) fn by_handler(denial: Denial, respond: Respond) -> Self {
+        Self {
+            is_body_unread: false,
+            ..Self::denied(denial, respond)
         }
     }
 
@@ -41,6 +52,7 @@ impl GuardRejection {
         Self {
             reason: Reason::NoPeer,
             respond: None,
+            is_body_unread: true,
         }
     }
 
