@@ -125,14 +125,9 @@ impl fmt::Debug for IpGuard {
 #[rocket::async_trait]
 impl Fairing for IpGuard {
     fn info(&self) -> Info {
-        let always = Kind::Ignite | Kind::Response;
         Info {
             name: "ipwhois-guard",
-            kind: if self.by_rules {
-                always | Kind::Request
-            } else {
-                always
-            },
+            kind: Kind::Ignite | Kind::Request | Kind::Response,
         }
     }
 
@@ -153,7 +148,11 @@ impl Fairing for IpGuard {
         }
     }
 
-    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+    async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+        Memory::of(request).note_body(data);
+        if !self.by_rules {
+            return;
+        }
         let Some(installed) = Installed::in_state(request.rocket()) else {
             return;
         };

@@ -7,6 +7,7 @@ mod memory;
 mod rejection;
 mod request_guards;
 mod settings;
+mod unread;
 mod wiring;
 
 pub use answer::denial_response;

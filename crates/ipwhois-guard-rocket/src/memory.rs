@@ -2,8 +2,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipwhois_guard_core::{Denial, Guarded};
-use rocket::Request;
 use rocket::http::uri::Origin;
+use rocket::{Data, Request};
 
 use crate::GuardRejection;
 
@@ -18,6 +18,8 @@ pub(crate) struct Memory {
     pub(crate) rejection: OnceLock<GuardRejection>,
     /// What the client asked for, when the fairing has sent the request elsewhere.
     pub(crate) asked_for: OnceLock<Origin<'static>>,
+    /// Whether the request has a body of more than a few bytes.
+    pub(crate) has_body: AtomicBool,
     answered: AtomicBool,
     is_worded: AtomicBool,
 }
@@ -25,6 +27,12 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn of<'r>(request: &'r Request<'_>) -> &'r Self {
         request.local_cache(Self::default)
+    }
+
+    pub(crate) fn note_body(&self, data: &Data<'_>) {
+        // Rocket has read some bytes by now, to find a form's `_method`.
+        self.has_body
+            .store(!data.peek_complete(), Ordering::Relaxed);
     }
 
     /// The fairing has refused the request.

@@ -18,6 +18,7 @@ use rocket::{Build, Data, Ignite, Phase, Request, Response, Rocket};
 
 use crate::answer::Answer;
 use crate::memory::Memory;
+use crate::unread;
 
 /// The status with which a request guard fails, and by which its catcher is found. No client ever sees it, and no application
 /// has a catcher for it, so that those for 403 or 503 have no say.
@@ -122,7 +123,9 @@ impl route::Handler for Exit {
             Some(rejection) if memory.is_refused() => {
                 memory.set_answered();
                 match rejection.respond_to(request) {
-                    Ok(response) => route::Outcome::Success(response),
+                    Ok(response) => {
+                        route::Outcome::Success(unread::discard(response, request, data).await)
+                    }
                     Err(status) => route::Outcome::Error(status),
                 }
             }
@@ -135,7 +138,10 @@ impl route::Handler for Exit {
 impl catcher::Handler for Exit {
     async fn handle<'r>(&self, status: Status, request: &'r Request<'_>) -> catcher::Result<'r> {
         match Memory::of(request).rejection.get() {
-            Some(rejection) => rejection.respond_to(request),
+            Some(rejection) => {
+                let response = rejection.respond_to(request)?;
+                Ok(unread::linger(response, request).await)
+            }
             // The application uses the status itself.
             None => Response::build().status(status).ok(),
         }
