@@ -62,6 +62,14 @@ struct Credentials {
 /// Guarded by `AllowedIp`: a refused client does not reach the password check.
 async fn login(
     client: AllowedIp,
+    // As a `Result`: its own error must not come before the guard's refusal.
+    form: actix_web::Result<web::Form<Credentials>>,
+) -> actix_web::Result<(web::Json<Value>, StatusCode)> {
+    Ok(check(client, form?).await?)
+}
+
+async fn check(
+    client: AllowedIp,
     form: web::Form<Credentials>,
 ) -> Result<(web::Json<Value>, StatusCode), GuardRejection> {
     let attempt = client.login_attempt().await?;

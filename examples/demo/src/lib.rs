@@ -61,6 +61,7 @@ impl Demo {
             .with_env_filter(filter)
             .with_ansi(std::io::stdout().is_terminal())
             .init();
+        outlive_signals()?;
 
         let mut settings = Settings::from_env()?;
         if settings.protect.is_empty() {
@@ -145,6 +146,31 @@ pub async fn stop_signal() {
         () = ctrl_c => {}
         () = terminated() => {}
     }
+}
+
+/// Keeps the signals that ask other servers to reload or to open their logs again from ending the
+/// app, as they do by default.
+#[cfg(unix)]
+fn outlive_signals() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    for (name, kind) in [
+        ("SIGHUP", SignalKind::hangup()),
+        ("SIGUSR1", SignalKind::user_defined1()),
+        ("SIGUSR2", SignalKind::user_defined2()),
+    ] {
+        let mut signal = signal(kind)?;
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                println!("{name} does nothing here: restart the app to change its settings");
+            }
+        });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn outlive_signals() -> std::io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]
