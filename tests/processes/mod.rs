@@ -4,7 +4,9 @@ mod day;
 mod monitoring;
 mod outage;
 mod restart;
+mod signals;
 mod together;
+mod uploads;
 
 use std::net::Ipv4Addr;
 use std::thread;

@@ -36,6 +36,7 @@ pub struct Request {
     target: String,
     headers: Vec<u8>,
     body: Vec<u8>,
+    keep_alive: bool,
 }
 
 impl Request {
@@ -47,7 +48,15 @@ impl Request {
             target: target.to_owned(),
             headers: Vec::new(),
             body: Vec::new(),
+            keep_alive: false,
         }
+    }
+
+    /// Does not ask the server to close the connection.
+    #[must_use]
+    pub fn keep_alive(mut self) -> Self {
+        self.keep_alive = true;
+        self
     }
 
     /// A `GET`.
@@ -84,7 +93,9 @@ impl Request {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes =
             format!("{} {} HTTP/1.1\r\nHost: test\r\n", self.method, self.target).into_bytes();
-        bytes.extend_from_slice(b"Connection: close\r\n");
+        if !self.keep_alive {
+            bytes.extend_from_slice(b"Connection: close\r\n");
+        }
         if !self.body.is_empty() {
             bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
         }

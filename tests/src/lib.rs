@@ -5,6 +5,7 @@
 //! - [`client`]: a client that sends what it is told, byte for byte;
 //! - [`prometheus`]: a strict reader of metrics;
 //! - [`process`]: an example app as a process of its own, to be killed and started again;
+//! - [`nginx`]: an nginx of the test's own, with its defaults, in front of some servers;
 //! - [`redis`]: a Redis server of the test's own, to be killed, paused and filled;
 //! - `cases/`: the table. A case is a function of a [`Bench`](bench::Bench); [`for_each_case`] names them all.
 //!
@@ -16,6 +17,7 @@ pub mod cases;
 pub mod client;
 pub mod driver;
 pub mod drivers;
+pub mod nginx;
 pub mod process;
 pub mod prometheus;
 pub mod redis;

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod outage;
 pub mod paths;
 pub mod risk;
+pub mod uploads;
 
 /// Expands `$with!` with the name of every case, as `group: case, case;`.
 ///
@@ -95,6 +96,15 @@ macro_rules! for_each_case {
                 a_websocket_passes_for_allowed_clients_only,
                 a_body_streams_before_it_is_complete,
                 a_body_streams_through_untouched;
+            uploads:
+                a_refused_client_may_write_its_whole_body_before_it_reads,
+                a_client_refused_by_an_extractor_may_write_its_whole_body_before_it_reads,
+                a_banned_and_an_unverified_client_may_write_before_they_read,
+                a_refusal_waits_for_no_body,
+                a_refused_client_need_not_wait_for_its_continuation,
+                a_refused_client_is_not_asked_for_its_body,
+                an_endless_body_is_cut_off,
+                a_refused_request_without_a_body_keeps_its_connection;
             risk:
                 a_probe_path_is_checked_before_it_is_answered,
                 a_burst_of_not_found_answers_brings_the_check_forward,

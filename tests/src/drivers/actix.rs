@@ -22,10 +22,16 @@ impl Driver for Actix {
     const WORDS_REFUSALS_OF_HANDLERS: bool = false;
     const NO_PEER_ADVICE: &'static str = "no peer address";
 
-    const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[(
-        "a_dropped_request_is_no_signal",
-        "actix-web runs a request on when its client hangs up: it may have ended its own half of the connection only",
-    )];
+    const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[
+        (
+            "a_dropped_request_is_no_signal",
+            "actix-web runs a request on when its client hangs up: it may have ended its own half of the connection only",
+        ),
+        (
+            "a_refused_client_is_not_asked_for_its_body",
+            "actix-web asks for the body before any middleware runs",
+        ),
+    ];
 
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>) {
         rt::System::new().block_on(async {

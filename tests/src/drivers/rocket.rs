@@ -50,6 +50,14 @@ impl Driver for Rocket {
             "there is one fairing for all routes, and a second one stops the launch",
         ),
         (
+            "a_client_refused_by_an_extractor_may_write_its_whole_body_before_it_reads",
+            "Rocket gives the body neither to request guards nor to catchers: the connection only lingers",
+        ),
+        (
+            "a_refused_client_is_not_asked_for_its_body",
+            "Rocket asks for a body's first bytes before any fairing runs",
+        ),
+        (
             "a_dropped_request_is_no_signal",
             "Rocket runs a request to its end whether or not its client hangs up",
         ),
