@@ -24,7 +24,7 @@ use crate::memory::Memory;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How many connections do so at a time: each holds a file descriptor.
-static LINGERING: Semaphore = Semaphore::const_new(256);
+static LINGERING: Semaphore = Semaphore::const_new(0x100);
 
 /// An answer's body, and what its end waits for.
 struct Unread<'r> {
