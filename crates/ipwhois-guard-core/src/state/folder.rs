@@ -10,6 +10,13 @@ use super::error::StateError;
 pub(super) const FILE_NAME: &str = "ipwhois-guard.redb";
 const LOCK_NAME: &str = "ipwhois-guard.lock";
 
+/// What follows the file's name when it was set aside: then come the seconds since 1970, and a
+/// number if need be.
+const DAMAGED: &str = ".damaged-";
+
+/// Number of damaged files that are kept.
+const DAMAGED_KEPT: usize = 3;
+
 /// The right to use a folder, until it is dropped.
 ///
 /// redb locks its file, but only while it has it open: two processes that start on one damaged file would both find it so,
@@ -57,12 +64,13 @@ impl Folder {
         self.path.join(FILE_NAME)
     }
 
-    /// Renames the file to a name that no file has.
+    /// Renames the file to a name that no file has, and removes all but the last of those that were
+    /// set aside before.
     pub(super) fn set_aside(&self, now: SystemTime) -> io::Result<PathBuf> {
         let seconds = now
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        let first = self.path.join(format!("{FILE_NAME}.damaged-{seconds}"));
+        let first = self.path.join(format!("{FILE_NAME}{DAMAGED}{seconds}"));
         let mut to = first.clone();
         for n in 2.. {
             match to.symlink_metadata() {
@@ -72,7 +80,31 @@ impl Folder {
             }
         }
         fs::rename(self.file(), &to)?;
+        self.remove_old_damaged(&to);
         Ok(to)
+    }
+
+    fn remove_old_damaged(&self, newest: &Path) {
+        let order = |path: &Path| {
+            let name = path.file_name()?.to_str()?;
+            let rest = name.strip_prefix(FILE_NAME)?.strip_prefix(DAMAGED)?;
+            let (seconds, n) = rest.split_once('-').unwrap_or((rest, "1"));
+            Some((seconds.parse::<u64>().ok()?, n.parse::<u32>().ok()?))
+        };
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let mut earlier: Vec<_> = entries
+            .map(|entry| entry.path())
+            .filter(|path| path != newest)
+            .filter_map(|path| Some((order(&path)?, path)))
+            .collect();
+        earlier.sort_unstable();
+        let surplus = (earlier.len() + 1).saturating_sub(DAMAGED_KEPT);
+        for (_, path) in earlier.into_iter().take(surplus) {
+            if let Err(error) = fs::remove_file(&path) {
+                let path = path.display();
+                tracing::debug!(target: "ipwhois_guard", %path, %error, "an old damaged file stays");
+            }
+        }
     }
 
     /// Without this, a new name may not outlive a power loss although the file's content does.

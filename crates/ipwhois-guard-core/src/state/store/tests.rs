@@ -180,6 +180,33 @@ fn an_earlier_file_that_was_set_aside_is_not_overwritten() {
 }
 
 #[test]
+fn the_last_three_damaged_files_are_kept() {
+    let folder = TestFolder::new();
+    let set_aside = |content: &str| {
+        write_file(&folder.file(), content.as_bytes());
+        drop(open(&folder).unwrap());
+    };
+    let name = |suffix: &str| format!("{}.damaged-{suffix}", folder::FILE_NAME);
+    let foreign = [name("yesterday"), "notes.txt".to_owned()];
+    for other in &foreign {
+        write_file(&folder.dir().join(other), b"not ours");
+    }
+    // One of the future, as a wrong clock names it.
+    write_file(&folder.dir().join(name("1800000000")), b"zero");
+    for n in 1..=12 {
+        set_aside(&n.to_string());
+        let mut kept = folder.names();
+        kept.retain(|name| name.contains("damaged") && !foreign.contains(name));
+        assert_eq!(kept.len(), 3.min(n + 1), "{kept:?}");
+        let content = |name: &String| fs::read_to_string(folder.dir().join(name)).unwrap();
+        assert!(kept.iter().any(|name| content(name) == n.to_string()));
+    }
+    for other in &foreign {
+        assert!(folder.dir().join(other).exists(), "{other}");
+    }
+}
+
+#[test]
 fn a_file_of_a_newer_version_is_left_as_it_is() {
     let folder = TestFolder::new();
     let store = open(&folder).unwrap().store;
