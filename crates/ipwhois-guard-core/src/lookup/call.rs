@@ -1,13 +1,12 @@
 //! One call to the service: paid for before it is made, and what follows from its answer.
 
-use std::time::{Duration, SystemTime};
-
 use tokio::sync::{AcquireError, SemaphorePermit};
 
 use super::gate::{Change, Outcome, Permit};
 use super::{Answer, Found, Lookup, Question};
 use crate::budget::Spend;
 use crate::error::ApiError;
+use crate::pause::until_next_day;
 use crate::service::CheckReply;
 use crate::state::StoredVerdict;
 use crate::verdict::{Source, Unverified};
@@ -132,26 +131,5 @@ impl Lookup {
                 "the service's limit is used up: nobody is asked about during the pause"
             ),
         }
-    }
-}
-
-/// The service's day is taken to turn at 00:00 UTC.
-fn until_next_day(now: SystemTime) -> Duration {
-    const DAY: u64 = 24 * 60 * 60;
-    let since_epoch = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Duration::from_secs(DAY - since_epoch.as_secs() % DAY)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_day_turns_at_midnight_utc() {
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        assert_eq!(until_next_day(at(86_399)), Duration::from_secs(1));
-        assert_eq!(until_next_day(at(86_400)), Duration::from_secs(86_400));
     }
 }

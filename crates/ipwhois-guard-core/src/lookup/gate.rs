@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::pause::Pause;
 use crate::verdict::Unverified;
 
 /// So many failures in a row open the breaker.
@@ -11,12 +12,6 @@ const FAILURES: u32 = 5;
 /// The first probe comes after this time; the wait doubles with each probe that fails, up to the second value.
 const FIRST_PROBE: Duration = Duration::from_secs(10);
 const LAST_PROBE: Duration = Duration::from_secs(5 * 60);
-
-/// The limits of what a `Retry-After` may ask for.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
-/// The pause without a usable `Retry-After`; it doubles while the 429 go on.
-const DEFAULT_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// Leave to make one call. What came of it goes back through [`Gate::record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,23 +53,20 @@ enum Breaker {
 #[derive(Debug)]
 pub(super) struct Gate {
     breaker: Breaker,
-    paused_until: Duration,
-    /// How many pauses without a usable `Retry-After` came one after the other.
-    blind_pauses: u32,
+    pause: Pause,
 }
 
 impl Gate {
     pub(super) const fn new() -> Self {
         Self {
             breaker: Breaker::Closed { failures: 0 },
-            paused_until: Duration::ZERO,
-            blind_pauses: 0,
+            pause: Pause::new(),
         }
     }
 
     /// Whether a call that wants to be made now would be admitted.
     pub(super) fn look(&self, now: Duration) -> Result<(), Unverified> {
-        if now < self.paused_until {
+        if now < self.pause.until() {
             return Err(Unverified::RateLimited);
         }
         match self.breaker {
@@ -93,7 +85,7 @@ impl Gate {
 
     /// How long the pause after a 429 still lasts.
     pub(super) const fn pause_left(&self, now: Duration) -> Duration {
-        self.paused_until.saturating_sub(now)
+        self.pause.until().saturating_sub(now)
     }
 
     /// Leave to make a call now.
@@ -112,7 +104,7 @@ impl Gate {
     pub(super) fn record(&mut self, permit: Permit, outcome: Outcome, now: Duration) -> Change {
         match outcome {
             Outcome::Answered => {
-                self.blind_pauses = 0;
+                self.pause.answered();
                 self.close()
             }
             Outcome::Refused => Change::None,
@@ -123,7 +115,10 @@ impl Gate {
             } => {
                 // The service is there, it only wants peace.
                 let _ = self.close();
-                self.pause(retry_after, until_next_day, now)
+                match self.pause.begin(retry_after, until_next_day, now) {
+                    Some(pause) => Change::Paused { pause },
+                    None => Change::None,
+                }
             }
         }
     }
@@ -156,31 +151,6 @@ impl Gate {
             wait,
         };
         Change::Opened { wait }
-    }
-
-    fn pause(
-        &mut self,
-        retry_after: Option<Duration>,
-        until_next_day: Duration,
-        now: Duration,
-    ) -> Change {
-        let already_paused = now < self.paused_until;
-        let pause = match retry_after {
-            Some(asked) => asked.clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
-            // Calls that were under way together bring one 429 each; they count once.
-            None if already_paused => return Change::None,
-            None => {
-                let doubled = DEFAULT_PAUSE.saturating_mul(1 << self.blind_pauses.min(16));
-                self.blind_pauses += 1;
-                doubled.min(until_next_day.max(SHORTEST_PAUSE))
-            }
-        };
-        self.paused_until = self.paused_until.max(now + pause);
-        if already_paused {
-            Change::None
-        } else {
-            Change::Paused { pause }
-        }
     }
 }
 

@@ -9,6 +9,9 @@
 //! 3. The service can take a report and fail to say so (a connection that breaks, a reply that is not understood). Then
 //!    the report is sent again: between losing and repeating, the queue repeats.
 //!
+//! 4. Sixty reports may go at once, then one a second. After a 429 all of them pause as checks do:
+//!    for its `Retry-After`, else for 15 min, doubling, at most to the service's next day.
+//!
 //! The rules of the queue are in [`queue`], which knows neither time nor disk nor network.
 
 mod leftovers;
@@ -58,6 +61,8 @@ pub(crate) struct ReportCounts {
     pub(crate) given_up: u64,
     /// Not sent because they repeat another.
     pub(crate) duplicates: u64,
+    /// Attempts that waited for their turn, since more reports were due than one a second.
+    pub(crate) paced: u64,
     /// Left over by an earlier run, about an address that may not be reported any more.
     pub(crate) withdrawn: u64,
     /// Left over by an earlier run, and not readable.
@@ -164,6 +169,7 @@ impl Reporter {
             refused: tally.refused,
             given_up: tally.given_up,
             duplicates: tally.duplicates,
+            paced: tally.paced,
             withdrawn: state.withdrawn,
             unreadable: state.unreadable,
         }

@@ -51,8 +51,8 @@ pub(super) enum Outcome {
     },
     Failed {
         retry_after: Option<Duration>,
-        /// Too many requests.
-        is_limited: bool,
+        /// By a 429: the time until the service's next day.
+        limited: Option<Duration>,
     },
 }
 
@@ -90,6 +90,8 @@ pub(super) struct Tally {
     pub(super) given_up: u64,
     pub(super) dropped_full: u64,
     pub(super) duplicates: u64,
+    /// Attempts that waited for a token of the bucket.
+    pub(super) paced: u64,
 }
 
 #[derive(Debug)]
@@ -234,6 +236,7 @@ impl Queue {
         self.due.pop_first();
         self.expiring.remove(&(entry.expires, id));
         self.in_flight = Some(id);
+        self.tally.paced += u64::from(self.pace.send(next_try, now));
         Some((id, Arc::clone(&entry.report)))
     }
 
@@ -245,7 +248,7 @@ impl Queue {
         random: u32,
     ) -> Option<Attempted> {
         let id = self.in_flight.take()?;
-        let (retry_after, is_limited) = match outcome {
+        let (retry_after, limited) = match outcome {
             Outcome::Accepted => {
                 self.pace.answered();
                 return self.settle(id, Fate::Delivered).map(Attempted::Settled);
@@ -258,10 +261,10 @@ impl Queue {
             }
             Outcome::Failed {
                 retry_after,
-                is_limited,
-            } => (retry_after, is_limited),
+                limited,
+            } => (retry_after, limited),
         };
-        let pause = self.pace.failed(retry_after, is_limited, now, random);
+        let pause = self.pace.failed(retry_after, limited, now, random);
         let entry = self.entries.get_mut(&id)?;
         if entry.expires <= now {
             return self.settled(id, Fate::GivenUp);

@@ -14,6 +14,7 @@ use super::service::NotAccepted;
 use super::shelf::Delivered;
 use super::state::{Farewell, Put, Recorded};
 use super::{Reporter, log, report, seconds};
+use crate::pause::until_next_day;
 
 impl Reporter {
     /// The sender. Reads the shelf first, then never ends. To be run once; dropping it is as good as killing the process.
@@ -91,7 +92,7 @@ impl Reporter {
         let result = self.service.deliver(report).await;
         let outcome = match &result {
             Ok(()) => Outcome::Accepted,
-            Err(not_accepted) => not_accepted.outcome(),
+            Err(not_accepted) => not_accepted.outcome(until_next_day(self.clock.wall())),
         };
         let now = self.clock.elapsed();
         let recorded = self.state().record(outcome, now, random());

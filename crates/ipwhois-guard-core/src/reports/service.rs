@@ -32,8 +32,9 @@ impl From<ApiError> for NotAccepted {
 }
 
 impl NotAccepted {
-    /// Whether it is for good: the same report would be refused again.
-    pub(super) fn outcome(&self) -> Outcome {
+    /// Whether it is for good: the same report would be refused again. A page is not the service's
+    /// word.
+    pub(super) fn outcome(&self, until_next_day: Duration) -> Outcome {
         match self.error {
             ApiError::KeyRefused { status }
             | ApiError::Status {
@@ -41,7 +42,8 @@ impl NotAccepted {
             } => Outcome::Refused { status },
             _ => Outcome::Failed {
                 retry_after: self.retry_after,
-                is_limited: matches!(self.error, ApiError::RateLimited { .. }),
+                limited: matches!(self.error, ApiError::RateLimited { .. })
+                    .then_some(until_next_day),
             },
         }
     }

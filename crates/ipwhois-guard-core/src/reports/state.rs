@@ -16,6 +16,9 @@ use super::ticket::{Stage, Ticket};
 /// By so many seconds a wall clock may be set back without a reason to doubt what was written before.
 const CLOCK_SLACK: u64 = 5 * 60;
 
+/// 2020-01-01. A machine whose clock shows an earlier date has not been told the date.
+const DATE_IS_SET: u64 = 1_577_836_800;
+
 /// One report that waits.
 #[derive(Debug)]
 struct Slot {
@@ -104,6 +107,12 @@ impl State {
         let mut superfluous = leftovers.superfluous;
         for (row, queued_at, report) in leftovers.reports {
             // A wall clock that was set in between makes a report new or old, and nothing else.
+            // One that had not been set yet says nothing of the age.
+            let queued_at = if queued_at < DATE_IS_SET {
+                wall
+            } else {
+                queued_at
+            };
             let age = Duration::from_secs(wall.saturating_sub(queued_at)).min(MAX_AGE);
             if !self.restore_one(report, row, queued_at, age, now) {
                 superfluous.push(row);

@@ -81,7 +81,7 @@ async fn ten_thousand_reports_all_arrive_once_although_every_second_call_fails()
         1 => Answer::Status(500),
         3 => Answer::Break,
         5 => Answer::Malformed,
-        7 => Answer::Limited(None),
+        7 => Answer::Limited(Some(1)),
         _ => Answer::Accept,
     });
     let shelf = Shelf::default();
@@ -292,9 +292,10 @@ async fn a_flush_does_not_outlast_its_time() {
     }
     let begin = Instant::now();
     let left = bench.reporter.flush(Duration::from_secs(5)).await;
-    assert_eq!(begin.elapsed().as_secs(), 5);
+    assert!(begin.elapsed() <= Duration::from_secs(5));
     assert_eq!(left, 1_000 - service.accepted().len());
-    assert!((800..900).contains(&left), "{left}");
+    // Sixty at once, then one a second.
+    assert!((930..=940).contains(&left), "{left}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,9 +6,10 @@ use super::*;
 use crate::verdict::ThreatType;
 
 const MIDDLE: u32 = u32::MAX / 2;
+const DAY: Duration = Duration::from_secs(86_400);
 const FAILED: Outcome = Outcome::Failed {
     retry_after: None,
-    is_limited: false,
+    limited: None,
 };
 
 fn seconds(n: u64) -> Duration {
@@ -117,7 +118,7 @@ fn a_retry_after_holds_up_every_report() {
     push(&mut queue, 2, seconds(0));
     let limited = Outcome::Failed {
         retry_after: Some(seconds(120)),
-        is_limited: true,
+        limited: Some(DAY),
     };
     attempt(&mut queue, limited, seconds(0));
     push(&mut queue, 3, seconds(1));
@@ -210,7 +211,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     let failed = (proptest::option::of(0..100_000_u64), any::<bool>()).prop_map(
         |(retry_after, is_limited)| Outcome::Failed {
             retry_after: retry_after.map(seconds),
-            is_limited,
+            limited: is_limited.then_some(DAY),
         },
     );
     prop_oneof![

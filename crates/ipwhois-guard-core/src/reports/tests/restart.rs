@@ -249,6 +249,16 @@ async fn a_wall_clock_that_went_back_makes_reports_new_and_not_immortal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_from_before_the_date_was_set_is_sent() {
+    let service = Service::always(Answer::Accept);
+    let shelf = Shelf::default();
+    shelf.set(1, row(1, 60));
+    let bench = Bench::on(&service, &shelf);
+    idle(&bench).await;
+    assert_eq!(bench.counts().delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rows_that_cannot_be_read_are_counted_and_left_alone() {
     let service = Service::always(Answer::Accept);
     let shelf = shelf(&[(1, 1, 0)]);

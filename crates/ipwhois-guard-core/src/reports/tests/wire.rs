@@ -80,12 +80,12 @@ async fn each_reply_is_told_apart() {
         service.behave_on(Endpoint::Report, behaviour);
         match client.deliver(&report(1)).await {
             Ok(()) => "accepted".to_owned(),
-            Err(not_accepted) => match not_accepted.outcome() {
+            Err(not_accepted) => match not_accepted.outcome(Duration::ZERO) {
                 Outcome::Refused { status } => format!("refused {status}"),
                 Outcome::Failed {
                     retry_after,
-                    is_limited,
-                } => format!("failed {retry_after:?} {is_limited}"),
+                    limited,
+                } => format!("failed {retry_after:?} {}", limited.is_some()),
                 Outcome::Accepted => panic!("an error is no acceptance"),
             },
         }
@@ -112,6 +112,8 @@ async fn each_reply_is_told_apart() {
         body: Vec::new(),
     };
     assert_eq!(outcome(unavailable).await, "failed Some(9s) false");
+    let page = Behaviour::reply(403, "text/html", "<html></html>");
+    assert_eq!(outcome(page).await, FAILED, "it is not the service's word");
     for status in [400, 401, 403, 404, 413, 422] {
         let refused = format!("refused {status}");
         assert_eq!(outcome(Behaviour::status(status)).await, refused);
