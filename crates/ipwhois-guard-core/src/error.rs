@@ -107,6 +107,41 @@ impl BuildError {
     }
 }
 
+const IS_IT_THE_BASE: &str = ": is `api_url` the base, without `/check`?";
+
+const fn page_advice(status: u16) -> &'static str {
+    match status {
+        404 | 405 => IS_IT_THE_BASE,
+        _ => {
+            ": a challenge, a firewall or a proxy between this machine and the service refuses the \
+             call, or `api_url` names another site"
+        }
+    }
+}
+
+const fn status_advice(status: u16) -> &'static str {
+    match status {
+        300..=399 => ": no redirect is followed, so `api_url` has to name the place itself",
+        401 | 403 => ": this is not the service's own refusal of a key, which would be JSON",
+        402 => ": the plan of the key has to be paid for or changed",
+        404 | 405 => IS_IT_THE_BASE,
+        407 => ": a proxy between this machine and the service wants a password",
+        _ => "",
+    }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn with_causes(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 /// Why a call to the service brought no answer that can be believed. Never contains the key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -131,14 +166,23 @@ pub enum ApiError {
         /// `Retry-After`, when the reply had a usable one.
         retry_after: Option<Duration>,
     },
-    /// The key was refused: status 401 or 403.
+    /// The key was refused: the service itself answers 401 or 403, with a JSON object.
     #[error("the service refuses the key: status {status}")]
     KeyRefused {
         /// 401 or 403.
         status: u16,
     },
+    /// A page of HTML instead of a reply, so something else answers in the service's place. The
+    /// service counts as one that cannot be reached. Pages with status 429 are
+    /// [`RateLimited`](Self::RateLimited), those of redirects and server errors
+    /// [`Status`](Self::Status).
+    #[error("a page came instead of a reply (status {status}){}", page_advice(*.status))]
+    Page {
+        /// The status.
+        status: u16,
+    },
     /// Any other status but 200.
-    #[error("the service answers status {status}")]
+    #[error("the service answers status {status}{}", status_advice(*.status))]
     Status {
         /// The status.
         status: u16,

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Response, Url, redirect};
 
 use crate::clock::Clock;
@@ -64,10 +64,10 @@ impl ApiClient {
             match response.status().as_u16() {
                 200 => {
                     let quota = quota::read(response.headers(), self.clock.wall());
-                    let reputation = reply::read(&body(response).await?, ip)?;
+                    let reputation = reply::read(&reply_body(response).await?, ip)?;
                     Ok(CheckReply::from(reputation).with_quota(quota))
                 }
-                status => Err(self.refusal(status, &response)),
+                _ => Err(self.refusal(response).await),
             }
         })
         .await
@@ -79,10 +79,10 @@ impl ApiClient {
             let request = self.http.post(self.endpoint("report")).form(form);
             let response = self.send(request).await?;
             match response.status().as_u16() {
-                200..=299 => Ok(report_reply::read(&body(response).await?)?),
-                status => Err(NotAccepted {
+                200..=299 => Ok(report_reply::read(&reply_body(response).await?)?),
+                _ => Err(NotAccepted {
                     retry_after: retry_after::read(response.headers(), self.clock.wall()),
-                    error: self.refusal(status, &response),
+                    error: self.refusal(response).await,
                 }),
             }
         })
@@ -113,12 +113,20 @@ impl ApiClient {
             .unwrap_or_else(|_| Err(ApiError::Timeout { limit }.into()))
     }
 
-    fn refusal(&self, status: u16, response: &Response) -> ApiError {
-        match status {
+    /// What a status other than success means. It is the service's word only where the body does
+    /// not say otherwise.
+    async fn refusal(&self, response: Response) -> ApiError {
+        match response.status().as_u16() {
             429 => ApiError::RateLimited {
                 retry_after: retry_after::read(response.headers(), self.clock.wall()),
             },
-            401 | 403 => ApiError::KeyRefused { status },
+            status @ 400..=499 => match reply_body(response).await {
+                Err(page @ ApiError::Page { .. }) => page,
+                Ok(body) if matches!(status, 401 | 403) && is_object(&body) => {
+                    ApiError::KeyRefused { status }
+                }
+                _ => ApiError::Status { status },
+            },
             status => ApiError::Status { status },
         }
     }
@@ -215,6 +223,29 @@ pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Ve
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// The body of a reply. The service never sends HTML, so a page comes from elsewhere.
+async fn reply_body(response: Response) -> Result<Vec<u8>, ApiError> {
+    let status = response.status().as_u16();
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let is_html = content_type.is_some_and(|text| {
+        let text = text.as_bytes().to_ascii_lowercase();
+        text.windows(4).any(|word| word == b"html")
+    });
+    if is_html {
+        return Err(ApiError::Page { status });
+    }
+    let body = body(response).await?;
+    match body.trim_ascii_start().first() {
+        Some(b'<') => Err(ApiError::Page { status }),
+        _ => Ok(body),
+    }
+}
+
+fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 async fn body(response: Response) -> Result<Vec<u8>, ApiError> {

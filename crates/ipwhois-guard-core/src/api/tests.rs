@@ -113,6 +113,7 @@ async fn each_trouble_has_its_name() {
             ApiError::Status { .. } => "status",
             ApiError::Malformed { .. } => "malformed",
             ApiError::TooLarge { .. } => "too large",
+            ApiError::Page { .. } => "page",
             ApiError::Timeout { .. } => "timeout",
         }
     };
@@ -129,7 +130,7 @@ async fn each_trouble_has_its_name() {
         name(Behaviour::Redirect("/api/check".into())).await,
         "status"
     );
-    assert_eq!(name(Behaviour::html()).await, "malformed");
+    assert_eq!(name(Behaviour::html()).await, "page");
     assert_eq!(name(Behaviour::Endless).await, "too large");
 }
 
@@ -185,4 +186,65 @@ async fn a_call_that_never_reached_the_service_says_so() {
         ),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn only_json_is_the_services_own_word_on_the_key() {
+    let service = service();
+    let client = client(&service, LONG);
+    let told = async |status, content_type, body: &str| {
+        service.behave(Behaviour::reply(status, content_type, body));
+        let check = client.check(LISTED).await.unwrap_err();
+        let report = Report::new(LISTED, ThreatType::Scan);
+        let report = client.deliver(&report).await.unwrap_err().error;
+        assert_eq!(check.to_string(), report.to_string());
+        check.to_string()
+    };
+    const PAGE: &str = "<!doctype html><title>One moment</title>";
+    for status in [401, 403] {
+        let key = format!("the service refuses the key: status {status}");
+        for body in [r#"{"error":"invalid API key"}"#, " {}"] {
+            assert_eq!(told(status, "application/json", body).await, key);
+            assert_eq!(told(status, "text/plain", body).await, key);
+        }
+        let page = format!("a page came instead of a reply (status {status}): a challenge");
+        for (content_type, body) in [
+            ("text/html; charset=UTF-8", PAGE),
+            ("TEXT/HTML", r#"{"error":"invalid API key"}"#),
+            ("application/xhtml+xml", ""),
+            ("text/plain", PAGE),
+        ] {
+            let text = told(status, content_type, body).await;
+            assert!(text.starts_with(&page), "{text}");
+        }
+        let neither = format!("the service answers status {status}: this is not");
+        for body in ["", "forbidden", "[]", r#"{"error":"#] {
+            let text = told(status, "text/plain", body).await;
+            assert!(text.starts_with(&neither), "{text}");
+        }
+    }
+    for (status, content_type, words) in [
+        (
+            404,
+            "text/plain",
+            "status 404: is `api_url` the base, without `/check`?",
+        ),
+        (
+            404,
+            "text/html",
+            "(status 404): is `api_url` the base, without `/check`?",
+        ),
+        (301, "text/html", "status 301: no redirect is followed"),
+        (402, "text/plain", "status 402: the plan"),
+        (407, "text/plain", "status 407: a proxy"),
+        (
+            407,
+            "text/html",
+            "(status 407): a challenge, a firewall or a proxy",
+        ),
+        (503, "text/html", "the service answers status 503"),
+    ] {
+        let text = told(status, content_type, "").await;
+        assert!(text.contains(words), "{text}");
+    }
 }

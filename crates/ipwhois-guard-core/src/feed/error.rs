@@ -127,18 +127,6 @@ impl FeedError {
             source: Arc::new(error),
         }
     }
-
-    /// The error and its causes, in one line for a log.
-    pub(crate) fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
-    }
 }
 
 /// A line of a feed that is neither an address nor a CIDR, or one that covers far too much.

@@ -13,7 +13,7 @@ use super::fetch::{FeedSource, Fetched, Validators};
 use super::parse::Feed;
 use super::schedule;
 use crate::clock::{Clock, Tick};
-use crate::error::BuildError;
+use crate::error::{BuildError, with_causes};
 use crate::observe::Meter;
 use crate::settings::Settings;
 
@@ -49,8 +49,11 @@ pub(crate) struct StoredFeed {
 pub(crate) struct FeedStatus {
     /// The different entries of the list in force; 0 when there is none.
     pub(crate) entries: usize,
-    /// When that list was last known to be the current one: fetched, or confirmed by the server. `None` without a list.
-    pub(crate) current_as_of: Option<SystemTime>,
+    /// How long ago that list was last known to be the current one: fetched, or confirmed by the
+    /// server. `None` without a list.
+    pub(crate) age: Option<Duration>,
+    /// When the service made it, as its own comment says.
+    pub(crate) generated: Option<SystemTime>,
     /// Why the last attempt failed, if it did.
     pub(crate) last_error: Option<String>,
     /// Whether it failed because what came cannot be believed.
@@ -83,11 +86,27 @@ struct InForce {
     since: Tick,
 }
 
+/// A moment, perhaps of an earlier run, that no change of the date moves.
+#[derive(Clone, Copy)]
+struct Since {
+    /// On the guard's clock.
+    noted: Duration,
+    /// How long ago it was by then.
+    age: Duration,
+}
+
+impl Since {
+    fn age(self, now: Duration) -> Duration {
+        self.age.saturating_add(now.saturating_sub(self.noted))
+    }
+}
+
 /// Changes together with [`FeedKeeper::current`], under one lock; lookups do not need it.
 #[derive(Default)]
 struct State {
     validators: Validators,
-    current_as_of: Option<SystemTime>,
+    current_as_of: Option<Since>,
+    generated: Option<SystemTime>,
     last_error: Option<String>,
     is_refused: bool,
 }
@@ -159,7 +178,10 @@ impl FeedKeeper {
         let state = self.state();
         FeedStatus {
             entries: self.current.load().as_ref().map_or(0, |it| it.feed.len()),
-            current_as_of: state.current_as_of,
+            age: state
+                .current_as_of
+                .map(|since| since.age(self.clock.elapsed())),
+            generated: state.generated,
             last_error: state.last_error.clone(),
             is_refused: state.is_refused,
         }
@@ -178,7 +200,7 @@ impl FeedKeeper {
                 event!(
                     WARN,
                     "the feed of the last run is not used: {}",
-                    error.with_causes()
+                    with_causes(&error)
                 );
                 return;
             }
@@ -187,7 +209,8 @@ impl FeedKeeper {
         let now = self.clock.wall();
         let fetched = stored.fetched.min(now);
         let age = now.duration_since(fetched).unwrap_or_default();
-        let since = Tick::at(self.clock.elapsed().saturating_sub(age));
+        let noted = self.clock.elapsed();
+        let since = Tick::at(noted.saturating_sub(age));
         let mut validators = stored.validators;
         if validators.etag.is_none() {
             // The feed may have moved since. A tag is of one text; a date would make another server confirm this one.
@@ -199,7 +222,7 @@ impl FeedKeeper {
             if self.current.load().is_some() {
                 return;
             }
-            state.is_current(fetched, validators);
+            state.is_current(Since { noted, age }, validators, &feed);
             self.current.store(Some(Arc::new(InForce { feed, since })));
             self.since.store(since.to_bits(), Ordering::Release);
         }
@@ -263,7 +286,7 @@ impl FeedKeeper {
         let known = self.state().validators.clone();
         match source.fetch(&known).await? {
             Fetched::Unchanged => {
-                self.state().current_as_of = Some(self.clock.wall());
+                self.state().current_as_of = Some(self.now());
                 Ok(FeedUpdate::Unchanged)
             }
             Fetched::Text { text, validators } => {
@@ -287,20 +310,21 @@ impl FeedKeeper {
 
     /// Puts the feed in force, if nothing speaks against it.
     fn judge(&self, feed: Feed, stored: StoredFeed) -> Result<FeedUpdate, FeedError> {
+        let now = self.now();
         let (before, in_force) = {
             let mut state = self.state();
             if let Some(last_good) = &*self.current.load() {
                 if let Err(shrunk) = feed.may_replace(&last_good.feed)
-                    && state.is_trusted(stored.fetched)
+                    && state.is_trusted(now)
                 {
                     return Err(shrunk);
                 }
                 if feed.lists_what(&last_good.feed) {
-                    state.is_current(stored.fetched, stored.validators);
+                    state.is_current(now, stored.validators, &feed);
                     return Ok(FeedUpdate::Unchanged);
                 }
             }
-            state.is_current(stored.fetched, stored.validators.clone());
+            state.is_current(now, stored.validators.clone(), &feed);
             let since = Tick::at(self.clock.elapsed());
             let in_force = Arc::new(InForce { feed, since });
             let before = self.current.swap(Some(Arc::clone(&in_force)));
@@ -326,7 +350,7 @@ impl FeedKeeper {
 
     fn conclude(&self, outcome: &Result<FeedUpdate, FeedError>) {
         self.meter.feed_asked(outcome);
-        let error = outcome.as_ref().err().map(FeedError::with_causes);
+        let error = outcome.as_ref().err().map(|error| with_causes(error));
         if let Some(error) = error.clone() {
             let last_good = self.current.load();
             match last_good.as_ref().map(|last_good| last_good.feed.len()) {
@@ -342,6 +366,13 @@ impl FeedKeeper {
         state.is_refused = outcome.as_ref().is_err_and(FeedError::is_refusal);
     }
 
+    fn now(&self) -> Since {
+        Since {
+            noted: self.clock.elapsed(),
+            age: Duration::ZERO,
+        }
+    }
+
     /// Nothing that runs under the lock leaves the state half changed, so a panic of another holder is no reason to stop.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -349,20 +380,16 @@ impl FeedKeeper {
 }
 
 impl State {
-    fn is_current(&mut self, at: SystemTime, validators: Validators) {
-        self.current_as_of = Some(at);
+    fn is_current(&mut self, since: Since, validators: Validators, feed: &Feed) {
+        self.current_as_of = Some(since);
         self.validators = validators;
+        self.generated = feed.generated_at();
     }
 
-    /// Whether the last good feed is young enough to be believed more than one that lost half. The clock may have been set
-    /// back since, so the distance counts and not the direction.
-    fn is_trusted(&self, now: SystemTime) -> bool {
-        self.current_as_of.is_some_and(|then| {
-            let distance = now
-                .duration_since(then)
-                .unwrap_or_else(|error| error.duration());
-            distance < TRUSTED_FOR
-        })
+    /// Whether the last good feed is young enough to be believed more than one that lost half.
+    fn is_trusted(&self, now: Since) -> bool {
+        let then = self.current_as_of;
+        then.is_some_and(|then| then.age(now.noted) < TRUSTED_FOR)
     }
 }
 

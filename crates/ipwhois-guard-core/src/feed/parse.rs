@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::time::SystemTime;
 
 use super::error::{BadLine, FeedError};
 use crate::ip_set::{Collector, IpSet, Network, lines, without_mark};
@@ -145,6 +146,12 @@ impl Feed {
     #[must_use]
     pub fn generated(&self) -> Option<&str> {
         self.header.generated.as_deref()
+    }
+
+    /// The same as a time; `None` for one that cannot be read.
+    pub(super) fn generated_at(&self) -> Option<SystemTime> {
+        let text = self.generated()?.trim_end_matches("UTC").trim_end();
+        humantime::parse_rfc3339_weak(text).ok()
     }
 
     /// How many entries that comment announces.

@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 use ipwhois_guard_testkit::{Behaviour, Endpoint, StandIn};
 
 use super::*;
+use crate::error::with_causes;
 
 const LONG: Duration = Duration::from_secs(30);
 const TEXT: &str = "25.0.0.1\n";
@@ -211,7 +212,7 @@ async fn no_error_shows_what_the_url_may_hide() {
         .fetch(&Validators::default())
         .await
         .expect_err("no server");
-    let text = format!("{error:?} {}", error.with_causes());
+    let text = format!("{error:?} {}", with_causes(&error));
     assert!(!text.contains("secret"), "{text}");
 }
 
@@ -248,7 +249,7 @@ async fn what_is_no_file_is_named_with_its_path() {
             .fetch(&Validators::default())
             .await
             .expect_err("no file");
-        let text = error.with_causes();
+        let text = with_causes(&error);
         let start = format!("the feed cannot be read from {}: ", path.display());
         assert!(text.starts_with(&start), "{text}");
         if cfg!(unix) {

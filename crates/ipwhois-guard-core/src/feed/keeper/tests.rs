@@ -107,7 +107,7 @@ async fn a_feed_is_in_force_once_it_is_fetched() {
     assert!(!bench.lists(4));
     let status = bench.keeper.status();
     assert_eq!(status.entries, 3);
-    assert_eq!(status.current_as_of, Some(bench.clock.wall()));
+    assert_eq!(status.age, Some(Duration::ZERO));
     assert_eq!(status.last_error, None);
 
     let stored = bench.stored.try_recv().expect("a feed to store");
@@ -130,7 +130,7 @@ async fn an_unchanged_list_is_as_old_as_before_and_known_to_be_current() {
         assert_eq!(update, FeedUpdate::Unchanged);
         assert_eq!(bench.keeper.lists(address(1)), Some(since));
         let status = bench.keeper.status();
-        assert_eq!(status.current_as_of, Some(bench.clock.wall()));
+        assert_eq!(status.age, Some(Duration::ZERO));
         assert!(bench.stored.try_recv().is_err(), "nothing new to store");
     }
     assert_eq!(bench.service.feed_not_modified(), 1);
@@ -254,20 +254,60 @@ async fn a_list_that_lost_more_than_half_is_taken_after_seven_days() {
     assert!(!bench.lists(9));
 }
 
-#[test]
-fn a_clock_that_was_set_back_keeps_the_last_good_feed_but_not_for_ever() {
-    let now = ManualClock::new().wall();
-    let trusted = |as_of| {
-        let state = State {
-            current_as_of: as_of,
-            ..State::default()
-        };
-        state.is_trusted(now)
-    };
-    assert!(!trusted(None));
-    assert!(trusted(Some(now + DAY)));
-    assert!(!trusted(Some(now + 365 * DAY)));
-    assert!(!trusted(Some(now - 7 * DAY)));
+/// A clock whose date is set, as machines do at their start.
+#[derive(Debug)]
+struct Dated {
+    clock: ManualClock,
+    date: Mutex<SystemTime>,
+}
+
+impl Clock for Dated {
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn wall(&self) -> SystemTime {
+        *self.date.lock().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_date_that_is_set_makes_no_feed_older_or_younger() {
+    let service = StandIn::start().unwrap();
+    service.set_feed(&list([1, 2, 3, 4]));
+    let clock = Arc::new(Dated {
+        clock: ManualClock::new(),
+        date: Mutex::new(SystemTime::UNIX_EPOCH),
+    });
+    let settings = settings(&service);
+    let keeper = FeedKeeper::new(&settings, clock.clone(), Box::new(|_| {})).unwrap();
+    keeper.refresh().await.expect("a good feed");
+    let today = ManualClock::new().wall();
+    for date in [today, today + 10 * DAY, today - 400 * DAY] {
+        *clock.date.lock().unwrap() = date;
+        assert_eq!(keeper.status().age, Some(Duration::ZERO), "{date:?}");
+        service.set_feed(&list([1]));
+        assert!(keeper.refresh().await.is_err(), "it lost more than half");
+    }
+    clock.clock.advance(Duration::from_secs(60));
+    assert_eq!(keeper.status().age, Some(Duration::from_secs(60)));
+}
+
+#[tokio::test]
+async fn the_feeds_own_date_is_read_again_with_each_text() {
+    let bench = Bench::new();
+    let mut seen = Vec::new();
+    for day in ["20", "22", "soon"] {
+        let text = format!("# Generated: 2026-08-{day} 04:30:03 UTC | Entries: 1\n25.0.0.1\n");
+        bench.offer(&text).await.expect("a good feed");
+        let generated = bench.keeper.status().generated;
+        seen.push(generated.map(|date| humantime::format_rfc3339_seconds(date).to_string()));
+    }
+    let dates = ["2026-08-20T04:30:03Z", "2026-08-22T04:30:03Z"];
+    assert_eq!(
+        seen,
+        [Some(dates[0].to_owned()), Some(dates[1].to_owned()), None]
+    );
 }
 
 #[tokio::test]
@@ -281,11 +321,11 @@ async fn a_restored_feed_is_in_force_and_asked_about() {
     next.restore(stored.clone());
     // It is as old as it was, so verdicts that came after it are newer.
     assert_eq!(next.lists(address(1)), Some(Tick::at(Duration::ZERO)));
-    assert_eq!(next.status().current_as_of, Some(stored.fetched));
+    assert_eq!(next.status().age, Some(Duration::from_secs(60)));
     let update = next.refresh().await.expect("the same feed");
     assert_eq!(update, FeedUpdate::Unchanged);
     assert_eq!(bench.service.feed_not_modified(), 1);
-    assert_eq!(next.status().current_as_of, Some(bench.clock.wall()));
+    assert_eq!(next.status().age, Some(Duration::ZERO));
     assert!(
         told.try_recv().is_err(),
         "what is stored is not stored again"
