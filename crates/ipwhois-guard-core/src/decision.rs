@@ -100,9 +100,9 @@ impl Terms {
     }
 
     /// A client that is welcome or not whatever the service says.
-    pub(crate) fn known(&self, client_ip: IpAddr, source: Source) -> Verdict {
+    pub(crate) fn known(&self, client_ip: impl Into<Option<IpAddr>>, source: Source) -> Verdict {
         Verdict {
-            client_ip: Some(client_ip),
+            client_ip: client_ip.into(),
             source,
             reputation: None,
             allowed: !matches!(source, Source::Denylist | Source::Banned),
@@ -150,9 +150,8 @@ impl Terms {
 
     /// What follows from a verdict. The format is asked for only if there is something to refuse.
     pub(crate) fn decide(&self, verdict: Verdict, format: impl FnOnce() -> Format) -> Decision {
-        let denial = (!verdict.allowed)
-            .then(|| self.refuse(&verdict, format()))
-            .flatten();
+        let is_refused = !verdict.allowed && self.policy.mode == Mode::Enforce;
+        let denial = is_refused.then(|| self.refuse(&verdict, format()));
         Decision {
             verdict,
             denial,
@@ -163,21 +162,12 @@ impl Terms {
     }
 
     #[cold]
-    fn refuse(&self, verdict: &Verdict, format: Format) -> Option<Denial> {
-        let denial = match verdict.source {
+    fn refuse(&self, verdict: &Verdict, format: Format) -> Denial {
+        match verdict.source {
             Source::Unverified(_) => Denial::unverified(self.retry_after, format),
             Source::Banned => Denial::too_many_attempts(self.retry_after, format),
             _ => Denial::blocked(format),
-        };
-        let (verdict, mode) = (*verdict, self.policy.mode);
-        event!(INFO, reference = denial.reference(),
-            client = verdict.client_ip.map(tracing::field::display),
-            source = %verdict.source,
-            confidence = verdict.confidence(),
-            mode = mode.as_str(),
-            "client not allowed"
-        );
-        (self.policy.mode == Mode::Enforce).then_some(denial)
+        }
     }
 }
 

@@ -74,8 +74,10 @@ impl Denial {
         self.kind
     }
 
-    /// Eight letters and digits that stand in the answer to a blocked client and in the log beside the reason. They tell the client
-    /// nothing, and the operator whom a caller's complaint is about.
+    /// Eight letters and digits that stand in the answer to a blocked client and in the log beside
+    /// the reason. They tell the client nothing, and the operator which client a complaint is
+    /// about. The log has the first refusal of a client at level `info`, and each one at level
+    /// `debug`.
     #[must_use]
     pub fn reference(&self) -> &str {
         self.reference.as_str()
