@@ -65,7 +65,8 @@ macro_rules! for_each_setting {
             /// The header in which the trusted proxies name the client. No other one is read.
             /// Default: `x-forwarded-for`.
             client_ip_header: String = "x-forwarded-for".to_owned(), open, into String;
-            /// Addresses and CIDRs that are always let in. Default: none.
+            /// Addresses and CIDRs that are always let in. A trusted proxy among them is let in
+            /// without any forwarding header, too: that is its own health check. Default: none.
             allow: Vec<String> = Vec::new(), open, list;
             /// Addresses and CIDRs that are always refused, unless `allow` has them. Default:
             /// none.

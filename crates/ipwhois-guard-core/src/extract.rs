@@ -22,7 +22,7 @@ pub struct Guarded {
     decision: Decision,
     /// How an extractor's refusal would be written.
     format: Format,
-    /// Whether the client must not be banned.
+    /// Whether the client looks like a proxy, so that it must not be banned.
     unbannable: bool,
 }
 
@@ -224,15 +224,8 @@ impl AllowedClient {
     }
 
     fn visitor(&self) -> Visitor {
-        let client = self.client_ip().filter(|_| !self.unbannable);
-        let suspect = self.client_ip().filter(|_| self.unbannable);
-        Visitor {
-            spared: suspect.and_then(|ip| self.guard.bannable(ip)),
-            client: client.and_then(|ip| self.guard.bannable(ip)),
-            is_nameless: self.client_ip().is_none() && self.mode != Mode::Off,
-            format: self.format,
-            mode: self.mode,
-        }
+        let (guard, ip) = (&self.guard, self.client_ip());
+        guard.visitor(ip, self.unbannable, self.mode, self.format)
     }
 
     /// Takes note that the application finds this client suspicious: a honeypot field that was filled in, a price that no

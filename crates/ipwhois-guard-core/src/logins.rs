@@ -14,11 +14,12 @@ use crate::shared::AttemptId;
 /// Who tries to log in, and how a refusal would reach it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visitor {
-    /// `None` for one that must not be banned, and for one of whom nobody knows who it is.
+    /// `None` for a client that must not be banned, or whose address cannot be determined.
     pub(crate) client: Option<IpAddr>,
-    /// One that must not be banned because it looks like a proxy.
+    /// A client that must not be banned because it looks like a proxy.
     pub(crate) spared: Option<IpAddr>,
-    /// Whether nobody knows who it is. All such clients are counted as one.
+    /// Whether the address is unknown, or shared by many clients. All such clients are counted as
+    /// one.
     pub(crate) is_nameless: bool,
     pub(crate) format: Format,
     pub(crate) mode: Mode,
@@ -95,10 +96,7 @@ impl LoginAttempt {
                     .end_badly(&self.visitor, reservation, self.elsewhere);
                 ending.answer().await
             }
-            None => {
-                self.guard.note_spared(&self.visitor);
-                Ok(())
-            }
+            None => Ok(()),
         }
     }
 }

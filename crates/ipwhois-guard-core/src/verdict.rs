@@ -170,8 +170,11 @@ pub enum Unverified {
     NoPeer,
     /// The peer has no address (a Unix socket) and `trusted_proxies` does not name `unix:`.
     UnixPeer,
-    /// The peer is a trusted proxy, and its header is missing or unreadable.
+    /// The peer is a trusted proxy, and its header is unreadable or not the one that is configured.
     BadHeader,
+    /// The peer is a trusted proxy and sends no forwarding header at all: probably its own health
+    /// check. If `allow` names the peer, such a request is let in.
+    NoHeader,
     /// The service did not answer within `max_wait`. Its answer may still arrive, for the next request.
     TimedOut,
     /// The call failed or its reply could not be believed.
@@ -198,6 +201,7 @@ impl Unverified {
             Self::NoPeer => "no-peer",
             Self::UnixPeer => "unix-peer",
             Self::BadHeader => "bad-header",
+            Self::NoHeader => "no-header",
             Self::TimedOut => "timed-out",
             Self::CallFailed => "call-failed",
             Self::RateLimited => "rate-limited",

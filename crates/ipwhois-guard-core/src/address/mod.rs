@@ -30,6 +30,9 @@ use walk::{first_untrusted, hops_from_the_right, only_address};
 
 pub(crate) use public::{is_public, lookup_address};
 
+/// Number of trusted proxies in a row over which [`ClientResolver::behind`] looks.
+const MOST_PROXIES: u32 = 16;
+
 /// Who is connected, as the framework says: the other end of the connection, which may be a proxy.
 ///
 /// An IPv4-mapped address (`::ffff:192.0.2.1`) counts as IPv4, and `0.0.0.0` and `::` count as [`Peer::Unknown`].
@@ -163,6 +166,34 @@ impl ClientResolver {
             },
         };
         told.ok_or(Unverified::BadHeader)
+    }
+
+    /// The address to the left of the client in the header's list, if the list goes on there.
+    /// `lines` is as in [`resolve`](Self::resolve). Slower than that: for a sample of the requests.
+    pub(crate) fn behind<'h, L, I>(&self, client: IpAddr, peer: Peer, lines: L) -> Option<IpAddr>
+    where
+        L: Fn() -> I,
+        I: Iterator<Item = &'h [u8]>,
+    {
+        let Format::Elements(syntax) = self.format else {
+            return None;
+        };
+        let nth = |hops| hops_from_the_right(&lines, syntax, hops);
+        let hops = match (&self.trust, peer) {
+            (Trust::Nobody, _) => return None,
+            (Trust::Proxies { networks, .. }, Peer::Ip(ip))
+                if !networks.contains(ip.to_canonical()) =>
+            {
+                return None;
+            }
+            (Trust::Proxies { networks, .. }, _) => {
+                let is_trusted = |ip| networks.contains(ip);
+                (1..=MOST_PROXIES).find(|&hops| !nth(hops).is_some_and(is_trusted))?
+            }
+            (Trust::Hops(hops), _) => *hops,
+        };
+        nth(hops).filter(|&ip| ip == client)?;
+        nth(hops.checked_add(1)?)
     }
 
     /// The proxies' networks. None with a hop count.

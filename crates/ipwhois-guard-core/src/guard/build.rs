@@ -9,7 +9,6 @@ use crate::address::{ClientResolver, is_public};
 use crate::api::ApiClient;
 use crate::cache::{Ages, VerdictCache};
 use crate::clock::Clock;
-use crate::complaints::Complaints;
 use crate::error::BuildError;
 use crate::failures::{Limits, Tracker};
 use crate::feed::{FeedKeeper, StoredFeed, Validators};
@@ -57,7 +56,7 @@ impl Guard {
         let login_paths = LoginPaths::new(settings.login_paths.as_deref())?;
         let api = ApiClient::new(settings, Arc::clone(&clock))?;
 
-        let meter = Arc::new(Meter::new(name));
+        let meter = Arc::new(Meter::new(name, Arc::clone(&clock)));
         let journal = Arc::new(Journal::new(settings.state_dir.clone(), Arc::clone(&clock)));
         let worker = {
             let journal = Arc::clone(&journal);
@@ -206,9 +205,8 @@ impl Guard {
             reporter,
             meter,
             observer,
-            clock: Arc::clone(&clock),
+            clock,
             retry_after: settings.error_ttl,
-            complaints: Complaints::new(clock),
             home,
             worker,
         }));

@@ -13,11 +13,21 @@ use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
 use crate::error::BuildError;
 use crate::lookup::{Answer, Waiting};
-use crate::observe::{Meter, Seen, Trace};
+use crate::observe::{Meter, Seen, Trace, kind};
 use crate::request::RequestHead;
 use crate::risk::{Agent, RefusalMeans, Signal, is_refusal};
 use crate::rules::Mode;
 use crate::verdict::{Source, Unverified, Verdict};
+
+/// Headers in which proxies say that they forward a request.
+const FORWARDING_HEADERS: [&str; 6] = [
+    "x-forwarded-for",
+    "forwarded",
+    "x-real-ip",
+    "x-forwarded-proto",
+    "cf-connecting-ip",
+    "true-client-ip",
+];
 
 /// The answer to a request: at once, or after asking the service.
 #[derive(Debug)]
@@ -123,13 +133,7 @@ impl Guard {
         let client = match self.client(request) {
             Ok(client) => client,
             Err(reason) => {
-                let verdict = match self.allowed_proxy(request) {
-                    Some(proxy) => terms.known(proxy, Source::Allowlist),
-                    None => {
-                        self.0.complaints.no_client(reason, request.no_peer_hint());
-                        terms.unverified(None, reason)
-                    }
-                };
+                let verdict = self.without_client(&terms, request, reason);
                 return self.settle(request, terms.decide(verdict, format));
             }
         };
@@ -188,48 +192,94 @@ impl Guard {
         if self.0.meter.decided(&decision) {
             let verdict = decision.verdict();
             match (verdict.client_ip(), verdict.source()) {
+                (Some(client), Source::Allowlist | Source::Denylist) => {
+                    self.see(request, Seen::Listed(client));
+                }
                 (Some(client), _) => self.see(request, Seen::Client(client)),
-                (None, Source::Unverified(reason)) => self.see(request, Seen::Nobody(reason)),
+                (None, Source::Unverified(reason)) => self.see(request, Seen::Unknown(reason)),
+                (None, Source::Allowlist) => self.see(request, Seen::Unknown(Unverified::NoHeader)),
                 (None, _) => {}
             }
         }
         Step::Decided(decision)
     }
 
+    /// A request whose client cannot be determined. A trusted proxy that sends no forwarding header
+    /// at all speaks for itself, and is let in if it is in the allowlist. Where lines are dropped
+    /// the header may have been there.
+    #[cold]
+    fn without_client(
+        &self,
+        terms: &Terms,
+        request: &impl RequestHead,
+        reason: Unverified,
+    ) -> Verdict {
+        let is_allowed = |peer: IpAddr| {
+            self.0.allowlist.contains(peer.to_canonical()) && !request.drops_lines()
+        };
+        match (reason, request.peer()) {
+            (Unverified::NoHeader, Peer::Ip(peer)) if is_allowed(peer) => {
+                terms.known(None, Source::Allowlist)
+            }
+            // A health check of a proxy is nothing to warn of.
+            (Unverified::NoHeader, _) => terms.unverified(None, reason),
+            _ => {
+                self.0
+                    .meter
+                    .warnings
+                    .no_client(reason, request.no_peer_hint());
+                terms.unverified(None, reason)
+            }
+        }
+    }
+
     /// Takes note of whose a request is, for health.
     #[cold]
     #[inline(never)]
     fn see(&self, request: &impl RequestHead, who: Seen) {
-        self.0.meter.see(who, self.0.clock.elapsed(), || {
-            let is_peer = matches!(
-                (request.peer(), who),
-                (Peer::Ip(peer), Seen::Client(client)) if peer.to_canonical() == client
-            );
-            let path = request.path().bytes();
-            Trace {
-                forwarded: is_peer && self.is_forwarded(request),
-                path: path.fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)),
-            }
-        });
-    }
-
-    /// Whether the peer looks like a proxy that nobody configured: it has no public address and forwards, while no proxy is
-    /// trusted. All clients have its address then, so it must not be banned.
-    pub(crate) fn may_be_a_proxy(&self, request: &impl RequestHead) -> bool {
-        self.0.resolver.trusts_nobody()
-            && matches!(request.peer(), Peer::Ip(ip) if !is_public(ip.to_canonical()))
-            && self.is_forwarded(request)
-    }
-
-    /// The peer of a request without any forwarding header, if the allowlist has it: a proxy whose
-    /// health checks are let in. Where lines are dropped the header may have been there.
-    fn allowed_proxy(&self, request: &impl RequestHead) -> Option<IpAddr> {
-        let Peer::Ip(peer) = request.peer() else {
-            return None;
+        let client = match who {
+            Seen::Client(client) | Seen::Listed(client) => Some(client),
+            Seen::Unknown(_) => None,
         };
-        let peer = peer.to_canonical();
-        let is_listed = self.0.allowlist.contains(peer) && !request.drops_lines();
-        (is_listed && !self.is_forwarded(request)).then_some(peer)
+        let trace = Trace {
+            forwarded: client.is_some_and(|client| self.is_forwarding_peer(request, client)),
+            behind: client.and_then(|client| self.behind(request, client)),
+            path: kind(request.path().bytes()),
+        };
+        self.0.meter.see(who, self.0.clock.elapsed(), trace);
+    }
+
+    /// Whether the client of this request looks like a proxy or a NAT that nobody configured, so
+    /// that other clients have its address, too: it must not be banned. One request is enough if no
+    /// proxy is trusted and the peer is not public.
+    pub(crate) fn may_be_a_proxy(&self, request: &impl RequestHead) -> bool {
+        let is_obvious = self.0.resolver.trusts_nobody()
+            && matches!(request.peer(), Peer::Ip(ip) if !is_public(ip.to_canonical()))
+            && self.is_forwarded(request);
+        is_obvious || self.0.meter.is_suspicious() && self.is_suspect(request)
+    }
+
+    #[cold]
+    fn is_suspect(&self, request: &impl RequestHead) -> bool {
+        self.client(request).is_ok_and(|client| {
+            let forwards =
+                self.is_forwarding_peer(request, client) || self.behind(request, client).is_some();
+            self.0.meter.suspects(client, forwards)
+        })
+    }
+
+    /// The address to the left of the client in the list of a trusted proxy.
+    fn behind(&self, request: &impl RequestHead, client: IpAddr) -> Option<IpAddr> {
+        let resolver = &self.0.resolver;
+        resolver.behind(client, request.peer(), || {
+            request.header_lines(resolver.header())
+        })
+    }
+
+    /// Whether the client is the peer itself, and says that it forwards.
+    fn is_forwarding_peer(&self, request: &impl RequestHead, client: IpAddr) -> bool {
+        matches!(request.peer(), Peer::Ip(peer) if peer.to_canonical() == client)
+            && self.is_forwarded(request)
     }
 
     /// To be asked at the start by adapters whose framework [drops
@@ -258,16 +308,17 @@ impl Guard {
     /// Whether the request says that it was forwarded.
     fn is_forwarded(&self, request: &impl RequestHead) -> bool {
         let says_so = |name| request.header_lines(name).next().is_some();
-        ["x-forwarded-for", "forwarded", "x-real-ip"]
-            .into_iter()
-            .any(says_so)
-            || says_so(self.0.resolver.header())
+        FORWARDING_HEADERS.into_iter().any(says_so) || says_so(self.0.resolver.header())
     }
 
     #[inline]
     fn client(&self, request: &impl RequestHead) -> Result<IpAddr, Unverified> {
         let resolver = &self.0.resolver;
-        resolver.resolve(request.peer(), || request.header_lines(resolver.header()))
+        let client = resolver.resolve(request.peer(), || request.header_lines(resolver.header()));
+        match client {
+            Err(Unverified::BadHeader) if !self.is_forwarded(request) => Err(Unverified::NoHeader),
+            client => client,
+        }
     }
 
     /// A client that probes what no rule covers is known for it where one does.

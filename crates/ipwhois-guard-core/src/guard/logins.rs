@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::Guard;
 use super::elsewhere::LATE;
-use crate::address::lookup_address;
+use crate::address::{is_public, lookup_address};
 use crate::alarm::Alarm;
 use crate::denial::{Denial, Format};
 use crate::failures::{Failure, Reservation, Tracker};
@@ -33,7 +33,7 @@ impl Guard {
     /// When the client is banned, or attempts under way have taken its last places: the answer to give it, 429 with
     /// `Retry-After`. In `monitor` mode nobody is refused.
     pub async fn login_attempt(&self, ip: IpAddr) -> Result<LoginAttempt, Denial> {
-        self.begin(self.visitor(ip)).await
+        self.begin(self.visitor_by_address(ip)).await
     }
 
     /// Counts a failed login, without an attempt begun before.
@@ -42,16 +42,17 @@ impl Guard {
     /// When the client is banned, by this or before: the answer to give it, 429 with `Retry-After`. In `monitor` mode nobody
     /// is refused.
     pub async fn failed_login(&self, ip: IpAddr) -> Result<(), Denial> {
-        self.note_failure(&self.visitor(ip)).await
+        self.note_failure(&self.visitor_by_address(ip)).await
     }
 
     /// Forgets a client's failed logins, without an attempt begun before.
     pub async fn successful_login(&self, ip: IpAddr) {
-        self.note_success(&self.visitor(ip)).await;
+        self.note_success(&self.visitor_by_address(ip)).await;
     }
 
-    /// Bans a client for so long, as failed logins would: it is answered 429. A longer ban stays as it is. Allowlisted
-    /// addresses and trusted proxies are not banned.
+    /// Bans a client for so long, as failed logins would: it is answered 429. A longer ban stays as
+    /// it is. Allowlisted addresses and trusted proxies are not banned, nor is an address that
+    /// health suspects to be shared by nearly all clients.
     pub fn ban(&self, ip: IpAddr, length: Duration) {
         if let Some(client) = self.bannable(ip) {
             let Self(guard) = self.here();
@@ -69,9 +70,13 @@ impl Guard {
         guard.unban_elsewhere(client);
     }
 
-    /// How much longer a client is banned.
+    /// How much longer a client is banned. An earlier ban does not hold while the address turns out
+    /// to be shared by nearly all clients; a public one stays banned, since a flood of its own
+    /// requests could otherwise lift its ban.
     pub(super) fn banned(&self, client: IpAddr) -> Option<Duration> {
-        self.0.tracker.banned(client, self.0.lookup.now())
+        let left = self.0.tracker.banned(client, self.0.lookup.now())?;
+        let is_shared = !is_public(client) && self.0.meter.suspects(client, false);
+        (!is_shared).then_some(left)
     }
 
     pub(crate) async fn begin(&self, visitor: Visitor) -> Result<LoginAttempt, Denial> {
@@ -136,18 +141,10 @@ impl Guard {
     pub(crate) async fn note_failure(&self, visitor: &Visitor) -> Result<(), Denial> {
         let guard = self.here();
         let Some((tracker, counted_as)) = guard.counted(visitor) else {
-            guard.note_spared(visitor);
             return Ok(());
         };
         let failure = tracker.note_failure(counted_as, guard.0.lookup.now());
         guard.ending(visitor, failure, None).answer().await
-    }
-
-    /// A login failed of which nothing follows, since its client is never banned.
-    pub(crate) fn note_spared(&self, visitor: &Visitor) {
-        if let Some(client) = visitor.spared {
-            self.0.meter.spared(client, self.0.clock.elapsed());
-        }
     }
 
     pub(crate) async fn note_success(&self, visitor: &Visitor) {
@@ -179,24 +176,49 @@ impl Guard {
 
     /// The client as failures count it; `None` for those that are never banned.
     pub(crate) fn bannable(&self, ip: IpAddr) -> Option<IpAddr> {
+        let client = self.unlisted(ip)?;
+        (!self.0.meter.suspects(client, false)).then_some(client)
+    }
+
+    /// The client, unless it is allowlisted or a trusted proxy.
+    fn unlisted(&self, ip: IpAddr) -> Option<IpAddr> {
         let client = ip.to_canonical();
         let is_exempt =
             self.0.allowlist.contains(client) || self.0.resolver.is_trusted_proxy(client);
         (!is_exempt).then_some(client)
     }
 
-    fn visitor(&self, ip: IpAddr) -> Visitor {
+    /// The client of a login. One that may be a proxy is never banned, and counts like those of
+    /// unknown address.
+    pub(crate) fn visitor(
+        &self,
+        ip: Option<IpAddr>,
+        may_be_a_proxy: bool,
+        mode: Mode,
+        format: Format,
+    ) -> Visitor {
+        let unlisted = ip.and_then(|ip| self.unlisted(ip));
+        let client = unlisted.filter(|&ip| !may_be_a_proxy && !self.0.meter.suspects(ip, false));
+        let spared = unlisted.filter(|_| client.is_none());
         Visitor {
-            client: self.bannable(ip),
-            spared: None,
-            is_nameless: false,
-            format: Format::Json,
-            mode: self.0.rules.defaults().mode,
+            client,
+            spared,
+            is_nameless: spared.is_some() || ip.is_none() && mode != Mode::Off,
+            format,
+            mode,
         }
+    }
+
+    fn visitor_by_address(&self, ip: IpAddr) -> Visitor {
+        let mode = self.0.rules.defaults().mode;
+        self.visitor(Some(ip), false, mode, Format::Json)
     }
 
     fn failed(&self, visitor: &Visitor, failure: Failure) -> Result<(), Denial> {
         let Some(client) = visitor.client else {
+            if let Some(spared) = visitor.spared {
+                self.0.meter.spared(spared, self.0.clock.elapsed());
+            }
             return match failure {
                 Failure::Counted { .. } => Ok(()),
                 Failure::Banned { retry_after: wait } => visitor.refuse(wait),
@@ -204,7 +226,7 @@ impl Guard {
                     event!(
                         WARN,
                         ?ban,
-                        "too many failed logins of clients whose address cannot be determined: they have to wait"
+                        "too many failed logins of clients whose address cannot be determined or is shared: they have to wait"
                     );
                     visitor.refuse(ban)
                 }
@@ -253,9 +275,11 @@ impl Guard {
         }
     }
 
-    /// Whether the service may be told of an address: not of one's own ones.
+    /// Whether the service may be told of an address: not of one's own ones, nor of one that other
+    /// clients may share.
     pub(super) fn is_reportable(&self, client: IpAddr) -> bool {
         matches!(self.own_word(client), None | Some(Source::Denylist))
+            && !self.0.meter.suspects(client, true)
     }
 }
 

@@ -30,7 +30,6 @@ use self::know::Occasion;
 use crate::address::{ClientResolver, lookup_address};
 use crate::builder::GuardBuilder;
 use crate::clock::Clock;
-use crate::complaints::Complaints;
 use crate::decision::{Basis, Terms};
 use crate::error::{BuildError, ReportError};
 use crate::failures::Tracker;
@@ -87,7 +86,6 @@ struct Inner {
     observer: Arc<Observer>,
     clock: Arc<dyn Clock>,
     retry_after: Duration,
-    complaints: Complaints,
     home: Home,
     worker: Worker,
 }
@@ -145,7 +143,9 @@ impl Guard {
     /// accepted it, for 24 h. What is worded, awaited and known of its delivery: see [`ReportRequest`] and
     /// [`QueuedReport`](crate::QueuedReport).
     ///
-    /// Non-public, allowlisted and trusted proxies' addresses are never reported: an error when it is awaited.
+    /// Non-public, allowlisted and trusted proxies' addresses are never reported, nor is any
+    /// address while health suspects that a proxy stands in front of nearly all clients: an error
+    /// when it is awaited.
     pub fn report(&self, ip: IpAddr, threat_type: ThreatType) -> ReportRequest {
         let client = ip.to_canonical();
         let report = if self.is_reportable(client) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::crowd::Suspicion;
+use super::crowd::Suspicions;
 use super::problem::Problem;
 use super::reliability::Unreliable;
 use crate::events;
@@ -12,13 +12,16 @@ use crate::events;
 const OLD_FEED: u32 = 3;
 const OLD_FEED_AT_LEAST: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// A feed that the service made longer ago than this is old, whatever its server says.
+const STALE_FEED: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
 /// A report that waits for longer is stuck.
 const STUCK: Duration = Duration::from_secs(60 * 60);
 
 /// What the parts of a guard say of themselves at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Signs {
-    pub(super) suspicion: Option<Suspicion>,
+    pub(super) suspicions: Suspicions,
     /// Who was not banned, and how often it failed.
     pub(super) spared: Option<(IpAddr, u32)>,
     pub(super) max_failures: u32,
@@ -31,6 +34,9 @@ pub(super) struct Signs {
     /// In how long the service is tried again.
     pub(super) breaker_open: Option<Duration>,
     pub(super) unreliable: Option<Unreliable>,
+    /// Why the last check that failed did, and the last report.
+    pub(super) check_error: Option<String>,
+    pub(super) report_error: Option<String>,
     pub(super) shared: SharedSigns,
     /// How late the guard's thread is, if it is.
     pub(super) behind: Option<Duration>,
@@ -53,6 +59,8 @@ pub(super) struct FeedSigns {
     pub(super) interval: Duration,
     /// Since the feed in force was known to be current; `None` without one.
     pub(super) age: Option<Duration>,
+    /// Since the service made it, as its own comment says.
+    pub(super) generated_ago: Option<Duration>,
     /// Why the last attempt failed.
     pub(super) error: Option<String>,
     /// Whether it failed because what came cannot be believed.
@@ -78,25 +86,25 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
         .filter(|&(_, failures)| failures >= signs.max_failures);
     let stuck = signs.oldest_report.filter(|&oldest| oldest > STUCK);
     let found = [
-        signs.suspicion.clone().map(|suspicion| match suspicion {
-            Suspicion::OneClient { client, forwards } => {
-                Problem::EveryClientTheSame { client, forwards }
-            }
-            Suspicion::Forwarders(clients) => Problem::ProxiesNotTrusted { clients },
-            Suspicion::Nobody(reason) => Problem::ClientsUnknown { reason },
+        not_determined(&signs.suspicions),
+        signs.suspicions.middlemen.clone().map(|clients| {
+            let in_list = true;
+            Problem::ProxiesNotTrusted { clients, in_list }
         }),
         spared.map(|(client, failures)| Problem::ClientNotBanned { client, failures }),
         signs.key_refused.map(|status| Problem::KeyRefused {
             status,
             has_key: signs.has_key,
         }),
-        signs
-            .breaker_open
-            .map(|next_try| Problem::BreakerOpen { next_try }),
+        signs.breaker_open.map(|next_try| Problem::BreakerOpen {
+            next_try,
+            error: signs.check_error.clone(),
+        }),
         signs.unreliable.map(|last| Problem::ServiceUnreliable {
             calls: last.calls,
             failed: last.failed,
             late: last.late,
+            error: signs.check_error.clone().filter(|_| last.failed > 0),
         }),
         signs
             .no_check_until
@@ -129,16 +137,40 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
         stuck.map(|oldest| Problem::ReportsStuck {
             pending: signs.reports_pending,
             oldest,
+            error: signs.report_error.clone(),
+        }),
+        signs.reports_lost.map(|reports| Problem::ReportsLost {
+            reports,
+            error: signs.report_error.clone(),
         }),
         signs
-            .reports_lost
-            .map(|reports| Problem::ReportsLost { reports }),
-        signs
             .reports_refused
-            .map(|reports| Problem::ReportsRefused { reports }),
+            .map(|reports| Problem::ReportsRefused {
+                reports,
+                error: signs.report_error.clone(),
+            }),
         signs.bans_lost.map(|bans| Problem::BansLost { bans }),
     ];
     found.into_iter().flatten().collect()
+}
+
+/// Why almost no client's own address is known, or none that the service can be asked about.
+fn not_determined(suspicions: &Suspicions) -> Option<Problem> {
+    let forwards = suspicions.forwarders.is_some();
+    let clients = suspicions.forwarders.as_ref();
+    match clients.or(suspicions.not_public.as_ref()).cloned() {
+        Some(clients) => Some(match (clients.as_slice(), forwards) {
+            (&[client], _) => Problem::EveryClientTheSame { client, forwards },
+            (_, true) => Problem::ProxiesNotTrusted {
+                clients,
+                in_list: false,
+            },
+            (_, false) => Problem::ClientsNotPublic { clients },
+        }),
+        None => suspicions
+            .unknown
+            .map(|reason| Problem::ClientsUnknown { reason }),
+    }
 }
 
 fn missing_or_refused(feed: &FeedSigns) -> Option<Problem> {
@@ -160,9 +192,11 @@ fn old(feed: &FeedSigns) -> Option<Problem> {
         .interval
         .saturating_mul(OLD_FEED)
         .max(OLD_FEED_AT_LEAST);
-    let age = feed.age.filter(|&age| age > limit)?;
-    Some(Problem::FeedOld {
+    let age = feed.age?;
+    let generated_ago = feed.generated_ago.filter(|&ago| ago > STALE_FEED);
+    (age > limit || generated_ago.is_some()).then(|| Problem::FeedOld {
         age,
+        generated_ago,
         error: feed.error.clone(),
     })
 }

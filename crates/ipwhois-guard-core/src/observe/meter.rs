@@ -4,22 +4,27 @@
 //! calls take goes straight to the recorder that is there at the time.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{Label, SharedString};
 
-use super::crowd::{Crowd, Seen, Suspicion, Trace};
+use super::crowd::{Crowd, Seen, Suspicions, Trace};
+use super::heavy::HeavyHitters;
 use super::metrics::{API_SECONDS, SHARED_SECONDS};
 use super::reliability::{Fate, Reliability, Unreliable};
-use super::spared::Spared;
 use super::tally::{Outcome, Tally};
+use crate::clock::Clock;
 use crate::decision::Decision;
-use crate::error::ApiError;
+use crate::error::{ApiError, with_causes};
 use crate::feed::{FeedError, FeedUpdate};
 use crate::shared::SharedError;
 use crate::verdict::{Source, Verdict};
+use crate::warnings::ThrottledWarnings;
+
+/// How long a failed login of a suspected proxy is remembered.
+const LATELY: Duration = Duration::from_secs(60 * 60);
 
 /// A set of counts, one for each of `N` words.
 #[derive(Debug)]
@@ -60,7 +65,7 @@ pub(super) const API_RESULTS: [&str; 8] = [
 const fn api_result<T>(result: &Result<T, &ApiError>) -> &'static str {
     match result {
         Ok(_) => "answered",
-        Err(ApiError::Transport { .. }) => "unreachable",
+        Err(ApiError::Transport { .. } | ApiError::Page { .. }) => "unreachable",
         Err(ApiError::Timeout { .. }) => "timed-out",
         Err(ApiError::RateLimited { .. }) => "rate-limited",
         Err(ApiError::KeyRefused { .. }) => "key-refused",
@@ -104,23 +109,29 @@ impl Endpoint {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     name: Option<SharedString>,
+    pub(crate) warnings: ThrottledWarnings,
     tally: Tally,
     pub(super) api: [Counts<8>; ENDPOINTS.len()],
     /// The status with which the key was refused last time; 0: it was not.
     key_refused: [AtomicU16; ENDPOINTS.len()],
+    /// Why the last call that failed did.
+    last_error: [Mutex<Option<String>>; ENDPOINTS.len()],
     pub(super) feed: Counts<4>,
     pub(super) shared: Counts<5>,
     pub(super) bans: Counts<3>,
     crowd: Mutex<Crowd>,
-    spared: Mutex<Spared>,
+    /// Whether the crowd suspects any client.
+    is_suspicious: AtomicBool,
+    spared: Mutex<HeavyHitters>,
     reliability: Mutex<Reliability>,
 }
 
 impl Meter {
     /// With the name that its metrics carry.
-    pub(crate) fn new(name: Option<String>) -> Self {
+    pub(crate) fn new(name: Option<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
             name: name.map(SharedString::from),
+            warnings: ThrottledWarnings::new(clock),
             ..Self::default()
         }
     }
@@ -153,6 +164,9 @@ impl Meter {
         } else {
             Outcome::Monitored
         };
+        if outcome != Outcome::Allowed {
+            self.warnings.refused(decision);
+        }
         let before = self.tally.count(outcome, verdict.source);
         before.is_multiple_of(64) || before < 256
     }
@@ -171,27 +185,42 @@ impl Meter {
         self.tally.of(outcome, source)
     }
 
-    /// Takes note of whose a request is, unless somebody else does so at this moment.
-    pub(crate) fn see(&self, who: Seen, now: Duration, trace: impl FnOnce() -> Trace) {
+    /// Takes note of whose a request is, unless another thread does so at this moment.
+    pub(crate) fn see(&self, who: Seen, now: Duration, trace: Trace) {
         if let Ok(mut crowd) = self.crowd.try_lock() {
             crowd.see(who, now, trace);
+            let is_suspicious = crowd.is_suspicious();
+            self.is_suspicious.store(is_suspicious, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn suspicion(&self) -> Option<Suspicion> {
-        let crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
-        crowd.suspicion()
+    pub(super) fn suspicions(&self) -> Suspicions {
+        locked(&self.crowd).suspicions()
+    }
+
+    /// Whether any client looks like a proxy or a NAT that the settings do not name.
+    #[inline]
+    pub(crate) fn is_suspicious(&self) -> bool {
+        self.is_suspicious.load(Ordering::Relaxed)
+    }
+
+    /// Whether this client does. `forwards`: its request says that another client stands behind it.
+    pub(crate) fn suspects(&self, client: IpAddr, forwards: bool) -> bool {
+        self.is_suspicious() && locked(&self.crowd).suspects(client, forwards)
     }
 
     /// A login failed, and its client must not be banned, since it looks like a proxy.
     pub(crate) fn spared(&self, client: IpAddr, now: Duration) {
-        let mut spared = self.spared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spared = locked(&self.spared);
+        spared.forget(LATELY, now);
         spared.note(client, now);
     }
 
+    /// The client that failed most often without a pause of an hour, and how often.
     pub(super) fn spared_lately(&self, now: Duration) -> Option<(IpAddr, u32)> {
-        let spared = self.spared.lock().unwrap_or_else(PoisonError::into_inner);
-        spared.lately(now)
+        let mut spared = locked(&self.spared);
+        spared.forget(LATELY, now);
+        spared.at_least(1).max_by_key(|&(_, failures)| failures)
     }
 
     pub(crate) fn called<T>(
@@ -208,23 +237,25 @@ impl Meter {
             Err(_) => {}
         }
         self.api[endpoint as usize].count(&API_RESULTS, api_result(&result));
+        if let Err(error) = &result {
+            *locked(&self.last_error[endpoint as usize]) = Some(with_causes(*error));
+        }
         let labels = self.labels(&[("endpoint", endpoint.as_str())]);
         metrics::histogram!(API_SECONDS, labels).record(took.as_secs_f64());
     }
 
-    /// What became of a check that somebody relied on.
+    /// Why the last call that failed did.
+    pub(super) fn last_error(&self, endpoint: Endpoint) -> Option<String> {
+        locked(&self.last_error[endpoint as usize]).clone()
+    }
+
+    /// What became of a check.
     pub(super) fn relied(&self, fate: Fate, now: Duration) {
-        self.reliability().note(fate, now);
+        locked(&self.reliability).note(fate, now);
     }
 
     pub(super) fn unreliable(&self, now: Duration) -> Option<Unreliable> {
-        self.reliability().trouble(now)
-    }
-
-    fn reliability(&self) -> MutexGuard<'_, Reliability> {
-        self.reliability
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        locked(&self.reliability).trouble(now)
     }
 
     /// The status with which the service refuses the key, if it does.
@@ -261,4 +292,9 @@ impl Meter {
     pub(crate) fn banned(&self, cause: BanCause) {
         self.bans.count(&BAN_CAUSES, BAN_CAUSES[cause as usize]);
     }
+}
+
+/// Every change under these locks is complete before anything could panic.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

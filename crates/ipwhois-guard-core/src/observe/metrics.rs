@@ -19,6 +19,7 @@ const API_CALLS: &str = "ipwhois_guard_api_calls_total";
 pub(super) const API_SECONDS: &str = "ipwhois_guard_api_call_seconds";
 const FEED_FETCHES: &str = "ipwhois_guard_feed_fetches_total";
 const REPORTS: &str = "ipwhois_guard_reports_total";
+const REPORTS_PACED: &str = "ipwhois_guard_reports_paced_total";
 const BANS: &str = "ipwhois_guard_bans_total";
 const BANS_LOST: &str = "ipwhois_guard_bans_lost_total";
 const SHARED_CALLS: &str = "ipwhois_guard_shared_calls_total";
@@ -99,6 +100,7 @@ fn each_counter(
     ] {
         with(REPORTS, &[("result", result)], count);
     }
+    with(REPORTS_PACED, &[], reports.paced);
     for (cause, count) in BAN_CAUSES.into_iter().zip(meter.bans.all()) {
         with(BANS, &[("cause", cause)], count);
     }
@@ -140,7 +142,7 @@ pub(super) fn publish(meter: &Meter, figures: &Figures, published: &mut Vec<u64>
     if let Some(is_open) = figures.is_shared_breaker_open {
         set(SHARED_BREAKER_OPEN, &[], truth(is_open));
     }
-    for code in CODES {
+    for &code in CODES {
         let is_there = figures.problems.contains(&code);
         set(PROBLEM, &[("code", code)], truth(is_there));
     }
@@ -166,6 +168,10 @@ fn describe() {
         "Attempts to get the feed, by what came of them."
     );
     describe_counter!(REPORTS, "Reports, by what became of them.");
+    describe_counter!(
+        REPORTS_PACED,
+        "Attempts to send a report that waited for their turn: sixty go at once, then one a second."
+    );
     describe_counter!(BANS, "Bans, by who wanted them.");
     describe_counter!(
         BANS_LOST,

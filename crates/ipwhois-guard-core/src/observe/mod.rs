@@ -2,7 +2,8 @@
 //!
 //! - `meter`, `tally`: what is counted where it happens, in plain numbers;
 //! - `measured`: the service, with each call counted and timed;
-//! - `crowd`, `forwarders`, `spared`: signs of a proxy that nobody configured;
+//! - `crowd`: signs of a wrong set-up that all clients share; `heavy`: the addresses that come most
+//!   often;
 //! - `reliability`: what became of the last calls to the service;
 //! - `metrics`, `totals`: the metrics and how they are published;
 //! - `judge`: the rules of health; `problem`, `wording`, `health`: what comes of them; `watch`: what is remembered between two looks;
@@ -13,15 +14,14 @@
 //! 3. Time comes from the guard's clock; only how often its thread looks is real time.
 
 mod crowd;
-mod forwarders;
 mod health;
+mod heavy;
 mod judge;
 mod measured;
 mod meter;
 mod metrics;
 mod problem;
 mod reliability;
-mod spared;
 mod tally;
 mod totals;
 mod watch;
@@ -33,6 +33,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::time::MissedTickBehavior;
 
 use self::judge::{FeedSigns, SharedSigns, Signs, problems};
+use self::meter::Endpoint;
 use self::metrics::Figures;
 use self::tally::{Outcome, SOURCES};
 use self::watch::{Losses, Told};
@@ -48,7 +49,7 @@ use crate::stats::Stats;
 use crate::tier::Tier;
 use crate::verdict::Source;
 
-pub(crate) use self::crowd::{Seen, Trace};
+pub(crate) use self::crowd::{Seen, Trace, kind};
 pub use self::health::{Health, HealthStatus};
 pub(crate) use self::measured::Measured;
 pub(crate) use self::meter::{BanCause, Meter};
@@ -109,6 +110,7 @@ impl Observer {
             ticks.tick().await;
             self.pulse().beat(Instant::now());
             self.tell();
+            self.meter.warnings.tell_again();
             self.publish();
         }
     }
@@ -123,7 +125,7 @@ impl Observer {
             checks_today: self.purse.spent_today(),
             checks_left: self.purse.left(),
             feed_entries: feed.entries,
-            feed_age: feed.current_as_of.map(|since| self.age(since)),
+            feed_age: feed.age,
             feed_error: feed.last_error,
             state_error: self.journal.status().error,
             shared_error,
@@ -216,12 +218,13 @@ impl Observer {
         let state = self.journal.status();
         let mut memory = self.memory();
         Signs {
-            suspicion: self.meter.suspicion(),
+            suspicions: self.meter.suspicions(),
             spared: self.meter.spared_lately(now),
             max_failures: self.facts.max_failures,
             feed: self.feed.is_wanted().then(|| FeedSigns {
                 interval: self.facts.feed_interval,
-                age: feed.current_as_of.map(|since| self.age(since)),
+                age: feed.age,
+                generated_ago: feed.generated.map(|then| self.age(then)),
                 error: feed.last_error,
                 is_refused: feed.is_refused,
             }),
@@ -229,6 +232,8 @@ impl Observer {
             has_key: self.facts.has_key,
             no_check_until: self.purse.gone_until(),
             breaker_open: self.lookup.breaker_open(),
+            check_error: self.meter.last_error(Endpoint::Check),
+            report_error: self.meter.last_error(Endpoint::Report),
             unreliable: self.meter.unreliable(now),
             shared: match &self.tier {
                 Some(tier) if !tier.is_there() => SharedSigns::Away(tier.status().0),

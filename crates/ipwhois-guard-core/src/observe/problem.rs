@@ -14,34 +14,53 @@ use crate::verdict::Unverified;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// Almost all requests come from one address: a proxy that `trusted_proxies` does not name. Looked at are one in 64 of
-    /// the guarded requests, and the first 256 of each kind on each thread. It is reported when at least four of five have one
-    /// client, at the hundredth of them, and
+    /// Almost all requests come from one address: a proxy that `trusted_proxies` does not name.
     ///
-    /// - the address is not public and nine of ten carry a forwarding header, or
-    /// - the same from a public address for an hour, or
-    /// - the address is neither public nor loopback, and there are 300 of them for many paths.
+    /// The guard looks at one in 64 of the guarded requests, and at the first 256 of each kind on
+    /// each thread. This is reported when at least four of five have a client that
+    ///
+    /// - is the peer, is not public and sends a forwarding header, at the hundredth of them, or
+    /// - is the peer, is public and sends a forwarding header, for an hour, or
+    /// - is neither public nor loopback nor in `allow`, at the 300th for many paths,
+    ///
+    /// and one address has made nearly all of these requests. While this and the next two are
+    /// reported, the addresses in question are neither banned nor reported to the service. Their
+    /// failed logins count like those of clients whose address cannot be determined.
     EveryClientTheSame {
         /// The address.
         client: IpAddr,
         /// Whether its requests carry a forwarding header.
         forwards: bool,
     },
-    /// Almost all requests come from a few addresses that are not public, and say that they were forwarded: proxies that
-    /// `trusted_proxies` does not name. Looked at are the same requests as for
-    /// [`EveryClientTheSame`](Self::EveryClientTheSame). It is reported when at least four of five come from two to eight such
-    /// addresses, at the hundredth of them.
+    /// Almost all requests come through proxies that `trusted_proxies` does not name: several peers
+    /// send a forwarding header, or the header's list goes on to the left of the client with a
+    /// public address. The rules are those of [`EveryClientTheSame`](Self::EveryClientTheSame). A
+    /// list is convincing at the hundredth request of several clients, or at the 300th of one, if
+    /// different addresses stand to its left.
     ProxiesNotTrusted {
         /// The addresses that have each made a twentieth of these requests at least.
         clients: Vec<IpAddr>,
+        /// Whether they stand in the list of a trusted proxy, and are not the peers themselves.
+        in_list: bool,
+    },
+    /// Almost no client has a public address, so almost none can be checked: a NAT, the nodes of a
+    /// cluster, or reserved addresses that stand for others. The rule is that of
+    /// [`EveryClientTheSame`](Self::EveryClientTheSame).
+    ClientsNotPublic {
+        /// The addresses that have each made a twentieth of these requests at least, if there are
+        /// any.
+        clients: Vec<IpAddr>,
     },
     /// At least four of five guarded requests have a client whose address cannot be determined.
+    /// Requests of a trusted proxy without any forwarding header do not count while they ask for a
+    /// few paths only: they are its health checks.
     ClientsUnknown {
         /// Why, as the last such request had it.
         reason: Unverified,
     },
-    /// A client fails to log in again and again and is not banned, because it looks like a proxy that `trusted_proxies` does
-    /// not name: `max_failures` times, without a pause of an hour.
+    /// A client fails to log in again and again and is not banned, because it looks like a proxy or
+    /// a NAT that `trusted_proxies` does not name: `max_failures` times, without a pause of an
+    /// hour.
     ClientNotBanned {
         /// Its address.
         client: IpAddr,
@@ -60,14 +79,18 @@ pub enum Problem {
         /// Whether there is one from before, which stays in force.
         in_force: bool,
     },
-    /// The feed in force was last known to be current more than three `feed_interval` ago, and more than two hours.
+    /// The feed in force was last known to be current more than three `feed_interval` ago, and more
+    /// than two hours. Or the service made it more than two days ago, as its own comment says.
     FeedOld {
-        /// How long ago.
+        /// How long ago it was last known to be current.
         age: Duration,
+        /// How long ago the service made it, if that is more than two days.
+        generated_ago: Option<Duration>,
         /// Why the last attempt failed, if it did.
         error: Option<String>,
     },
-    /// The service's last word on the key was no: status 401 or 403.
+    /// The service refused the key the last time that it said anything about it: status 401 or 403
+    /// with a JSON object.
     KeyRefused {
         /// The status.
         status: u16,
@@ -83,6 +106,8 @@ pub enum Problem {
     BreakerOpen {
         /// In how long it is tried again; zero: with the next unknown client.
         next_try: Duration,
+        /// Why the last check failed.
+        error: Option<String>,
     },
     /// Half of the last calls to the service failed, or were answered later than `max_wait`. Looked at are the last 20 within
     /// six hours, and ten at least; it is well again after eight good ones in a row. An exhausted limit and a refused key do
@@ -92,8 +117,10 @@ pub enum Problem {
         calls: usize,
         /// How many of them failed.
         failed: usize,
-        /// How many were answered too late for who waited.
+        /// How many were answered when `max_wait` was over.
         late: usize,
+        /// Why the last one failed.
+        error: Option<String>,
     },
     /// The shared tier is away, so that this machine decides alone.
     SharedTierAway {
@@ -145,16 +172,22 @@ pub enum Problem {
         pending: usize,
         /// For how long the oldest one has.
         oldest: Duration,
+        /// Why the last attempt failed.
+        error: Option<String>,
     },
     /// Within the last hour a report was dropped, because the queue was full, or given up after 24 h.
     ReportsLost {
         /// How many were lost since the start.
         reports: u64,
+        /// Why the last attempt failed.
+        error: Option<String>,
     },
     /// Within the last hour the service refused a report for good.
     ReportsRefused {
         /// How many it refused since the start.
         reports: u64,
+        /// Its last refusal.
+        error: Option<String>,
     },
     /// Within the last hour a ban ended before its time, because there was no room for another one.
     BansLost {
@@ -163,63 +196,49 @@ pub enum Problem {
     },
 }
 
-/// The codes of all problems.
-pub(super) const CODES: [&str; 23] = [
-    "every_client_the_same",
-    "proxies_not_trusted",
-    "clients_unknown",
-    "client_not_banned",
-    "feed_missing",
-    "feed_refused",
-    "feed_old",
-    "key_refused",
-    "budget_gone",
-    "breaker_open",
-    "service_unreliable",
-    "shared_tier_away",
-    "shared_tier_unheard",
-    "shared_tier_missing",
-    "guard_behind",
-    "log_blocked",
-    "forked",
-    "state_failing",
-    "state_removed",
-    "reports_stuck",
-    "reports_lost",
-    "reports_refused",
-    "bans_lost",
-];
+/// Gives each problem its code.
+macro_rules! codes {
+    ($($problem:ident => $code:literal,)*) => {
+        /// The codes of all problems.
+        pub(super) const CODES: &[&str] = &[$($code),*];
 
-impl Problem {
-    /// A short name that stays the same, for alerts and programs: `key_refused`.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::EveryClientTheSame { .. } => "every_client_the_same",
-            Self::ProxiesNotTrusted { .. } => "proxies_not_trusted",
-            Self::ClientsUnknown { .. } => "clients_unknown",
-            Self::ClientNotBanned { .. } => "client_not_banned",
-            Self::FeedMissing { .. } => "feed_missing",
-            Self::FeedRefused { .. } => "feed_refused",
-            Self::FeedOld { .. } => "feed_old",
-            Self::KeyRefused { .. } => "key_refused",
-            Self::BudgetGone { .. } => "budget_gone",
-            Self::BreakerOpen { .. } => "breaker_open",
-            Self::ServiceUnreliable { .. } => "service_unreliable",
-            Self::SharedTierAway { .. } => "shared_tier_away",
-            Self::SharedTierUnheard { .. } => "shared_tier_unheard",
-            Self::SharedTierMissing => "shared_tier_missing",
-            Self::GuardBehind { .. } => "guard_behind",
-            Self::LogBlocked { .. } => "log_blocked",
-            Self::Forked { .. } => "forked",
-            Self::StateFailing { .. } => "state_failing",
-            Self::StateRemoved { .. } => "state_removed",
-            Self::ReportsStuck { .. } => "reports_stuck",
-            Self::ReportsLost { .. } => "reports_lost",
-            Self::ReportsRefused { .. } => "reports_refused",
-            Self::BansLost { .. } => "bans_lost",
+        impl Problem {
+            /// A short name that stays the same, for alerts and programs: `key_refused`.
+            #[must_use]
+            pub const fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$problem { .. } => $code,)*
+                }
+            }
         }
-    }
+    };
+}
+
+codes! {
+    EveryClientTheSame => "every_client_the_same",
+    ProxiesNotTrusted => "proxies_not_trusted",
+    ClientsNotPublic => "clients_not_public",
+    ClientsUnknown => "clients_unknown",
+    ClientNotBanned => "client_not_banned",
+    FeedMissing => "feed_missing",
+    FeedRefused => "feed_refused",
+    FeedOld => "feed_old",
+    KeyRefused => "key_refused",
+    BudgetGone => "budget_gone",
+    BreakerOpen => "breaker_open",
+    ServiceUnreliable => "service_unreliable",
+    SharedTierAway => "shared_tier_away",
+    SharedTierUnheard => "shared_tier_unheard",
+    SharedTierMissing => "shared_tier_missing",
+    GuardBehind => "guard_behind",
+    LogBlocked => "log_blocked",
+    Forked => "forked",
+    StateFailing => "state_failing",
+    StateRemoved => "state_removed",
+    ReportsStuck => "reports_stuck",
+    ReportsLost => "reports_lost",
+    ReportsRefused => "reports_refused",
+    BansLost => "bans_lost",
 }
 
 impl Serialize for Problem {

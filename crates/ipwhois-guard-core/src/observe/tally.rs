@@ -54,7 +54,7 @@ impl Outcome {
 }
 
 /// Every source, each at its [`index`].
-pub(super) const SOURCES: [Source; 23] = [
+pub(super) const SOURCES: [Source; 24] = [
     Source::NotInScope,
     Source::Off,
     Source::Allowlist,
@@ -70,6 +70,7 @@ pub(super) const SOURCES: [Source; 23] = [
     Source::Unverified(Unverified::NoPeer),
     Source::Unverified(Unverified::UnixPeer),
     Source::Unverified(Unverified::BadHeader),
+    Source::Unverified(Unverified::NoHeader),
     Source::Unverified(Unverified::TimedOut),
     Source::Unverified(Unverified::CallFailed),
     Source::Unverified(Unverified::RateLimited),

@@ -135,6 +135,7 @@ mod tests {
         let stuck = |pending| Problem::ReportsStuck {
             pending,
             oldest: LATELY,
+            error: None,
         };
         let missing = Problem::SharedTierMissing;
         let mut told = Told::default();

@@ -28,17 +28,35 @@ impl fmt::Display for Problem {
                 "Almost every request comes from {client}, so nobody's real address is checked: if a proxy or a NAT of yours \
                  stands there, make it pass the client's address on and name it in `trusted_proxies`."
             ),
-            Self::ProxiesNotTrusted { clients } => {
-                let clients: Vec<_> = clients.iter().map(IpAddr::to_string).collect();
-                write!(
-                    f,
-                    "Almost every request comes from one of {} and says that it was forwarded, so nobody's real address is \
-                     checked: if these are proxies of yours, name them in `trusted_proxies`.",
-                    clients.join(", ")
-                )
-            }
+            Self::ProxiesNotTrusted {
+                clients,
+                in_list: false,
+            } => write!(
+                f,
+                "Almost every request comes from {} and says that it was forwarded, so nobody's real address is checked: if \
+                 these are proxies of yours, name them in `trusted_proxies`.",
+                one_of(clients, "one of several addresses")
+            ),
+            Self::ProxiesNotTrusted {
+                clients,
+                in_list: true,
+            } => write!(
+                f,
+                "The list of addresses goes on to the left of almost every client: the guard takes {} for the clients. If these \
+                 are your second proxies or a CDN, name their networks in `trusted_proxies`, so that the clients behind them \
+                 are checked.",
+                one_of(clients, "many addresses")
+            ),
+            Self::ClientsNotPublic { clients } => write!(
+                f,
+                "Almost no client has a public address, so almost none can be checked: requests come from {}. If a proxy, a \
+                 NAT or the nodes of a cluster stand there, make them pass the client's address on and name them in \
+                 `trusted_proxies`. If a CDN writes reserved addresses for IPv6 clients, set `client_ip_header` to the header \
+                 with the real one.",
+                one_of(clients, "many private or reserved addresses")
+            ),
             Self::ClientsUnknown {
-                reason: Unverified::BadHeader,
+                reason: Unverified::BadHeader | Unverified::NoHeader,
             } => f.write_str(
                 "The address of almost every client is unknown: a trusted proxy sends no usable header. Make it write the one \
                  that `client_ip_header` names, or correct that setting.",
@@ -55,8 +73,9 @@ impl fmt::Display for Problem {
             ),
             Self::ClientNotBanned { client, failures } => write!(
                 f,
-                "{client} failed to log in {failures} times and is not banned, since it looks like a proxy: name it in \
-                 `trusted_proxies`, so that who guesses passwords behind it can be told from the others."
+                "{client} failed to log in {failures} times and is not banned, since it looks like a proxy or a NAT that many \
+                 clients share: make it pass the client's address on and name it in `trusted_proxies`, so that each client is \
+                 banned for itself."
             ),
             Self::FeedMissing { error } => write!(
                 f,
@@ -79,7 +98,16 @@ impl fmt::Display for Problem {
                 "The last feed is not believed, and what was in force before stays ({error}): see what `feed_url` answers. \
                  It is tried again."
             ),
-            Self::FeedOld { age, error } => {
+            Self::FeedOld {
+                generated_ago: Some(ago),
+                ..
+            } => write!(
+                f,
+                "The service made the feed in force {} ago, as its own comment says: see whether `feed_url` names a copy that \
+                 is not kept current, and whether this machine's clock is right. It is tried again.",
+                rounded(*ago)
+            ),
+            Self::FeedOld { age, error, .. } => {
                 write!(
                     f,
                     "The feed in force was last known to be current {} ago",
@@ -111,20 +139,21 @@ impl fmt::Display for Problem {
                  limit; `daily_budget` may say less than the service gives.",
                 format_rfc3339_seconds(*until)
             ),
-            Self::BreakerOpen { next_try } if next_try.is_zero() => f.write_str(
-                "The service failed several times in a row and is left alone: the next unknown client tries it again. See \
-                 that `api_url` can be reached from here.",
-            ),
-            Self::BreakerOpen { next_try } => write!(
-                f,
-                "The service failed several times in a row and is left alone for {}: see that `api_url` can be reached from \
-                 here. It is tried again.",
-                rounded(*next_try)
-            ),
+            Self::BreakerOpen { next_try, error } => {
+                let cause = Cause(error);
+                write!(f, "The service failed several times in a row{cause} and is left alone")?;
+                if next_try.is_zero() {
+                    f.write_str(": the next unknown client tries it again. ")
+                } else {
+                    write!(f, " for {}, then tried again. ", rounded(*next_try))
+                }?;
+                f.write_str(REACHABLE)
+            }
             Self::ServiceUnreliable {
                 calls,
                 failed,
                 late,
+                error,
             } => {
                 write!(f, "Of the last {calls} calls to the service ")?;
                 match (failed, late) {
@@ -135,9 +164,8 @@ impl fmt::Display for Problem {
                         "{failed} failed and {late} were answered later than `max_wait`"
                     ),
                 }?;
-                f.write_str(
-                    ", so that many clients that nobody knows are unverified: see that `api_url` can be reached from here.",
-                )?;
+                let cause = Cause(error);
+                write!(f, "{cause}, so that many unknown clients are unverified. {REACHABLE}")?;
                 if *late > 0 {
                     f.write_str(" For a service that is far away a longer `max_wait` may do.")?;
                 }
@@ -187,21 +215,26 @@ impl fmt::Display for Problem {
                 "The state file was removed while it was in use, {times} times since the start, and is written anew: see that \
                  nothing cleans up the folder that `state_dir` names."
             ),
-            Self::ReportsStuck { pending, oldest } => write!(
+            Self::ReportsStuck {
+                pending,
+                oldest,
+                error,
+            } => write!(
                 f,
-                "{pending} reports wait to be delivered, the oldest one for {}: see that `api_url` can be reached from here. \
-                 They are tried for 24 h.",
-                rounded(*oldest)
+                "{pending} reports wait to be delivered, the oldest one for {}{}. They are tried for 24 h. {REACHABLE}",
+                rounded(*oldest),
+                Cause(error)
             ),
-            Self::ReportsLost { reports } => write!(
+            Self::ReportsLost { reports, error } => write!(
                 f,
-                "{reports} reports were lost since the start, because the queue was full or the service could not be had for \
-                 24 h: see that `api_url` can be reached from here."
+                "{reports} reports were lost since the start, because the queue was full or none could be delivered for 24 \
+                 h{}. {REACHABLE}",
+                Cause(error)
             ),
-            Self::ReportsRefused { reports } => write!(
+            Self::ReportsRefused { reports, error } => write!(
                 f,
-                "The service refused {reports} reports for good since the start: the log says with which status. With 401 or \
-                 403 correct `api_key`."
+                "The service refused {reports} reports for good since the start{}. With 401 or 403 correct `api_key`.",
+                Cause(error)
             ),
             Self::BansLost { bans } => write!(
                 f,
@@ -209,6 +242,30 @@ impl fmt::Display for Problem {
                  room for: a shorter `ban_time` makes room."
             ),
         }
+    }
+}
+
+const REACHABLE: &str = "See that `api_url` is the service's base and can be reached from here.";
+
+/// The last error, in brackets.
+struct Cause<'a>(&'a Option<String>);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(error) => write!(f, " ({error})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The addresses, or other words where none is frequent enough to be named.
+fn one_of(clients: &[IpAddr], otherwise: &str) -> String {
+    let clients: Vec<_> = clients.iter().map(IpAddr::to_string).collect();
+    match clients.len() {
+        0 => otherwise.to_owned(),
+        1 => clients.concat(),
+        _ => format!("one of {}", clients.join(", ")),
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use ipwhois_guard_core::shared::{InMemory, Trouble, Troubled};
 use ipwhois_guard_core::{
-    AllowedClient, CheckFuture, CheckService, Mode, Reputation, SecretUrl, Settings, ThreatType,
+    AllowedClient, CheckFuture, CheckService, Mode, OnUnverified, Reputation, SecretUrl, Settings,
+    ThreatType,
 };
 use ipwhois_guard_testkit::Endpoint;
 use tracing::field::{Field, Visit};
@@ -205,7 +206,10 @@ fn a_service_that_fails_four_calls_of_five_is_a_problem_though_the_breaker_never
     assert_eq!(codes(&guard), ["service_unreliable"]);
     let message = guard.health().problems[0].to_string();
     assert!(message.contains("last 10 calls"), "{message}");
-    assert!(message.contains("8 failed, so"), "{message}");
+    assert!(
+        message.contains("8 failed (the service answers status 500), so"),
+        "{message}"
+    );
     service.recover();
     ask_about(&guard, 10..17);
     assert_eq!(codes(&guard), ["service_unreliable"]);
@@ -495,10 +499,224 @@ fn clients_of_whom_nobody_knows_who_they_are_are_a_problem() {
     let service = service();
     let (guard, _) = guard(&service, |guard| guard.trusted_proxies(["172.17.0.0/16"]));
     send_until_told(&guard, "clients_unknown", |_| {
-        request(IpAddr::from([172, 17, 0, 1]), None)
+        request(IpAddr::from([172, 17, 0, 1]), Some("unknown"))
     });
     let message = guard.health().problems[0].to_string();
     assert!(message.contains("`client_ip_header`"), "{message}");
+}
+
+const PATHS: [&str; 10] = ["/", "/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i"];
+
+/// So many that enough of them are looked at.
+const VISITS: usize = 4_000;
+
+/// Requests by way of a trusted proxy, each for another path, with these headers in turn.
+fn visits(guard: &Guard, headers: &[&'static str]) {
+    for n in 0..VISITS {
+        send(
+            guard,
+            &Head {
+                path: PATHS[n % PATHS.len()],
+                peer: Peer::Ip(LOAD_BALANCER),
+                forwarded_for: Some(headers[n % headers.len()]),
+            },
+        );
+    }
+}
+
+const LOAD_BALANCER: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 17, 0, 1));
+
+fn behind_a_load_balancer(
+    service: &StandIn,
+    change: impl FnOnce(GuardBuilder) -> GuardBuilder,
+) -> Guard {
+    let trusting = |guard: GuardBuilder| guard.trusted_proxies(["172.17.0.0/16"]);
+    guard(service, |guard| change(trusting(guard))).0
+}
+
+/// A client as a handler gets it, by way of the load balancer.
+fn visitor(guard: &Guard, forwarded_for: &'static str) -> AllowedClient {
+    let head = request(LOAD_BALANCER, Some(forwarded_for));
+    let looking = Guarded::by_extractor(None, || Some(guard.clone()), &head);
+    let guarded = block_on(looking.expect("the set-up is right"));
+    guarded.admit().expect("nothing speaks against it")
+}
+
+/// Many wrong passwords ban nobody, and health says so.
+#[track_caller]
+fn expect_no_ban(guard: &Guard, forwarded_for: &'static str) {
+    for _ in 0..7 {
+        let failed = block_on(visitor(guard, forwarded_for).failed_login());
+        assert!(failed.is_ok());
+    }
+    assert_eq!(guard.stats().active_bans, 0);
+    assert!(codes(guard).contains(&"client_not_banned"));
+}
+
+#[test]
+fn a_second_proxy_that_is_not_trusted_is_a_problem_and_is_neither_banned_nor_reported() {
+    for (headers, one) in [
+        (
+            &["26.0.0.1, 25.9.0.10", "26.0.0.2, 25.9.0.11"][..],
+            "25.9.0.11",
+        ),
+        (&["26.0.0.1, 25.9.0.10", "26.0.0.2, 25.9.0.10"], "25.9.0.10"),
+    ] {
+        let service = service();
+        let guard = behind_a_load_balancer(&service, |guard| guard);
+        visits(&guard, headers);
+        assert_eq!(codes(&guard), ["proxies_not_trusted"], "{headers:?}");
+        let message = guard.health().problems[0].to_string();
+        assert!(message.contains(one), "{message}");
+        expect_no_ban(&guard, headers[1]);
+        // Another edge of the same network, which the guard has not seen before.
+        expect_no_ban(&guard, "26.0.0.3, 25.9.0.77");
+        let edge: IpAddr = one.parse().unwrap();
+        guard.ban(edge, HOUR);
+        assert_eq!(guard.stats().active_bans, 0);
+        let reported = block_on(guard.report(edge, ThreatType::Scan));
+        assert!(reported.is_err());
+        // Fifty guesses are all that such clients have together.
+        let guess = || block_on(visitor(&guard, headers[1]).failed_login());
+        let allowed = (0..100).take_while(|_| guess().is_ok()).count();
+        assert!(allowed < 50, "{allowed}");
+        assert_eq!(block_on(guard.shutdown(PATIENCE)), 0);
+        assert!(service.reports().is_empty());
+    }
+}
+
+#[test]
+fn clients_of_which_none_is_public_are_a_problem_and_are_not_banned() {
+    for (headers, code) in [
+        (&["10.244.0.1"][..], "every_client_the_same"),
+        (
+            &["10.244.0.1", "10.244.1.1", "10.244.2.1"],
+            "clients_not_public",
+        ),
+        (
+            &["240.16.0.1", "241.5.7.9", "242.4.4.4"],
+            "clients_not_public",
+        ),
+    ] {
+        let service = service();
+        let guard = behind_a_load_balancer(&service, |guard| guard);
+        // A visitor behind the first of them has guessed before anything is known.
+        for _ in 0..5 {
+            let _ = block_on(visitor(&guard, headers[0]).failed_login());
+        }
+        assert_eq!(guard.stats().active_bans, 1);
+        visits(&guard, headers);
+        assert_eq!(codes(&guard), [code], "{headers:?}");
+        let message = guard.health().problems[0].to_string();
+        assert!(message.contains(headers[0]), "{message}");
+        // The ban does not hold, and no other comes.
+        assert!(visitor(&guard, headers[0]).verdict().is_allowed());
+        let guess = block_on(visitor(&guard, headers[0]).failed_login());
+        assert!(guess.is_ok());
+    }
+}
+
+#[test]
+fn visitors_who_write_the_header_themselves_are_banned_as_ever() {
+    let service = service();
+    let guard = behind_a_load_balancer(&service, |guard| guard);
+    visits(&guard, &["26.0.0.1", "26.0.1.1", "25.1.1.1, 26.0.2.1"]);
+    assert!(guard.health().is_ok(), "{:?}", guard.health());
+    for _ in 0..5 {
+        let _ = block_on(visitor(&guard, "25.1.1.2, 26.0.2.1").failed_login());
+    }
+    assert_eq!(guard.stats().active_bans, 1);
+}
+
+#[test]
+fn health_checks_of_a_trusted_proxy_raise_no_alarm_and_allow_lets_them_in() {
+    let service = service();
+    let strict = |guard: GuardBuilder| guard.on_unverified(OnUnverified::Deny);
+    let decide = |guard: &Guard, n: usize, header| {
+        let head = Head {
+            path: PATHS[n],
+            peer: Peer::Ip(LOAD_BALANCER),
+            forwarded_for: header,
+        };
+        block_on(guard.decide(&head).decision())
+    };
+    let status = |decision: ipwhois_guard_core::Decision| decision.denial().map(Denial::status);
+    let guard = behind_a_load_balancer(&service, strict);
+    let allowing = behind_a_load_balancer(&service, |guard| strict(guard).allow(["172.17.0.1"]));
+    for n in 0..VISITS {
+        let decision = decide(&guard, n % 7, None);
+        let expected = Source::Unverified(Unverified::NoHeader);
+        assert_eq!(decision.verdict().source(), expected);
+        assert_eq!(status(decision), Some(503));
+        let decision = decide(&allowing, n % 7, None);
+        assert_eq!(decision.verdict().source(), Source::Allowlist);
+        assert_eq!(decision.verdict().client_ip(), None);
+        assert_eq!(status(decision), None);
+    }
+    assert!(guard.health().is_ok(), "{:?}", guard.health());
+    assert!(allowing.health().is_ok(), "{:?}", allowing.health());
+    // A header that is there and cannot be read says nothing of the proxy itself.
+    for header in ["unknown", "", "26.0.0.1, x"] {
+        let decision = decide(&allowing, 0, Some(header));
+        assert_eq!(status(decision), Some(503), "{header:?}");
+    }
+    // A proxy that passes no address on has visitors, who ask for many paths.
+    for guard in [guard, allowing] {
+        for n in 0..4 * VISITS {
+            decide(&guard, n % 10, None);
+        }
+        assert_eq!(codes(&guard), ["clients_unknown"]);
+    }
+}
+
+#[test]
+fn a_problem_of_the_service_names_its_cause() {
+    let service = service();
+    let challenge = Behaviour::reply(403, "text/html", "<html>One moment</html>");
+    let page = "(a page came instead of a reply (status 403): a challenge";
+    for (behaviour, words) in [
+        (challenge, page),
+        (
+            Behaviour::status(404),
+            "is `api_url` the base, without `/check`?",
+        ),
+        (Behaviour::Redirect("/".into()), "no redirect is followed"),
+        (
+            Behaviour::status(407),
+            "a proxy between this machine and the service",
+        ),
+        (Behaviour::Hang, "no complete reply within 100ms"),
+    ] {
+        let timeout = match behaviour {
+            Behaviour::Hang => Duration::from_millis(100),
+            _ => PATIENCE,
+        };
+        service.behave(behaviour);
+        let (guard, _) = guard(&service, |guard| {
+            guard.api_key("a-good-key").api_timeout(timeout)
+        });
+        ask_about(&guard, 0..5);
+        assert_eq!(codes(&guard), ["breaker_open"], "{words}");
+        let message = guard.health().problems[0].to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn a_feed_that_is_no_longer_made_is_old() {
+    let service = service();
+    let clock = ManualClock::new();
+    let guard = builder(&service).clock(clock.clone()).build().unwrap();
+    block_on(guard.ready());
+    for (made, expected) in [
+        ("2025-12-30 00:00:00 UTC", &[][..]),
+        ("2025-12-29 23:59:59 UTC", &["feed_old"]),
+        ("2025-12-31 23:00:00 UTC", &[]),
+    ] {
+        service.set_feed(&format!("# Generated: {made} | Entries: 1\n25.0.0.1\n"));
+        block_on(guard.refresh_feed()).unwrap();
+        assert_eq!(codes(&guard), expected, "{made}");
+    }
 }
 
 /// A client as a handler gets it: one that looks like a proxy.

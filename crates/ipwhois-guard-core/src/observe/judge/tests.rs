@@ -148,6 +148,7 @@ fn a_service_that_fails_or_is_slow_now_and_then_is_told_with_what_it_does() {
             calls,
             failed,
             late,
+            error: None,
         }
         .to_string();
         assert!(text.contains(words), "{text}");
@@ -197,31 +198,100 @@ fn what_was_lost_lately_is_told() {
 }
 
 #[test]
-fn clients_that_look_all_the_same_are_told() {
-    for forwards in [true, false] {
-        let suspicion = Suspicion::OneClient {
-            client: CLIENT,
-            forwards,
-        };
-        check(
-            |signs| signs.suspicion = Some(suspicion),
-            &["every_client_the_same"],
-        );
+fn clients_that_have_a_fault_in_common_are_told() {
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+    let with = |change: fn(&mut Suspicions, Vec<IpAddr>), clients: &[IpAddr]| {
+        let mut suspicions = Suspicions::default();
+        change(&mut suspicions, clients.to_vec());
+        move |signs: &mut Signs| signs.suspicions = suspicions
+    };
+    let forwarders = |suspicions: &mut Suspicions, clients| suspicions.forwarders = Some(clients);
+    check(with(forwarders, &[CLIENT]), &["every_client_the_same"]);
+    check(with(forwarders, &[CLIENT, OTHER]), &["proxies_not_trusted"]);
+    check(with(forwarders, &[]), &["proxies_not_trusted"]);
+    let not_public = |suspicions: &mut Suspicions, clients| suspicions.not_public = Some(clients);
+    check(with(not_public, &[CLIENT]), &["every_client_the_same"]);
+    check(with(not_public, &[CLIENT, OTHER]), &["clients_not_public"]);
+    check(with(not_public, &[]), &["clients_not_public"]);
+    let middlemen = |suspicions: &mut Suspicions, clients| suspicions.middlemen = Some(clients);
+    for clients in [&[CLIENT, OTHER][..], &[CLIENT], &[]] {
+        check(with(middlemen, clients), &["proxies_not_trusted"]);
     }
-    check(
-        |signs| signs.suspicion = Some(Suspicion::Forwarders(vec![CLIENT, CLIENT])),
-        &["proxies_not_trusted"],
-    );
+    let both = |suspicions: &mut Suspicions, clients: Vec<IpAddr>| {
+        suspicions.not_public = Some(clients.clone());
+        suspicions.middlemen = Some(clients);
+    };
+    let codes = ["clients_not_public", "proxies_not_trusted"];
+    check(with(both, &[CLIENT, OTHER]), &codes);
     for reason in [
         Unverified::NoPeer,
         Unverified::BadHeader,
+        Unverified::NoHeader,
         Unverified::UnixPeer,
     ] {
         check(
-            |signs| signs.suspicion = Some(Suspicion::Nobody(reason)),
+            |signs| signs.suspicions.unknown = Some(reason),
             &["clients_unknown"],
         );
     }
+}
+
+#[test]
+fn a_problem_names_the_last_error() {
+    let signs = Signs {
+        breaker_open: Some(MINUTE),
+        unreliable: Some(Unreliable {
+            calls: 10,
+            failed: 10,
+            late: 0,
+        }),
+        check_error: Some("the check's error".to_owned()),
+        oldest_report: Some(2 * HOUR),
+        reports_lost: Some(1),
+        reports_refused: Some(1),
+        report_error: Some("the report's error".to_owned()),
+        ..well()
+    };
+    for problem in problems(&signs) {
+        let text = problem.to_string();
+        let error = match problem.code() {
+            "breaker_open" | "service_unreliable" => "(the check's error)",
+            _ => "(the report's error)",
+        };
+        assert!(text.contains(error), "{text}");
+    }
+    let slow = Signs {
+        unreliable: Some(Unreliable {
+            calls: 10,
+            failed: 0,
+            late: 10,
+        }),
+        check_error: signs.check_error,
+        ..well()
+    };
+    let text = problems(&slow)[0].to_string();
+    assert!(!text.contains("error"), "none of the calls failed: {text}");
+}
+
+#[test]
+fn a_feed_that_was_made_more_than_two_days_ago_is_old_however_often_it_is_fetched() {
+    let made = |ago| {
+        move |signs: &mut Signs| {
+            signs.feed = Some(FeedSigns {
+                generated_ago: Some(ago),
+                ..fresh_feed()
+            });
+        }
+    };
+    check(made(48 * HOUR), &[]);
+    check(made(48 * HOUR + MINUTE), &["feed_old"]);
+    let text = Problem::FeedOld {
+        age: MINUTE,
+        generated_ago: Some(72 * HOUR),
+        error: None,
+    }
+    .to_string();
+    assert!(text.contains("made the feed in force 3days ago"), "{text}");
 }
 
 #[test]
