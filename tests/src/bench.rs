@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ipwhois_guard_core::{Guard, GuardBuilder, ManualClock, Rule};
+use ipwhois_guard_core::{Guard, GuardBuilder, ManualClock, RequestHead, Rule};
 use ipwhois_guard_testkit::StandIn;
 use tokio::sync::watch;
 
@@ -251,6 +251,15 @@ impl Bench {
     pub fn refresh_feed(&self) {
         let refreshed = block_on(self.guard.refresh_feed());
         assert!(refreshed.is_some(), "the feed was not asked for");
+    }
+
+    /// Decides a request that does not come by the network.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub fn decide(&self, request: &impl RequestHead) {
+        let decision = block_on(self.guard.decide(request).decision());
+        assert!(decision.is_some(), "no decision came");
     }
 
     /// Checks an address, as the application may at any time.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipwhois_guard_core::{OnUnverified, Peer, RequestHead};
 use ipwhois_guard_testkit::{Behaviour, Endpoint};
 use serde_json::Value;
 
@@ -156,10 +157,144 @@ pub fn a_proxy_that_nobody_configured_is_told<D: Driver>() {
 pub fn a_trusted_proxy_that_names_nobody_is_told<D: Driver>() {
     let bench = setup().serve::<D>();
     bench.wait_until_ready();
-    for _ in 0..ENOUGH {
-        assert_eq!(bench.send(&Request::get("/admin")).status, 200);
+    for n in 0..ENOUGH {
+        let request = Request::get(&format!("/admin/users/{n}"));
+        assert_eq!(bench.send(&request).status, 200);
     }
     expect_problem(&bench, "clients_unknown", "`client_ip_header`");
+}
+
+pub fn a_header_that_cannot_be_read_is_told<D: Driver>() {
+    let bench = setup().serve::<D>();
+    bench.wait_until_ready();
+    for _ in 0..ENOUGH {
+        assert_eq!(bench.status_of("unknown"), 200);
+    }
+    expect_problem(&bench, "clients_unknown", "`client_ip_header`");
+}
+
+pub fn health_checks_of_a_trusted_proxy_are_no_problem<D: Driver>() {
+    let bench = setup().serve::<D>();
+    bench.wait_until_ready();
+    for n in 0..ENOUGH {
+        for _ in 0..6 {
+            assert_eq!(bench.send(&Request::get("/admin")).status, 200);
+        }
+        assert_eq!(bench.status_of(&client(n)), 200);
+    }
+    expect_ok(&bench);
+}
+
+pub fn a_trusted_proxy_in_the_allowlist_is_let_in_without_a_header<D: Driver>() {
+    let bench = setup()
+        .guard(|guard| {
+            let strict = guard.on_unverified(OnUnverified::Deny);
+            strict.allow(["127.0.0.1"])
+        })
+        .serve::<D>();
+    bench.wait_until_ready();
+    assert_eq!(bench.send(&Request::get("/admin")).status, 200);
+    let seen = bench.whoami(Request::get("/whoami"));
+    assert_eq!(
+        (&seen["source"], &seen["client_ip"]),
+        (&"allowlist".into(), &Value::Null)
+    );
+    // An unreadable header is not the proxy's own, and another one is not no header.
+    assert_eq!(bench.status_of("unknown"), 503);
+    let other = Request::get("/admin").header("X-Real-IP", CLEAN);
+    assert_eq!(bench.send(&other).status, 503);
+}
+
+/// A visit by way of the proxy on loopback.
+struct Visit {
+    path: String,
+    forwarded_for: &'static str,
+}
+
+impl RequestHead for Visit {
+    fn method(&self) -> &str {
+        "GET"
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::Ip([127, 0, 0, 1].into())
+    }
+
+    fn header_lines<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        let line = (name == "x-forwarded-for").then_some(self.forwarded_for.as_bytes());
+        line.into_iter()
+    }
+}
+
+/// Visits for many paths, whose clients take turns. Only a sample of them is looked at, so they do
+/// not all come by the network.
+fn crowd(bench: &Bench, clients: &[&'static str]) {
+    for (n, forwarded_for) in clients.iter().cycle().take(4_000).enumerate() {
+        bench.decide(&Visit {
+            path: format!("/admin/users/{}", n % 100),
+            forwarded_for,
+        });
+    }
+}
+
+/// Wrong passwords are answered by the application alone.
+#[track_caller]
+fn expect_no_ban(bench: &Bench, client: &str) {
+    for path in ["/login", "/login/simple"] {
+        let guess = Request::new("POST", path).from_client(client).body("wrong");
+        for _ in 0..4 {
+            assert_eq!(bench.send(&guess).status, 401);
+        }
+    }
+    assert_eq!(bench.status_of(client), 200);
+    let health = health(bench);
+    assert_eq!(health["active_bans"], 0, "{health}");
+    assert!(health.to_string().contains("client_not_banned"), "{health}");
+    bench.wait_for_all_reports();
+    assert!(bench.service.reports().is_empty());
+}
+
+pub fn nodes_that_hide_the_clients_are_told_and_not_banned<D: Driver>() {
+    let bench = setup().serve::<D>();
+    bench.wait_until_ready();
+    crowd(&bench, &["10.244.0.1", "10.244.1.1", "10.244.2.1"]);
+    expect_problem(&bench, "clients_not_public", "10.244.2.1");
+    expect_no_ban(&bench, "10.244.1.1");
+}
+
+pub fn a_second_proxy_that_is_not_trusted_is_told_and_neither_banned_nor_reported<D: Driver>() {
+    let bench = setup().serve::<D>();
+    bench.wait_until_ready();
+    crowd(&bench, &["26.0.0.1, 25.9.0.10", "26.0.0.2, 25.9.0.11"]);
+    expect_problem(&bench, "proxies_not_trusted", "25.9.0.10, 25.9.0.11");
+    expect_no_ban(&bench, "26.0.0.3, 25.9.0.10");
+}
+
+pub fn a_page_in_the_services_place_is_not_taken_for_a_refused_key<D: Driver>() {
+    let bench = setup()
+        .guard(|guard| guard.api_key("a-good-key"))
+        .serve::<D>();
+    bench.wait_until_ready();
+    let challenge = Behaviour::reply(403, "text/html", "<!doctype html>One moment");
+    bench.service.behave(challenge);
+    for n in 1..=5 {
+        assert_eq!(bench.status_of(&client(n)), 200);
+    }
+    expect_problem(&bench, "breaker_open", "a page came instead of a reply");
+}
+
+pub fn an_api_url_with_the_endpoint_in_it_is_told<D: Driver>() {
+    let bench = setup().guard(|guard| guard.feed_url("")).serve::<D>();
+    bench.service.behave(Behaviour::status(404));
+    for n in 1..=5 {
+        assert_eq!(bench.status_of(&client(n)), 200);
+    }
+    let words = "is `api_url` the base, without `/check`?";
+    expect_problem(&bench, "breaker_open", words);
 }
 
 pub fn a_client_that_is_not_banned_is_told<D: Driver>() {
