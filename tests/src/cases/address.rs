@@ -178,6 +178,7 @@ pub fn a_health_check_of_an_allowed_proxy_is_let_in<D: Driver>() {
     check(&bench, admin().from_client("unknown"), 503);
     check(&bench, admin().from_client(""), 503);
     check(&bench, admin().header("Forwarded", "for=unknown"), 503);
+    check(&bench, admin().header("X-Real-IP", CLEAN), 503);
     assert_eq!(bench.service.check_count(), 1);
 }
 

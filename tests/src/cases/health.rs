@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipwhois_guard_core::{OnUnverified, Peer, RequestHead};
+use ipwhois_guard_core::{Peer, RequestHead};
 use ipwhois_guard_testkit::{Behaviour, Endpoint};
 use serde_json::Value;
 
@@ -183,26 +183,6 @@ pub fn health_checks_of_a_trusted_proxy_are_no_problem<D: Driver>() {
         assert_eq!(bench.status_of(&client(n)), 200);
     }
     expect_ok(&bench);
-}
-
-pub fn a_trusted_proxy_in_the_allowlist_is_let_in_without_a_header<D: Driver>() {
-    let bench = setup()
-        .guard(|guard| {
-            let strict = guard.on_unverified(OnUnverified::Deny);
-            strict.allow(["127.0.0.1"])
-        })
-        .serve::<D>();
-    bench.wait_until_ready();
-    assert_eq!(bench.send(&Request::get("/admin")).status, 200);
-    let seen = bench.whoami(Request::get("/whoami"));
-    assert_eq!(
-        (&seen["source"], &seen["client_ip"]),
-        (&"allowlist".into(), &Value::Null)
-    );
-    // An unreadable header is not the proxy's own, and another one is not no header.
-    assert_eq!(bench.status_of("unknown"), 503);
-    let other = Request::get("/admin").header("X-Real-IP", CLEAN);
-    assert_eq!(bench.send(&other).status, 503);
 }
 
 /// A visit by way of the proxy on loopback.

@@ -140,7 +140,6 @@ macro_rules! for_each_case {
                 a_trusted_proxy_that_names_nobody_is_told,
                 a_header_that_cannot_be_read_is_told,
                 health_checks_of_a_trusted_proxy_are_no_problem,
-                a_trusted_proxy_in_the_allowlist_is_let_in_without_a_header,
                 nodes_that_hide_the_clients_are_told_and_not_banned,
                 a_second_proxy_that_is_not_trusted_is_told_and_neither_banned_nor_reported,
                 a_page_in_the_services_place_is_not_taken_for_a_refused_key,

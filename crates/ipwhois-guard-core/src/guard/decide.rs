@@ -214,9 +214,8 @@ impl Guard {
         request: &impl RequestHead,
         reason: Unverified,
     ) -> Verdict {
-        let is_allowed = |peer: IpAddr| {
-            self.0.allowlist.contains(peer.to_canonical()) && !request.drops_lines()
-        };
+        let is_allowed =
+            |peer: IpAddr| self.0.allowlist.contains(peer.to_canonical()) && !request.drops_lines();
         match (reason, request.peer()) {
             (Unverified::NoHeader, Peer::Ip(peer)) if is_allowed(peer) => {
                 terms.known(None, Source::Allowlist)
