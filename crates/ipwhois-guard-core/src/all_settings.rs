@@ -105,10 +105,6 @@ macro_rules! for_each_setting {
             /// way. A site that moved here from PHP and still redirects its old addresses names
             /// `*.php`. Default: none.
             served_paths: Vec<String> = Vec::new(), open, list;
-            /// Paths for logging in, in place of the built-in list, written in the same way.
-            /// Empty: none. Unknown clients are checked there before others. Default: none, which
-            /// is the [built-in list](crate::built_in_login_paths).
-            login_paths: Option<Vec<String>> = None, open, list;
             /// Number of failed logins within `find_time` that ban a client: 1 to 1,000. Default:
             /// 5.
             max_failures: u32 = 5, open, u32;

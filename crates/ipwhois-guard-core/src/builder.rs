@@ -211,7 +211,6 @@ mod tests {
             .feed_interval(second(60))
             .probe_paths(["/.env"])
             .served_paths(["/y.php"])
-            .login_paths(["/enter"])
             .max_failures(9)
             .find_time(second(10))
             .ban_time(second(11))
@@ -249,7 +248,6 @@ mod tests {
             feed_interval = "60s"
             probe_paths = ["/.env"]
             served_paths = ["/y.php"]
-            login_paths = ["/enter"]
             max_failures = 9
             find_time = "10s"
             ban_time = "11s"

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::denial::{Denial, Format};
-use crate::risk::RefusalMeans;
 use crate::rules::{Mode, OnUnverified, Policy};
 use crate::verdict::{Reputation, Source, Unverified, Verdict};
 
@@ -15,8 +14,8 @@ pub struct Decision {
     denial: Option<Denial>,
     basis: Basis,
     mode: Mode,
-    /// What it says of the client when the application refuses the request.
-    pub(crate) refusal_means: RefusalMeans,
+    /// Whether a refused answer of the application would tell something of the client.
+    pub(crate) refusal_tells: bool,
 }
 
 /// What a request is decided by.
@@ -56,8 +55,7 @@ impl Decision {
     /// Whether the application's answer to the request can say something of its client. Who is verified need not be checked
     /// first.
     pub(crate) fn would_tell(&self) -> bool {
-        matches!(self.verdict.source, Source::Unverified(_))
-            && self.refusal_means != RefusalMeans::Nothing
+        matches!(self.verdict.source, Source::Unverified(_)) && self.refusal_tells
     }
 
     /// A request that goes on without a look at its client.
@@ -72,7 +70,7 @@ impl Decision {
             denial: None,
             basis,
             mode: Mode::Off,
-            refusal_means: RefusalMeans::Nothing,
+            refusal_tells: false,
         }
     }
 
@@ -89,13 +87,13 @@ pub(crate) struct Terms {
     pub(crate) basis: Basis,
     /// When a client that is refused for now should come back.
     pub(crate) retry_after: Duration,
-    /// What it says of the client when the application refuses the request.
-    pub(crate) refusal_means: RefusalMeans,
+    /// Whether a refused answer of the application would tell something of the client.
+    pub(crate) refusal_tells: bool,
 }
 
 impl Terms {
-    /// Whether it matters here that a client is known: the rule is sensitive, or would refuse it for being unknown.
-    pub(crate) fn is_pressing(&self) -> bool {
+    /// Whether a check settles the request whatever it finds: the rule is sensitive, or refuses clients without a verdict.
+    pub(crate) fn matters(&self) -> bool {
         self.policy.sensitive || self.policy.on_unverified == OnUnverified::Deny
     }
 
@@ -157,7 +155,7 @@ impl Terms {
             denial,
             basis: self.basis,
             mode: self.policy.mode,
-            refusal_means: self.refusal_means,
+            refusal_tells: self.refusal_tells,
         }
     }
 
@@ -182,7 +180,7 @@ mod tests {
             policy: Policy::new(min_confidence, mode, on_unverified),
             basis: Basis::Rules,
             retry_after: Duration::from_secs(30),
-            refusal_means: RefusalMeans::Nothing,
+            refusal_tells: false,
         }
     }
 

@@ -109,8 +109,10 @@ macro_rules! for_each_case {
                 a_probe_path_is_checked_before_it_is_answered,
                 a_burst_of_not_found_answers_brings_the_check_forward,
                 the_applications_refusals_bring_the_check_forward,
-                one_not_found_answer_does_not,
-                an_answer_counts_once_behind_two_middlewares,
+                a_served_answer_does_not,
+                a_request_counts_once_behind_two_middlewares,
+                an_answer_counts_behind_two_middlewares,
+                what_a_client_names_itself_and_where_it_came_from_count,
                 the_applications_own_word_brings_the_check_forward,
                 denials_of_the_guard_are_no_signal,
                 a_dropped_request_is_no_signal;

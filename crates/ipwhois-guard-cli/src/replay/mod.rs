@@ -258,6 +258,7 @@ impl Running {
             client: line.client,
             request: &request,
             user_agent: line.user_agent.as_deref().unwrap_or(UNKNOWN_AGENT),
+            referrer: line.referrer.as_deref(),
         };
         let decision = self.guard.decide(&head).decision().await;
         if decision.denial().is_none()
@@ -295,6 +296,7 @@ struct Head<'l> {
     client: IpAddr,
     request: &'l Request<'l>,
     user_agent: &'l [u8],
+    referrer: Option<&'l [u8]>,
 }
 
 impl RequestHead for Head<'_> {
@@ -311,8 +313,11 @@ impl RequestHead for Head<'_> {
     }
 
     fn header_lines<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        (name == "user-agent")
-            .then_some(self.user_agent)
-            .into_iter()
+        let line = match name {
+            "user-agent" => Some(self.user_agent),
+            "referer" => self.referrer,
+            _ => None,
+        };
+        line.into_iter()
     }
 }

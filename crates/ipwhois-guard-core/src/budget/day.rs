@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::pace::DAY;
+use super::DAY_SECONDS as DAY;
 
-/// So many days that were left are remembered, for a clock that comes back to them.
+/// How many days that the clock has left are remembered, in case it comes back to them.
 const REMEMBERED: usize = 8;
 
 /// What a look at the clock brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     Same,
-    /// A day that was not seen before: all starts anew.
+    /// A day that was not seen before.
     New,
     /// A day that is earlier than the last one, or was seen before: nothing is given back.
     Back,
@@ -69,16 +69,7 @@ impl Today {
         now.clamp(start_of(self.day), self.end())
     }
 
-    pub(super) fn second(&self, moment: Duration) -> u64 {
-        moment.saturating_sub(start_of(self.day)).as_secs()
-    }
-
-    /// When the day begins.
-    pub(super) fn begin(&self) -> Duration {
-        start_of(self.day)
-    }
-
-    /// The last nanosecond's end: the start of the next day.
+    /// The start of the next day.
     pub(super) fn end(&self) -> Duration {
         start_of(self.day.saturating_add(1))
     }

@@ -1,187 +1,142 @@
-//! The day's budget: whether a check may be spent now, and for whom.
+//! The day's budget: which clients are worth one of the day's checks.
 //!
-//! A state machine without a clock: the time since the Unix epoch comes in as an argument, and may jump. `L` is the
-//! limit of a UTC day, `R` the reserve for urgent checks, a tenth of `L` rounded up.
+//! A check reveals whether a client is listed, and a listed client is denied for a day. Only `limit` checks may be spent on a
+//! UTC day. Each request of a client without a verdict is a bid for one of them.
 //!
-//! **Who may spend how much.**
-//! 1. Urgent checks may use all of `L`, whatever the hour; elevated ones all but half of `R`, and after a failed login all but
-//!    a quarter of it. A failed login is something that anybody can bring about, so it counts as elevated otherwise.
-//! 2. Routine checks are paced. They may use `L - R` times the part of the day that is gone, plus a lead: half an hour
-//!    for the first request of a client, up to three hours from its 16th on. So in a shortage clients that come often
-//!    are checked and first-timers wait; in plenty everybody is checked at once. A lead never takes more than half of
-//!    what is left of the day (but half an hour), so that the evening's elevated clients find something. From 23:30 on
-//!    all of `L - R` may be used: what was not needed earlier is not lost. Until then they leave out what elevated checks
-//!    will want before midnight if the day goes on as it began; in the first hours half, since that cannot be told yet.
-//!    - When there are more than twice as many strangers as the day can bear, a check of one seldom finds anything: they
-//!      wait for the evening. At noon who does not come often may use a quarter, at 18:00 about half.
-//!    - A client of which something is noticed is paced like one that comes often.
-//!    - While a fifth of the strangers who are checked turn out to be listed, there is no pace: the site is under attack,
-//!      and clean visitors among them end it soon. Of the noticed that many are listed on any day: theirs end the pace
-//!      only when at least five suspicious newcomers came lately (rule 4).
-//! 3. Refreshing a stale verdict may use half of what a first-timer may.
-//! 4. When suspicious newcomers of late (half of them forgotten after 12 minutes) are more than half of what is left, and at least five, it is a
-//!    *rush*: a botnet that was told to, and more attackers than checks. Then a check is for who makes many requests, up to 32 the
-//!    more the scarcer checks are, since few attackers make most of them. That holds for all but urgent checks. A network
-//!    is one newcomer a day, a /16 eight at most, of IPv6 a /28 one.
+//! 1. **Score.** What a check bought now is expected to deny, in requests: the probability that the client is listed
+//!    ([`Weights`]), times the requests of a listed client that a later check would not deny any more ([`RequestForecast`]).
+//!    Where unverified clients are refused, and where a rule is sensitive, the probability is taken as one: there a check
+//!    settles a request whatever it finds.
+//! 2. **Price.** The lowest score at which the checks that are left cover all bidders that are expected before midnight
+//!    ([`Demand`]). Where they cover everybody, the price is 0 and everybody is checked at the first request. A bidder is a
+//!    network and not a client. While the checks cover the usual bidders, the price is never above a [`ceiling`] that rises
+//!    with what is spent, however unusual the last hours were.
+//! 3. **Rations.** A network may waste only so many checks ([`Rations`]): clients cannot spend the day, whatever they request.
+//! 4. A check is bought when the score is not below the price and the rations allow it. Feed hits and explicit checks are
+//!    always bought, to the last check; a fiftieth of the limit is kept for them, less as the day goes. Stale verdicts are
+//!    refreshed while half of what is left would cover everybody.
 //!
-//! **Nobody outside can spend it.** What follows counts for all tiers; only [`Ration::Exempt`] is free of it.
-//! 5. A network (/24, /48) gets `L / 125` checks a day, at least 2; the last of them is for suspicious clients, so that a
-//!    scanner among a carrier's customers is checked. For these one that finds somebody listed does not count, until that has
-//!    doubled the share. A /64 gets 3 within any hour.
-//! 6. Elevated checks get a sixth of `L` at once, and no more than that in half an hour in the long run. A wide network (/16, and /28 of
-//!    IPv6, which one holder may have whole) gets a tenth of `L` of them a day, at least 8. Who logs in or meets a sensitive rule
-//!    without being suspicious has the same limits for himself, crowds included: visitors delay nobody's suspects.
-//! 7. A network with several suspicious clients (addresses, or /64) is a *crowd*. No budget covers a crowd: of 250
-//!    addresses in a /24 the ration checks 2 to 8, and the rest pass unchecked. All crowds together therefore take no
-//!    more than an eighth of `L` a day as elevated, counting what they took before they were known for one, and leave
-//!    half of that share to others. Rule 6 sees to it that they take little before their second clients show. When
-//!    they have had more than an eighth all the same, a further network is watched for a minute before its first check.
+//! **What the service says.** When it says that less is left, that holds until the moment it names ([`Budget::believe`]). For
+//! the rest of the day it is a lower limit. After a 429 nothing is left for anything ([`Budget::exhaust`]).
 //!
-//! So 5,000 suspicious addresses of 20 networks cost about an eighth of the day, at a limit of 50 as at 1,000, and a
-//! suspicious client from elsewhere still finds its check. The ordinary site pays nothing for that: rules 6 and 7 do not
-//! look at routine checks, however many visitors share a network. What remains open: an attacker who shows one address a
-//! network for minutes is, from here, as many separate suspicious clients, each worth a check: 20 networks cost 20. One
-//! who looks like a visitor gets a visitor's pace and the ration of his networks. Neither touches the reserve.
+//! **Days.** Never more than the limit is taken in one day. A clock that goes back to the day before stays in the later day, at
+//! its start. One that goes back further is believed, and the count of that day is remembered ([`day`]).
 //!
-//! **What the service says.**
-//! 8. When it says that less is left, that holds until the moment it names ([`Budget::believe`]). For the rest of the day
-//!    it is a lower `L`. In a shorter window nothing else changes but that the last tenth is for urgent checks.
-//! 9. After a 429 nothing is left for anybody ([`Budget::exhaust`]). The day's turn ends both.
-//!
-//! **Days.** Never more than `L` is taken in one day.
-//! 10. A clock that goes back to the day before stays in the later day, at its start: a correction over midnight buys no
-//!    second budget. One that goes back further is believed, and keeps the count.
-//! 11. A day that was seen before is no new day: its count is remembered, of the last eight days that were left.
-//!
-//! A refusal allocates nothing and takes the same few steps at any limit. Memory grows with the checks of the day, up to
-//! a fixed number of networks.
+//! Nothing here reads a clock: time since the Unix epoch comes in as an argument, and may jump. Memory is fixed, about 2 MB.
+//! A request that buys nothing allocates nothing.
 
+mod cluster;
 mod day;
-mod hits;
-mod networks;
+mod demand;
+mod forecast;
 mod origin;
-mod pace;
-mod ration;
-mod rush;
-mod suspects;
-mod together;
-mod told;
+mod quota;
+mod rations;
+mod snapshot;
+mod table;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use self::day::{Today, Turn, day_of};
-use self::hits::Hits;
-use self::networks::Networks;
+use self::demand::{Demand, Level, level_of, part_of_day};
+use self::forecast::RequestForecast;
 use self::origin::Origin;
-pub(crate) use self::pace::FREQUENT;
-use self::ration::Rations;
-use self::rush::Rush;
-use self::suspects::{Held, Suspects};
-use self::told::{StoredTold, Told};
+use self::quota::ServiceQuota;
+use self::rations::{Paid, Rations};
+use self::table::{Entry, Table};
+use crate::evidence::{Signs, Weights, exp2, fading};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+const DAY: f64 = DAY_SECONDS as f64;
 
-/// How much a check matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tier {
-    /// Refreshing a stale verdict: after unknown clients.
+/// Half-life of a client's count of requests.
+const REQUESTS_HALF_LIFE: f64 = 60.0 * 60.0;
+
+/// After so long without a request a client counts as a new one, but for what checks found.
+const FORGOTTEN_AFTER: f64 = DAY;
+
+/// The part of the limit that is kept for feed hits and explicit checks, at the start of a day.
+const RESERVE: f64 = 1.0 / 50.0;
+
+/// Verdicts are refreshed while this part of what is left would cover everybody else.
+const REFRESH_SHARE: f64 = 0.5;
+
+/// A score from which a client should have been checked, for health.
+const WORTH_A_CHECK: f64 = 0.5;
+
+/// What a check is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// A feed hit, or the application asks. Clients cannot bring these about.
+    Explicit,
+    /// A stale verdict.
     Refresh,
-    /// An unknown client nobody suspects, with how many requests it has made lately, this one included.
-    Routine { requests: u32 },
-    /// An unknown client of which something is noticed, too little to suspect it: paced like one that comes often.
-    Noticed,
-    /// Logins, sensitive rules and clients that come very often: may run ahead of the pace.
-    Pressing,
-    /// Suspicious clients: the same.
-    Elevated,
-    /// A client with a recent failed login: the same, and a little further.
-    FailedLogin,
-    /// Feed hits and explicit checks, which nobody outside can bring about: may use all.
-    Urgent,
+    /// A request of a client without a verdict.
+    Request(Bid),
 }
 
-impl Tier {
-    /// Whether it comes before the day's pace for a reason that a client can give.
-    const fn runs_ahead(self) -> bool {
-        matches!(self, Self::Pressing | Self::Elevated | Self::FailedLogin)
-    }
-}
-
-/// On whose behalf a check is asked for, and against whose network's ration it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ration {
-    Of {
-        ip: IpAddr,
-        /// How many requests its client has made lately, this one included; 0 when it is not asked for because of one.
-        requests: u32,
-    },
-    /// Nobody's: for feed hits and explicit checks only, which nobody outside can bring about.
-    Exempt,
+/// What a client without a verdict offers with one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bid {
+    origin: Origin,
+    pub(crate) signs: Signs,
+    /// Its recent requests, this one included.
+    pub(crate) requests: f32,
+    /// That it is listed.
+    pub(crate) probability: f64,
+    /// The requests that a check bought now is expected to deny.
+    pub(crate) score: f64,
 }
 
 /// Why a check may not be spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The service said that nothing is left, or nothing but for others, until a moment of today.
+    /// The service said that nothing is left until a moment of today.
     Exhausted,
-    /// This tier's part of the day is used up.
+    /// The day's checks are spent, but for those that are kept for others.
     Spent,
-    /// Not at this hour: other checks ran ahead, or the tier is ahead of its pace.
-    Early,
-    /// Its network has had its share, or is one of a crowd that has.
+    /// The price is above the score, or too high for a refresh.
+    Price,
+    /// Its network has had its ration.
     Rationed,
 }
 
-/// A check that was taken. Give it back with [`Budget::refund`] if it is not sent; otherwise drop it.
+impl Refusal {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "the service's limit is used up",
+            Self::Spent => "the day is spent",
+            Self::Price => "too dear",
+            Self::Rationed => "its network has had its ration",
+        }
+    }
+}
+
+/// A check that was taken. Give it back with [`Budget::refund`] if it is not sent; otherwise tell [`Budget::found`] what it
+/// found, or drop it.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Spend {
     day: u64,
     number: u64,
-    at: Duration,
-    origin: Option<Origin>,
-    tier: Tier,
-}
-
-/// What outlives a restart. The hour of each /64, the half hour of elevated checks, who is suspicious, where
-/// somebody was listed and how many came do not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
-    /// Days since the Unix epoch.
-    pub(crate) day: u64,
-    pub(crate) spent: u32,
-    /// What crowds took of it.
-    pub(crate) crowds: u32,
-    pub(crate) told: StoredTold,
-    /// What each network took of it.
-    pub(crate) networks: Vec<(u64, u32)>,
+    /// What bought it, and which ration paid.
+    bid: Option<(Bid, Paid)>,
+    is_explicit: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: u32,
     today: Today,
-    told: Told,
-    rations: Rations,
-    suspects: Suspects,
-    /// Those who log in, or come to where it matters, and whom nobody suspects: they must not pass for suspects.
-    pressing: Suspects,
-    /// How many of today's checks were elevated, since the start.
-    elevated: u32,
-    /// Since when today is watched: its begin, or the start.
-    began: Duration,
-    /// Where first requests of clients that nobody suspects came from since then.
-    strangers: Networks,
-    /// How often such clients turned out to be listed lately.
-    hits: Hits,
-    /// The same of clients of which something was noticed: that these are listed is nothing unusual.
-    noticed_hits: Hits,
-    rush: Rush,
+    quota: ServiceQuota,
     /// How many checks were ever taken.
     taken: u64,
+    weights: Weights,
+    forecast: RequestForecast,
+    demand: Demand,
+    rations: Rations,
+    clients: Table<Client>,
 }
 
 impl Budget {
@@ -189,200 +144,212 @@ impl Budget {
         Self {
             limit,
             today: Today::default(),
-            told: Told::default(),
-            rations: Rations::default(),
-            suspects: Suspects::new(),
-            pressing: Suspects::new(),
-            elevated: 0,
-            began: Duration::ZERO,
-            strangers: Networks::new(),
-            hits: Hits::default(),
-            noticed_hits: Hits::default(),
-            rush: Rush::new(),
+            quota: ServiceQuota::default(),
             taken: 0,
+            weights: Weights::new(),
+            forecast: RequestForecast::new(),
+            demand: Demand::new(),
+            rations: Rations::new(),
+            clients: Table::new(4_096),
         }
     }
 
-    /// Takes one check, if it may be spent now.
+    /// A request of a client without a verdict. `matters`: whether a check settles the request whatever it finds.
+    pub(crate) fn bid(&mut self, ip: IpAddr, signs: Signs, matters: bool, now: Duration) -> Bid {
+        let now = self.turn(now).as_secs_f64();
+        let origin = Origin::of(ip);
+        let client = self.clients.entry(origin.client, now);
+        self.forecast.came_again(client, now);
+        client.touch(now);
+        client.signs |= signs;
+        client.requests += 1.0;
+        let signs = client.signs | self.rations.neighbours(origin, now);
+        let probability = self.weights.probability(signs);
+        self.forecast.may_end(client, probability);
+        let likely = if matters { 1.0 } else { probability };
+        let score = likely * self.forecast.worth(client.requests);
+        client.level = level_of(score);
+        self.demand.bid(origin.near, client.level, now);
+        Bid {
+            origin,
+            signs,
+            requests: client.requests,
+            probability,
+            score,
+        }
+    }
+
+    /// Takes one check, if it may be spent now. And the price, in any case.
     pub(crate) fn take(
         &mut self,
-        tier: Tier,
-        ration: Ration,
+        purpose: Purpose,
         now: Duration,
-    ) -> Result<Spend, Refusal> {
-        let now = self.turn(now);
-        let (origin, requests) = match ration {
-            Ration::Of { ip, requests } => (Some(Origin::of(ip)), requests),
-            Ration::Exempt => (None, u32::MAX),
+    ) -> (f64, Result<Spend, Refusal>) {
+        let moment = self.turn(now);
+        let now = moment.as_secs_f64();
+        let most = self.day_limit().min(self.quota.window(moment));
+        let left = f64::from(most) - f64::from(self.today.spent);
+        let left = match purpose {
+            Purpose::Explicit => left,
+            _ => left - self.reserve(now),
         };
-        let ahead = tier.runs_ahead();
-        if tier == (Tier::Routine { requests: 1 })
-            && let Some(origin) = origin
-        {
-            self.strangers.note(origin.network);
-            if self.is_attacked(now) {
-                self.rush.note(origin, now);
+        let (price, bid) = match purpose {
+            Purpose::Explicit => (0.0, None),
+            Purpose::Refresh => (self.demand.price(left * REFRESH_SHARE, now)[0], None),
+            Purpose::Request(bid) => (self.price_with(left, now), Some(bid)),
+        };
+        let score = bid.map_or(0.0, |bid| bid.score);
+        let (limit, day) = (self.day_limit(), self.today.day);
+        let paid = bid.map(|bid| {
+            self.rations
+                .next(bid.origin, limit, day)
+                .map(|paid| (bid, paid))
+        });
+        let refusal = if self.quota.is_exhausted(moment) {
+            Some(Refusal::Exhausted)
+        } else if left < 1.0 {
+            Some(Refusal::Spent)
+        } else if score < price {
+            Some(Refusal::Price)
+        } else if matches!(paid, Some(None)) {
+            Some(Refusal::Rationed)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            // A ration says nothing of how many requests clients make.
+            if let (Refusal::Rationed, Some(bid)) = (refusal, bid) {
+                let client = self.clients.entry(bid.origin.client, now);
+                self.forecast.take_back(client);
             }
+            return (price, Err(refusal));
         }
-        // Who asks in vain is seen too: that is how a crowd shows.
-        let suspect = origin.filter(|_| ahead);
-        let standing = suspect.map(|origin| self.crowds_of(tier).note(origin, now));
-        if let Some(origin) = suspect
-            && tier != Tier::Pressing
-        {
-            self.rush.note(origin, now);
-        }
-        self.afford(tier, requests, now)?;
-
-        let limit = self.day_limit();
-        if origin.is_some_and(|origin| !self.rations.allow(origin, limit, tier, now)) {
-            return Err(Refusal::Rationed);
-        }
-        if ahead {
-            self.crowds_of(tier)
-                .allow(standing, origin, limit, now)
-                .map_err(|held| match held {
-                    Held::Crowd => Refusal::Rationed,
-                    Held::Early => Refusal::Early,
-                })?;
-            self.crowds_of(tier).count(origin, limit, now);
-            self.elevated += 1;
-        }
-        if let Some(origin) = origin {
-            self.rations.count(origin, now);
+        let bid = paid.flatten();
+        if let Some((bid, paid)) = bid {
+            let client = self.clients.entry(bid.origin.client, now);
+            self.forecast.take_back(client);
+            self.demand.bought(bid.origin.near, now);
+            self.rations.buy(bid.origin, paid, day, now);
         }
         self.today.spent += 1;
         self.taken += 1;
-        Ok(Spend {
-            day: self.today.day,
+        let spend = Spend {
+            day,
             number: self.taken,
-            at: now,
-            origin,
-            tier,
-        })
-    }
-
-    /// Crowds of suspicious clients are told from crowds of those who log in.
-    fn crowds_of(&mut self, tier: Tier) -> &mut Suspects {
-        match tier {
-            Tier::Pressing => &mut self.pressing,
-            _ => &mut self.suspects,
-        }
-    }
-
-    /// Whether the day can bear a check of this tier, whoever wants it.
-    fn afford(&self, tier: Tier, requests: u32, now: Duration) -> Result<(), Refusal> {
-        let urgent = tier == Tier::Urgent;
-        let second = self.today.second(now);
-        let room = self.room(tier);
-        let spent = self.today.spent;
-        if spent >= room {
-            return Err(Refusal::Spent);
-        }
-        if self.told.is_exhausted(now) || spent >= self.told.window(!urgent, now) {
-            return Err(Refusal::Exhausted);
-        }
-        let due = match tier {
-            Tier::Pressing | Tier::Elevated | Tier::FailedLogin | Tier::Urgent => true,
-            // All of the room is paced, and what others will want today is left out of it.
-            _ if spent >= room - self.left_to_elevated(room, second, now) => false,
-            Tier::Refresh => pace::refresh_is_due(spent, room, self.paced(second)),
-            Tier::Routine { .. } | Tier::Noticed if self.is_attacked(now) => true,
-            Tier::Routine { requests } => self.is_due(requests, room, second),
-            Tier::Noticed => self.is_due(FREQUENT, room, second),
+            bid,
+            is_explicit: matches!(purpose, Purpose::Explicit),
         };
-        if !due || (!urgent && requests < self.rush.bar(room - spent, now)) {
-            return Err(Refusal::Early);
+        (price, Ok(spend))
+    }
+
+    /// The score from which a client is checked now.
+    pub(crate) fn price(&mut self, now: Duration) -> f64 {
+        let moment = self.turn(now);
+        let now = moment.as_secs_f64();
+        let most = self.day_limit().min(self.quota.window(moment));
+        let left = f64::from(most) - f64::from(self.today.spent) - self.reserve(now);
+        self.price_with(left, now)
+    }
+
+    fn price_with(&mut self, left: f64, now: f64) -> f64 {
+        let spent = f64::from(self.today.spent) / f64::from(self.day_limit().max(1));
+        let [all, usual] = self.demand.price(left, now);
+        all.min(usual.max(ceiling(spent)))
+    }
+
+    /// A sign that shows after the request: its answer, a failed login, a word of the application.
+    pub(crate) fn note(&mut self, ip: IpAddr, signs: Signs, now: Duration) {
+        let now = self.turn(now).as_secs_f64();
+        let client = self.clients.entry(Origin::of(ip).client, now);
+        client.touch(now);
+        client.signs |= signs;
+    }
+
+    /// What the service said to a check.
+    pub(crate) fn found(&mut self, spend: &Spend, is_listed: bool, now: Duration) {
+        let now = self.turn(now).as_secs_f64();
+        let Some((bid, paid)) = spend.bid else {
+            return;
+        };
+        self.weights.learn(bid.signs, is_listed);
+        self.rations.found(bid.origin, is_listed, now);
+        if is_listed && spend.day == self.today.day {
+            self.rations.not_wasted(bid.origin, paid, now);
         }
-        Ok(())
+        let client = self.clients.entry(bid.origin.client, now);
+        let verdict = match is_listed {
+            true => Signs::WAS_LISTED,
+            false => Signs::WAS_CLEAN,
+        };
+        client.signs = client.signs.without(client.signs.earlier_verdict()) | verdict;
     }
 
     /// Gives back a check that was never sent. One of another day changes nothing.
     pub(crate) fn refund(&mut self, spend: Spend, now: Duration) {
-        self.turn(now);
+        let now = self.turn(now).as_secs_f64();
         if spend.day != self.today.day {
             return;
         }
         self.today.spent = self.today.spent.saturating_sub(1);
-        self.told.refund(spend.number);
-        if spend.tier.runs_ahead() {
-            self.elevated = self.elevated.saturating_sub(1);
-            let limit = self.day_limit();
-            self.crowds_of(spend.tier).uncount(spend.origin, limit);
-        }
-        if let Some(origin) = spend.origin {
-            self.rations.uncount(origin, spend.at);
+        self.quota.refund(spend.number);
+        if let Some((bid, paid)) = spend.bid {
+            self.rations.refund(bid.origin, paid, now);
         }
     }
 
-    /// What the service said to a check.
-    pub(crate) fn found(&mut self, spend: &Spend, listed: bool) {
-        match spend.tier {
-            Tier::Routine { .. } => self.hits.note(listed),
-            Tier::Noticed => self.noticed_hits.note(listed),
-            _ => {}
-        }
-        if listed
-            && spend.day == self.today.day
-            && let Some(origin) = spend.origin
-        {
-            self.rations.note_listed(origin);
-        }
-    }
-
-    /// The service says that so many checks are left until that moment, by default the end of the UTC day.
-    ///
-    /// It holds as far as it is less than what is known, and no longer than the day.
+    /// The service says that so many checks are left, until that moment or else for the rest of the day.
     pub(crate) fn believe(&mut self, left: u32, until: Option<Duration>, now: Duration) {
         let moment = self.turn(now);
         let spent = self.today.spent;
         match until.map(|until| carry(until, now, moment)) {
             Some(until) if until < self.today.end() => {
-                self.told
+                self.quota
                     .believe_window(left, until, spent, self.taken, moment);
             }
-            _ => self.told.believe_day(left, spent, self.taken),
+            _ => self.quota.believe_day(left, spent, self.taken),
         }
     }
 
-    /// Nothing is left for anybody until that moment, at most to the end of the UTC day.
+    /// Nothing is left for anything until that moment, at most to the end of the UTC day.
     pub(crate) fn exhaust(&mut self, until: Duration, now: Duration) {
         let moment = self.turn(now);
         let until = carry(until, now, moment);
-        self.told.exhaust(until.min(self.today.end()));
+        self.quota.exhaust(until.min(self.today.end()));
     }
 
-    /// How many urgent checks could be taken now.
+    /// How many explicit checks could be taken now.
     pub(crate) fn left(&mut self, now: Duration) -> u32 {
         let now = self.turn(now);
-        if self.told.is_exhausted(now) {
+        if self.quota.is_exhausted(now) {
             return 0;
         }
-        let most = self.day_limit().min(self.told.window(false, now));
+        let most = self.day_limit().min(self.quota.window(now));
         most.saturating_sub(self.today.spent)
     }
 
-    /// When the next check for a suspicious client can be had, if there is none now; at the latest with the next day. `None` as well where none is
-    /// ever wanted.
+    /// When there is a check for clients again, if there is none now; at the latest with the next day. `None` as well with a
+    /// limit of 0.
     pub(crate) fn gone_until(&mut self, now: Duration) -> Option<Duration> {
-        let room = self.room(Tier::Elevated).max(1);
-        if self.limit == 0 || (self.left(now) > 0 && self.today.spent < room) {
+        let moment = self.turn(now);
+        let reserve = self.reserve(moment.as_secs_f64()) as u32;
+        let has_room = |at: Duration| {
+            let most = self.day_limit().min(self.quota.window(at));
+            !self.quota.is_exhausted(at) && self.today.spent.saturating_add(reserve) < most
+        };
+        if self.limit == 0 || has_room(moment) {
             return None;
         }
-        let moment = self.today.moment(now);
-        let has_room = |at: &Duration| {
-            let most = room.min(self.told.window(false, *at));
-            *at > moment && !self.told.is_exhausted(*at) && self.today.spent < most
-        };
         let end = self.today.end();
-        Some(
-            self.told
-                .ends()
-                .filter(has_room)
-                .min()
-                .unwrap_or(end)
-                .min(end),
-        )
+        let next = self.quota.ends().filter(|&at| at > moment && has_room(at));
+        Some(next.min().unwrap_or(end).min(end))
+    }
+
+    /// How many checks a day is worth, and how many it has, when these are far fewer.
+    pub(crate) fn wanted(&mut self, now: Duration) -> Option<(u32, u32)> {
+        self.turn(now);
+        let wanted = self.demand.wanted(WORTH_A_CHECK);
+        let are_far_fewer = self.limit > 0 && wanted > 2.0 * f64::from(self.limit);
+        are_far_fewer.then_some((wanted as u32, self.limit))
     }
 
     pub(crate) fn spent_today(&mut self, now: Duration) -> u32 {
@@ -390,125 +357,94 @@ impl Budget {
         self.today.spent
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            day: self.today.day,
-            spent: self.today.spent,
-            crowds: self.suspects.crowds(),
-            told: self.told.store(),
-            networks: self.rations.networks(),
-        }
-    }
-
-    /// Takes over what was spent before the start. What was spent since adds to it.
-    ///
-    /// An earlier day is over. For a later one the rule for a clock that goes back holds: the day after this one is
-    /// taken over, one further away is not, but its count is.
-    pub(crate) fn restore(&mut self, snapshot: Snapshot, now: Duration) {
-        self.turn(now);
-        if snapshot.day < self.today.day {
-            self.today.remember(snapshot.day, snapshot.spent);
-            return;
-        }
-        let spent_since = self.today.spent;
-        if snapshot.day > day_of(now).saturating_add(1) {
-            self.today.remember(snapshot.day, snapshot.spent);
-        } else {
-            self.today.day = snapshot.day;
-            self.told.shift(snapshot.spent);
-            self.told.restore(&snapshot.told, self.today.end());
-        }
-        self.today.spent = spent_since.saturating_add(snapshot.spent);
-        if snapshot.spent > 0 {
-            // It goes on with the day where an earlier process left it.
-            self.began = self.today.begin();
-        }
-        self.suspects.add_crowds(snapshot.crowds);
-        self.rations.add(&snapshot.networks);
-    }
-
     /// Sees to it that the day is the right one. The moment in it.
     fn turn(&mut self, now: Duration) -> Duration {
-        let is_first = self.today.day == 0;
+        let before = self.today.day;
         let turn = self.today.turn(now);
-        let now = self.today.moment(now);
+        let moment = self.today.moment(now);
+        let seconds = moment.as_secs_f64();
         match turn {
-            Turn::Same => {}
-            Turn::New => {
-                self.told = Told::default();
-                self.rations.begin_day(now);
-                self.suspects.begin_day();
-                self.elevated = 0;
-                self.began = if is_first { now } else { self.today.begin() };
-                self.strangers.begin_day();
-                self.rush.begin_day();
-                self.pressing.begin_day();
+            Turn::Same => return moment,
+            Turn::New if before > 0 => {
+                self.forecast.fade((self.today.day - before) as f64 * DAY);
+                self.demand.turn(seconds);
             }
-            Turn::Back => {
-                // Said for moments that no longer mean anything. The service will say it again.
-                self.told = Told::default();
-                self.rations.go_back(now);
+            // What was said and seen is of moments that no longer mean anything.
+            Turn::New | Turn::Back => {
+                self.clients.clear();
+                self.demand.begin(seconds);
             }
         }
-        now
+        self.quota = ServiceQuota::default();
+        self.rations.begin_day();
+        moment
     }
 
-    /// The second by the day's pace. Who begins in the middle of a day with nothing spent has half of what the hours before
-    /// would have had at once, and the other half spread over the rest; in the last half hour all of it.
-    fn paced(&self, second: u64) -> u64 {
-        if pace::is_last(second) {
-            return second;
-        }
-        let began = self.today.second(self.began).min(pace::DAY - 1);
-        let of_the_rest = pace::DAY * second.saturating_sub(began) / (pace::DAY - began).max(1);
-        (second + of_the_rest) / 2
-    }
-
-    /// Whether there is reason to ask about everybody.
-    fn is_attacked(&self, now: Duration) -> bool {
-        self.hits.are_many() || (self.noticed_hits.are_many() && self.rush.is_on(now))
-    }
-
-    /// Whether it is the turn of a client that has made so many requests.
-    fn is_due(&self, requests: u32, room: u32, second: u64) -> bool {
-        let (spent, short) = (self.today.spent, self.is_short(second));
-        pace::is_due(spent, room, requests, self.paced(second), short)
-    }
-
-    /// Whether there are far more strangers than checks. It no longer matters when the rest of the day may be used up.
-    fn is_short(&self, second: u64) -> bool {
-        let watched = second.saturating_sub(self.today.second(self.began));
-        let room = self.room(Tier::Routine { requests: 1 });
-        !pace::is_last(second) && pace::is_short(self.strangers.count(), room, watched)
-    }
-
-    /// What a tier may reach of the day.
-    fn room(&self, tier: Tier) -> u32 {
-        let limit = self.day_limit();
-        let kept = match tier {
-            Tier::Urgent => 0,
-            Tier::FailedLogin => pace::last_reserve(limit).div_ceil(2),
-            Tier::Elevated | Tier::Pressing => pace::last_reserve(limit),
-            Tier::Routine { .. } | Tier::Noticed | Tier::Refresh => pace::reserve(limit),
-        };
-        limit - kept
-    }
-
-    /// What routine checks leave to elevated ones.
-    fn left_to_elevated(&self, room: u32, second: u64, now: Duration) -> u32 {
-        let watched = now.saturating_sub(self.began).as_secs();
-        pace::left_to_elevated(self.elevated, room, watched, second)
+    /// What is kept for explicit checks.
+    fn reserve(&self, now: f64) -> f64 {
+        (f64::from(self.limit) * RESERVE * (1.0 - part_of_day(now))).round()
     }
 
     /// What may be spent today.
     fn day_limit(&self) -> u32 {
-        self.told.limit(self.limit)
+        self.quota.limit(self.limit)
     }
+}
+
+/// The highest price, by the part of the day's checks that is spent: 0.5 denied requests at first, 300 in the end. It is
+/// nearly flat at first. So a forecast of a burst that is too high cannot keep the first checks from plain attackers.
+fn ceiling(part_spent: f64) -> f64 {
+    const LOWEST: f64 = 0.5;
+    const DOUBLINGS: f64 = 9.228_8;
+    LOWEST * exp2(DOUBLINGS * part_spent * part_spent)
 }
 
 /// As far ahead of `moment` as it is of `now`: a clock that went back over midnight ends no pause before it begins.
 fn carry(until: Duration, now: Duration, moment: Duration) -> Duration {
     until.saturating_sub(now).saturating_add(moment)
+}
+
+/// A client without a verdict. 32 bytes with its key.
+#[derive(Clone, Copy, Debug, Default)]
+struct Client {
+    signs: Signs,
+    /// Of its last score.
+    level: Level,
+    /// The probability with which its latest request counts as the last of a listed client.
+    may_end: f32,
+    /// Fading, as of `at`.
+    requests: f32,
+    /// The latest request or sign, in seconds since the Unix epoch.
+    at: u32,
+}
+
+impl Client {
+    fn is_forgotten(&self, now: f64) -> bool {
+        now - f64::from(self.at) > FORGOTTEN_AFTER
+    }
+
+    fn touch(&mut self, now: f64) {
+        if self.is_forgotten(now) {
+            self.signs = self.signs.earlier_verdict();
+            self.requests = 0.0;
+            self.may_end = 0.0;
+        }
+        let away = now - f64::from(self.at);
+        self.requests *= fading(away, REQUESTS_HALF_LIFE) as f32;
+        self.at = self.at.max(now as u32);
+    }
+}
+
+impl Entry for Client {
+    /// The bids of the last day come first: a flood of new addresses pushes out itself.
+    fn usefulness(&self, now: f64) -> (u8, u32) {
+        let level = if self.is_forgotten(now) {
+            0
+        } else {
+            self.level
+        };
+        (level, self.at)
+    }
 }
 
 #[cfg(test)]

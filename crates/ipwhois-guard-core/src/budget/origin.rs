@@ -1,50 +1,79 @@
-//! Whose network an address is in.
+//! Whose requests belong together, as keys of tables. 0 is no key.
 
 use std::net::IpAddr;
 
 use crate::address::lookup_address;
 
-/// Set in the numbers of IPv4 networks; those of IPv6 have 48 bits.
-const V4: u64 = 1 << 48;
-
-/// Where a client comes from, as far as rations go.
+/// Where a request comes from. An IPv4 address inside an IPv6 one counts as itself: else all of IPv4 were one network behind
+/// a NAT64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
+    /// The IPv4 address, or the /64 that one IPv6 client holds.
+    pub(super) client: u64,
     /// The /24 or /48.
-    pub(super) network: u64,
-    /// The IPv4 address or the /64: what one client holds, and may change within at will.
-    pub(super) host: u64,
-    pub(super) is_v6: bool,
+    pub(super) near: u64,
+    /// The /16 or /28. A registry gives a /29 to each member that asks.
+    pub(super) around: u64,
 }
 
 impl Origin {
-    /// The /16, or the /28 of IPv6: a registry gives a /29 to whoever asks.
-    pub(super) const fn wide(self) -> u64 {
-        if self.is_v6 {
-            self.network >> 20
-        } else {
-            V4 | (self.host >> 16)
+    pub(super) fn of(ip: IpAddr) -> Self {
+        // The first byte tells the kinds of keys apart. Public IPv6 addresses begin with 001, so XOR loses nothing of a /64.
+        let key = |kind: u64, network: u64| kind << 56 ^ network;
+        match lookup_address(ip) {
+            IpAddr::V4(ip) => {
+                let bits = u64::from(ip.to_bits());
+                Self {
+                    client: key(0x40, bits),
+                    near: key(0x41, bits >> 8),
+                    around: key(0x42, bits >> 16),
+                }
+            }
+            IpAddr::V6(ip) => {
+                let bits = (ip.to_bits() >> 64) as u64;
+                Self {
+                    client: key(0x80, bits),
+                    near: key(0x81, bits >> 16),
+                    around: key(0x82, bits >> 36),
+                }
+            }
         }
     }
 }
 
-impl Origin {
-    /// An IPv4 address inside an IPv6 one counts as itself: else all of IPv4 were one network behind a NAT64.
-    pub(super) fn of(ip: IpAddr) -> Self {
-        match lookup_address(ip) {
-            IpAddr::V4(ip) => Self {
-                network: V4 | u64::from(ip.to_bits() >> 8),
-                host: u64::from(ip.to_bits()),
-                is_v6: false,
-            },
-            IpAddr::V6(ip) => {
-                let host = (ip.to_bits() >> 64) as u64;
-                Self {
-                    network: host >> 16,
-                    host,
-                    is_v6: true,
-                }
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(ip: &str) -> Origin {
+        Origin::of(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn a_client_is_an_address_or_a_64_and_its_networks_are_around_it() {
+        let together = |a: &str, b: &str| {
+            let (a, b) = (of(a), of(b));
+            [a.client == b.client, a.near == b.near, a.around == b.around]
+        };
+        assert_eq!(together("25.0.0.1", "25.0.0.2"), [false, true, true]);
+        assert_eq!(together("25.0.0.1", "25.0.1.1"), [false, false, true]);
+        assert_eq!(together("25.0.0.1", "25.1.0.1"), [false, false, false]);
+        assert_eq!(together("3ffe::1", "3ffe::2"), [true, true, true]);
+        assert_eq!(together("3ffe::1", "3ffe:0:0:1::1"), [false, true, true]);
+        assert_eq!(together("3ffe::1", "3ffe:0:1::1"), [false, false, true]);
+        assert_eq!(together("3ffe::1", "3ffe:10::1"), [false, false, false]);
+        assert_eq!(together("64:ff9b::1900:1", "25.0.0.1"), [true; 3]);
+    }
+
+    #[test]
+    fn no_two_kinds_of_keys_are_the_same() {
+        for ip in ["25.0.0.1", "3ffe::1", "2001:db8::", "1.0.0.0"] {
+            let Origin {
+                client,
+                near,
+                around,
+            } = of(ip);
+            assert!(client != near && near != around && client != around && client != 0);
         }
     }
 }

@@ -10,13 +10,13 @@ use crate::api::ApiClient;
 use crate::cache::{Ages, VerdictCache};
 use crate::clock::Clock;
 use crate::error::BuildError;
+use crate::evidence::ProbePaths;
 use crate::failures::{Limits, Tracker};
 use crate::feed::{FeedKeeper, StoredFeed, Validators};
 use crate::ip_set::IpSet;
-use crate::lookup::{Elsewhere, Lookup, Purse};
+use crate::lookup::{DailyBudget, Elsewhere, Lookup};
 use crate::observe::{Facts, Measured, Meter, Observer, Pulse};
 use crate::reports::{Left, ReportShelf, Reporter};
-use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, Scripts};
 use crate::rules::RuleSet;
 use crate::state::{self, Journal, Loaded, Shelf};
 use crate::tier::Tier;
@@ -53,7 +53,6 @@ impl Guard {
         let allowlist = list("allow", &settings.allow, "allow_file", &settings.allow_file)?;
         let denylist = list("deny", &settings.deny, "deny_file", &settings.deny_file)?;
         let probes = ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
-        let login_paths = LoginPaths::new(settings.login_paths.as_deref())?;
         let api = ApiClient::new(settings, Arc::clone(&clock))?;
 
         let meter = Arc::new(Meter::new(name, Arc::clone(&clock)));
@@ -62,7 +61,7 @@ impl Guard {
             let journal = Arc::clone(&journal);
             Worker::start(move || journal.close())?
         };
-        let purse = Arc::new(Purse::new(
+        let budget = Arc::new(DailyBudget::new(
             settings.checks_a_day(),
             Arc::clone(&clock),
             Arc::clone(&journal),
@@ -98,7 +97,7 @@ impl Guard {
             Arc::clone(&clock),
             settings.max_wait,
             (worker.runtime().clone(), worker.alarm().clone()),
-            Arc::clone(&purse),
+            Arc::clone(&budget),
             Arc::clone(&journal),
         );
         let lookup = Arc::new(lookup.with(elsewhere));
@@ -137,7 +136,7 @@ impl Guard {
             reporter: Arc::clone(&reporter),
             shelf,
             lookup: Arc::clone(&lookup),
-            purse: Arc::clone(&purse),
+            budget: Arc::clone(&budget),
             tier: tier.clone(),
             feed: Arc::clone(&feed),
             journal: Arc::clone(&journal),
@@ -164,7 +163,7 @@ impl Guard {
             },
             meter: Arc::clone(&meter),
             lookup: Arc::clone(&lookup),
-            purse: Arc::clone(&purse),
+            budget: Arc::clone(&budget),
             feed: Arc::clone(&feed),
             tracker: Arc::clone(&tracker),
             tier: tier.clone(),
@@ -183,14 +182,10 @@ impl Guard {
             allowlist,
             denylist,
             lookup,
-            purse,
+            budget,
             feed,
             feed_action: settings.feed_action,
             probes,
-            login_paths,
-            ledger: Ledger::new(),
-            missing: MissingPaths::new(),
-            scripts: Scripts::new(),
             tracker,
             tier,
             nameless: Tracker::of_one(Limits {
@@ -220,7 +215,7 @@ struct Background {
     reporter: Arc<Reporter>,
     shelf: Arc<Shelf>,
     lookup: Arc<Lookup>,
-    purse: Arc<Purse>,
+    budget: Arc<DailyBudget>,
     tier: Option<Arc<Tier>>,
     feed: Arc<FeedKeeper>,
     journal: Arc<Journal>,
@@ -243,7 +238,7 @@ impl Background {
             }
         }
         if let Some(tier) = &self.tier {
-            tier.begin(&self.purse).await;
+            tier.begin(&self.budget).await;
         }
         self.lookup.open();
         tokio::join!(self.journal.run(), self.feed.keep(), self.reporter.run());
@@ -258,7 +253,7 @@ impl Background {
             }
         }
         if let Some(bytes) = loaded.budget {
-            self.purse.restore(&bytes);
+            self.budget.restore(&bytes);
         }
         self.shelf.fill(Left {
             rows: loaded.reports,

@@ -12,10 +12,10 @@ use crate::address::{Peer, is_public, lookup_address};
 use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
 use crate::error::BuildError;
+use crate::evidence::{Signs, is_refusal, refusal_tells};
 use crate::lookup::{Answer, Waiting};
 use crate::observe::{Meter, Seen, Trace, kind};
 use crate::request::RequestHead;
-use crate::risk::{Agent, RefusalMeans, Signal, is_refusal};
 use crate::rules::Mode;
 use crate::verdict::{Source, Unverified, Verdict};
 
@@ -106,19 +106,9 @@ impl Guard {
         let Some(client) = verdict.client_ip() else {
             return;
         };
-        if !is_refusal(status) || !decision.would_tell() {
-            return;
+        if is_refusal(status) && decision.would_tell() {
+            self.note(client, Signs::REFUSED);
         }
-        let guard = self.here();
-        let signal = match decision.refusal_means {
-            RefusalMeans::Nothing => return,
-            RefusalMeans::Little(path) if guard.0.missing.note(path, client) => {
-                Signal::RefusedLikeOthers
-            }
-            RefusalMeans::Little(_) => Signal::Refused,
-            RefusalMeans::Much => Signal::RefusedChange,
-        };
-        guard.signal(client, signal);
     }
 
     #[inline]
@@ -137,17 +127,13 @@ impl Guard {
                 return self.settle(request, terms.decide(verdict, format));
             }
         };
-        let agent = || Agent::of(request.header_lines("user-agent"));
-        let occasion = || Occasion::Request {
-            method: request.method(),
-            path: request.path(),
-            agent: &agent,
-        };
-        let refusal_means = || RefusalMeans::of(request.method(), request.path(), &self.0.missing);
+        let signs = || Signs::of_request(request, &self.0.probes);
+        let occasion = || Occasion::Request(&signs);
+        let refusal_tells = || refusal_tells(request.method(), request.path());
         match self.know(&terms, client, occasion) {
             Known::Verdict(verdict) => {
                 if matches!(verdict.source, Source::Unverified(_)) {
-                    terms.refusal_means = refusal_means();
+                    terms.refusal_tells = refusal_tells();
                 }
                 self.settle(request, terms.decide(verdict, format))
             }
@@ -159,7 +145,7 @@ impl Guard {
             }
             Known::Asking(answer) => {
                 self.see(request, Seen::Client(client));
-                terms.refusal_means = refusal_means();
+                terms.refusal_tells = refusal_tells();
                 Step::Asking(Asking {
                     terms,
                     client,
@@ -325,15 +311,13 @@ impl Guard {
         if self.0.probes.matches(request.path())
             && let Ok(client) = self.client(request)
         {
-            self.signal(client, Signal::Probe);
+            self.note(client, Signs::PROBE);
         }
     }
 
-    pub(super) fn signal(&self, client: IpAddr, signal: Signal) {
+    pub(super) fn note(&self, client: IpAddr, signs: Signs) {
         if self.own_word(client).is_none() {
-            let ip = lookup_address(client);
-            let guard = self.here();
-            guard.0.ledger.note(ip, signal, guard.0.lookup.now());
+            self.here().0.budget.note(lookup_address(client), signs);
         }
     }
 }

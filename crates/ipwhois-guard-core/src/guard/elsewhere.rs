@@ -22,7 +22,7 @@ impl Guard {
     pub(super) fn attend(&self, runtime: &Handle) {
         let Some(tier) = &self.0.tier else { return };
         let lookup = Arc::clone(&self.0.lookup);
-        let purse = Arc::clone(&self.0.purse);
+        let budget = Arc::clone(&self.0.budget);
         let inner: Weak<Inner> = Arc::downgrade(&self.0);
         let tier = Arc::clone(tier);
         runtime.spawn(async move {
@@ -33,7 +33,7 @@ impl Guard {
                     Self(inner).hear(announcement);
                 }
             };
-            tokio::join!(tier.keep(&purse), tier.listen(hear));
+            tokio::join!(tier.keep(&budget), tier.listen(hear));
         });
     }
 

@@ -4,29 +4,22 @@ use std::net::IpAddr;
 
 use super::{Guard, Known};
 use crate::address::{is_public, lookup_address};
-use crate::budget::{FREQUENT, Tier};
+use crate::budget::Purpose;
 use crate::cache::Memory;
 use crate::clock::Tick;
 use crate::decision::Terms;
+use crate::evidence::Signs;
 use crate::feed::{CONFIDENCE, FeedAction};
-use crate::lookup::{Asked, Demand, Question};
-use crate::risk::{Agent, Signal, changes_something};
+use crate::lookup::{Asked, Question};
 use crate::verdict::Source;
 
-/// A client that has made so many requests lately, and of whom nobody knows, matters as much as a suspicious one.
-const BUSY: u32 = 64;
-
-/// On which occasion somebody wants to know a client.
+/// Why a client is looked at.
 #[derive(Clone, Copy)]
 pub(super) enum Occasion<'r> {
-    /// The application asks by itself.
+    /// The application asks.
     Explicit,
-    /// A request. Who its client says it is matters only when nobody knows the client.
-    Request {
-        method: &'r str,
-        path: &'r str,
-        agent: &'r dyn Fn() -> Agent,
-    },
+    /// A request. What it shows is read only when its client has no verdict.
+    Request(&'r dyn Fn() -> Signs),
 }
 
 impl Guard {
@@ -98,7 +91,7 @@ impl Guard {
                 client,
                 Question {
                     ip,
-                    demand: Demand::URGENT,
+                    purpose: Purpose::Explicit,
                     clean_since: since,
                     refresh: false,
                 },
@@ -130,56 +123,23 @@ impl Guard {
             }
             Memory::Failed(_) | Memory::Unpaid | Memory::Nothing => {}
         }
-        let demand = match occasion {
-            Occasion::Explicit => Demand::URGENT,
-            Occasion::Request {
-                method,
-                path,
-                agent,
-            } => self.demand(terms, ip, method, path, agent()),
+        let purpose = match occasion {
+            Occasion::Explicit => Purpose::Explicit,
+            Occasion::Request(signs) => {
+                let bid = self.0.budget.bid(ip, signs(), terms.matters());
+                Purpose::Request(bid)
+            }
         };
         if let Memory::Failed(reason) = memory {
             return Known::Verdict(terms.unverified(Some(client), reason));
         }
         let question = Question {
             ip,
-            demand,
+            purpose,
             clean_since: Tick::NEVER,
             refresh: false,
         };
         self.ask(terms, client, question)
-    }
-
-    /// How much an unknown client's request is worth a check.
-    fn demand(&self, terms: &Terms, ip: IpAddr, method: &str, path: &str, agent: Agent) -> Demand {
-        let ledger = &self.0.ledger;
-        let now = self.0.lookup.now();
-        if agent == Agent::Scanner || self.0.probes.matches(path) {
-            ledger.note(ip, Signal::Probe, now);
-        }
-        let standing = ledger.visit(ip, now);
-        let is_script = self.0.scripts.tell(agent, standing.requests == 1);
-        if is_script {
-            ledger.note(ip, Signal::Script, now);
-        }
-        let requests = standing.requests;
-        // Who wants to change something is worth as much as the most frequent visitors.
-        let as_often = if changes_something(method) {
-            requests.max(FREQUENT)
-        } else {
-            requests
-        };
-        if standing.failed_login {
-            Demand::of_client(Tier::FailedLogin, requests)
-        } else if standing.suspicious {
-            Demand::of_client(Tier::Elevated, requests)
-        } else if terms.is_pressing() || as_often >= BUSY || self.0.login_paths.matches(path) {
-            Demand::ahead_or_in_turn(as_often, requests)
-        } else if standing.noticed || is_script {
-            Demand::of_client(Tier::Noticed, requests)
-        } else {
-            Demand::of_client(Tier::Routine { requests: as_often }, requests)
-        }
     }
 
     fn ask(&self, terms: &Terms, client: IpAddr, question: Question) -> Known {

@@ -10,11 +10,11 @@ use super::elsewhere::LATE;
 use crate::address::{is_public, lookup_address};
 use crate::alarm::Alarm;
 use crate::denial::{Denial, Format};
+use crate::evidence::Signs;
 use crate::failures::{Failure, Reservation, Tracker};
 use crate::logins::{LoginAttempt, Trip, Visitor};
 use crate::observe::BanCause;
 use crate::reports::Report;
-use crate::risk::Signal;
 use crate::rules::Mode;
 use crate::shared::{Attempt, AttemptId};
 use crate::verdict::{Source, ThreatType};
@@ -232,7 +232,7 @@ impl Guard {
                 }
             };
         };
-        self.signal(client, Signal::FailedLogin);
+        self.note(client, Signs::FAILED_LOGIN);
         match failure {
             Failure::Counted { left } => {
                 event!(DEBUG, %client, left, "a login failed");

@@ -32,15 +32,15 @@ use crate::builder::GuardBuilder;
 use crate::clock::Clock;
 use crate::decision::{Basis, Terms};
 use crate::error::{BuildError, ReportError};
+use crate::evidence::{ProbePaths, Signs};
 use crate::failures::Tracker;
 use crate::feed::{FeedAction, FeedError, FeedKeeper, FeedUpdate};
 use crate::ip_set::IpSet;
 use crate::logins::Wording;
-use crate::lookup::{Lookup, Purse};
+use crate::lookup::{DailyBudget, Lookup};
 use crate::observe::{Meter, Observer};
 use crate::report_request::ReportRequest;
 use crate::reports::{Report, Reporter, Ticket};
-use crate::risk::{Ledger, LoginPaths, MissingPaths, ProbePaths, RefusalMeans, Scripts, Signal};
 use crate::rules::{Policy, RuleSet};
 use crate::settings::Settings;
 use crate::tier::Tier;
@@ -66,14 +66,10 @@ struct Inner {
     /// Whether there is anybody in these two.
     has_lists: bool,
     lookup: Arc<Lookup>,
-    purse: Arc<Purse>,
+    budget: Arc<DailyBudget>,
     feed: Arc<FeedKeeper>,
     feed_action: FeedAction,
     probes: ProbePaths,
-    login_paths: LoginPaths,
-    ledger: Ledger,
-    missing: MissingPaths,
-    scripts: Scripts,
     tracker: Arc<Tracker>,
     /// Of clients of whom nobody knows who they are, all together.
     nameless: Tracker,
@@ -210,7 +206,7 @@ impl Guard {
     pub fn suspect(&self, ip: IpAddr, reason: &'static str) {
         let client = ip.to_canonical();
         event!(DEBUG, %client, reason, "the application suspects a client");
-        self.signal(client, Signal::Told);
+        self.note(client, Signs::SUSPECTED);
     }
 
     /// How many addresses the cache remembers, for a verdict or because asking failed; never more than `cache_capacity`.
@@ -228,7 +224,7 @@ impl Guard {
             policy,
             basis,
             retry_after: self.0.retry_after,
-            refusal_means: RefusalMeans::Nothing,
+            refusal_tells: false,
         }
     }
 }

@@ -33,7 +33,7 @@ impl Lookup {
                 return Ok(found);
             }
             let admitted = self.gate().look(self.clock.elapsed());
-            let taken = admitted.and_then(|()| self.purse.take(question.demand, ip));
+            let taken = admitted.and_then(|()| self.budget.take(question.purpose, ip));
             if taken.is_err() && !alone {
                 self.cache.note_unpaid(ip, self.now());
             }
@@ -41,7 +41,7 @@ impl Lookup {
         }
         let mut share = self.share(ip, spend, alone).await?;
         let permit = self.gate().admit(self.clock.elapsed())?;
-        self.purse.save().await;
+        self.budget.save().await;
         let mut paid = spend.take();
         if let Some(share) = &mut share {
             share.sent();
@@ -52,7 +52,7 @@ impl Lookup {
         }) = result
             && let Some(paid) = paid.take()
         {
-            self.purse.refund(paid);
+            self.budget.refund(paid);
             if let Some(share) = &mut share {
                 share.unsent();
             }
@@ -60,13 +60,13 @@ impl Lookup {
         self.record(permit, &result);
         if let Err(ApiError::RateLimited { .. }) = result {
             // A restart must not ask again at once.
-            self.purse.save().await;
+            self.budget.save().await;
         }
         match result {
             Ok(reply) => {
                 let reputation = reply.reputation;
                 if let Some(paid) = &paid {
-                    self.purse.found(paid, reputation.listed);
+                    self.budget.found(paid, reputation.listed);
                 }
                 self.cache.learn(ip, reputation, self.now());
                 self.journal.note_verdict(StoredVerdict {
@@ -75,7 +75,7 @@ impl Lookup {
                     verified: self.clock.wall(),
                 });
                 if let Some(quota) = reply.quota {
-                    self.purse.believe(quota);
+                    self.budget.believe(quota);
                 }
                 Ok(Found {
                     source: Source::Api,
@@ -113,7 +113,7 @@ impl Lookup {
             let mut gate = self.gate();
             let change = gate.record(permit, outcome, now);
             if matches!(outcome, Outcome::RateLimited { .. }) {
-                self.purse.exhaust(gate.pause_left(now));
+                self.budget.exhaust(gate.pause_left(now));
             }
             change
         };

@@ -151,9 +151,9 @@ impl Lookup {
         let (Some(elsewhere), Some(taken)) = (&self.elsewhere, spend.as_ref()) else {
             return Ok(None);
         };
-        let claim = self.purse.claim(taken);
+        let claim = self.budget.claim(taken);
         let day = claim.day;
-        let left = self.purse.left().saturating_add(1);
+        let left = self.budget.left().saturating_add(1);
         let tier = &elsewhere.tier;
         let share = if alone {
             tier.spend_alone(claim, left)
@@ -164,7 +164,7 @@ impl Lookup {
             && let Some(taken) = spend.take()
         {
             // Before the common count is believed, which this check is not part of.
-            self.purse.refund(taken);
+            self.budget.refund(taken);
         }
         let spent = match &share {
             Ok(share) => share.spent,
@@ -172,7 +172,7 @@ impl Lookup {
             Err(Unspent::Rationed) => None,
         };
         if let Some(spent) = spent {
-            self.purse.adopt(day, spent);
+            self.budget.adopt(day, spent);
         }
         share.map(Some).map_err(|unspent| match unspent {
             Unspent::NoBudget { .. } if alone => Unverified::NoBudget,

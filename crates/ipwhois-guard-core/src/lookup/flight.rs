@@ -175,7 +175,7 @@ impl Landing {
 impl Drop for Landing {
     fn drop(&mut self) {
         if let Some(spend) = self.spend.take() {
-            self.lookup.purse.refund(spend);
+            self.lookup.budget.refund(spend);
         }
         self.lookup.flights.remove(&self.question.ip);
         // Without an answer only when the guard ends.

@@ -14,14 +14,14 @@
 //!    client that nobody knows and that no check can be spent on is not looked for again for `error_ttl`: the budget here
 //!    answers, and only if it has a check now the tier is asked again. A client whose network has had its share on all
 //!    machines waits as long.
-//! 7. Each call is paid for from the day's budget ([`Purse`]) before it is made, and the count is on disk before the call
+//! 7. Each call is paid for from the day's budget ([`DailyBudget`]) before it is made, and the count is on disk before the call
 //!    goes out. Until the state folder is read nobody knows what is left or known: flights wait for it.
 
 mod call;
+mod daily_budget;
 mod elsewhere;
 mod flight;
 mod gate;
-mod purse;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -35,15 +35,16 @@ use tokio::sync::{Notify, Semaphore};
 use self::flight::{Landing, Waiters};
 use self::gate::Gate;
 use crate::alarm::Alarm;
+use crate::budget::Purpose;
 use crate::cache::{Memory, VerdictCache};
 use crate::clock::{Clock, Tick};
 use crate::service::CheckService;
 use crate::state::Journal;
 use crate::verdict::{Reputation, Source, Unverified};
 
+pub(crate) use self::daily_budget::DailyBudget;
 pub(crate) use self::elsewhere::Elsewhere;
 pub(crate) use self::flight::Waiting;
-pub(crate) use self::purse::{Demand, Purse};
 
 /// So many calls to the service are under way at once.
 const MAX_CALLS: usize = 16;
@@ -68,7 +69,7 @@ pub(crate) struct Found {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Question {
     pub(crate) ip: IpAddr,
-    pub(crate) demand: Demand,
+    pub(crate) purpose: Purpose,
     /// Verdicts "not listed" from before this moment do not answer it.
     pub(crate) clean_since: Tick,
     /// A stale verdict answers nothing: it is there already.
@@ -91,7 +92,7 @@ pub(crate) struct Lookup {
     max_wait: Duration,
     runtime: Handle,
     alarm: Alarm,
-    purse: Arc<Purse>,
+    budget: Arc<DailyBudget>,
     journal: Arc<Journal>,
     /// Whether the state folder has been read, or cannot be.
     opened: AtomicBool,
@@ -112,7 +113,7 @@ impl Lookup {
         clock: Arc<dyn Clock>,
         max_wait: Duration,
         (runtime, alarm): (Handle, Alarm),
-        purse: Arc<Purse>,
+        budget: Arc<DailyBudget>,
         journal: Arc<Journal>,
     ) -> Self {
         Self {
@@ -122,7 +123,7 @@ impl Lookup {
             max_wait,
             runtime,
             alarm,
-            purse,
+            budget,
             journal,
             opened: AtomicBool::new(false),
             opening: Notify::new(),
@@ -222,10 +223,10 @@ impl Lookup {
     pub(crate) fn refresh(self: &Arc<Self>, ip: IpAddr, is_urgent: bool) {
         let question = Question {
             ip,
-            demand: if is_urgent {
-                Demand::URGENT
+            purpose: if is_urgent {
+                Purpose::Explicit
             } else {
-                Demand::REFRESH
+                Purpose::Refresh
             },
             clean_since: Tick::NEVER,
             refresh: true,
@@ -272,7 +273,7 @@ impl Lookup {
             })
             .map_err(|_| Unverified::Overloaded)?;
         let spend = (is_alone && self.is_open())
-            .then(|| self.purse.take(question.demand, question.ip))
+            .then(|| self.budget.take(question.purpose, question.ip))
             .transpose();
         match spend {
             Ok(spend) => Ok(Landing::new(Arc::clone(self), question, spend)),

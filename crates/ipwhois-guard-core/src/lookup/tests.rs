@@ -85,7 +85,7 @@ impl CheckService for Service {
 
 struct Bench {
     lookup: Arc<Lookup>,
-    purse: Arc<Purse>,
+    budget: Arc<DailyBudget>,
     service: Service,
     clock: ManualClock,
     /// Rung by the tests.
@@ -103,7 +103,7 @@ fn bench(max_wait: Duration) -> Bench {
     );
     let clock_of_guard: Arc<dyn Clock> = Arc::new(clock.clone());
     let journal = Arc::new(Journal::new(None, Arc::clone(&clock_of_guard)));
-    let purse = Arc::new(Purse::new(
+    let budget = Arc::new(DailyBudget::new(
         BUDGET,
         Arc::clone(&clock_of_guard),
         Arc::clone(&journal),
@@ -114,13 +114,13 @@ fn bench(max_wait: Duration) -> Bench {
         clock_of_guard,
         max_wait,
         (Handle::current(), alarm.clone()),
-        Arc::clone(&purse),
+        Arc::clone(&budget),
         journal,
     );
     lookup.open();
     Bench {
         lookup: Arc::new(lookup),
-        purse,
+        budget,
         service,
         clock,
         alarm,
@@ -133,7 +133,7 @@ const BUDGET: u32 = 1_000_000;
 fn question(ip: IpAddr) -> Question {
     Question {
         ip,
-        demand: Demand::URGENT,
+        purpose: Purpose::Explicit,
         clean_since: Tick::NEVER,
         refresh: false,
     }
@@ -442,13 +442,13 @@ async fn a_flight_that_is_thrown_away_strands_nobody() {
     let bench = bench(LONG);
     let landing = bench.lookup.prepare(question(client(1)), MAX_FLIGHTS);
     let landing = landing.unwrap();
-    assert_eq!(bench.purse.spent_today(), 1);
+    assert_eq!(bench.budget.spent_today(), 1);
     let waiting = landing.waiters.join();
     let waiters = Arc::clone(&landing.waiters);
     bench.lookup.flights.insert(client(1), waiters);
     drop(landing);
     assert_eq!(wait(waiting).await, Err(Unverified::ShuttingDown));
-    assert_eq!(bench.purse.spent_today(), 0, "the check was not sent");
+    assert_eq!(bench.budget.spent_today(), 0, "the check was not sent");
     assert!(bench.lookup.flights.is_empty());
     assert_eq!(bench.lookup.in_the_air.load(Ordering::Relaxed), 0);
 }
@@ -461,13 +461,13 @@ async fn who_asks_before_the_state_folder_is_read_waits_for_it_and_pays_then() {
     let stranger = bench.lookup.ask(question(client(2)));
     tokio::task::yield_now().await;
     assert_eq!(bench.service.calls(), 0);
-    assert_eq!(bench.purse.spent_today(), 0);
+    assert_eq!(bench.budget.spent_today(), 0);
     bench.lookup.restore(client(1), LISTED, bench.lookup.now());
     bench.lookup.open();
     assert_eq!(wait(known).await, Ok(LISTED));
     assert_eq!(wait(stranger).await, Ok(LISTED));
     assert_eq!(bench.service.calls(), 1);
-    assert_eq!(bench.purse.spent_today(), 1);
+    assert_eq!(bench.budget.spent_today(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -488,7 +488,7 @@ async fn a_check_that_is_not_sent_is_given_back() {
     bench.lookup.settled().await;
     // The breaker opened; those that queued were never sent.
     let sent = u32::try_from(bench.service.calls()).unwrap();
-    assert_eq!(bench.purse.spent_today(), sent);
+    assert_eq!(bench.budget.spent_today(), sent);
 }
 
 #[tokio::test]

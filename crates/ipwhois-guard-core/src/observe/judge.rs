@@ -31,6 +31,8 @@ pub(super) struct Signs {
     pub(super) key_refused: Option<u16>,
     pub(super) has_key: bool,
     pub(super) no_check_until: Option<SystemTime>,
+    /// Checks that a day is worth and checks that it has, where these are far fewer.
+    pub(super) checks_wanted: Option<(u32, u32)>,
     /// In how long the service is tried again.
     pub(super) breaker_open: Option<Duration>,
     pub(super) unreliable: Option<Unreliable>,
@@ -109,6 +111,9 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
         signs
             .no_check_until
             .map(|until| Problem::BudgetGone { until }),
+        signs
+            .checks_wanted
+            .map(|(wanted, limit)| Problem::BudgetTooSmall { wanted, limit }),
         signs.feed.as_ref().and_then(missing_or_refused),
         signs.feed.as_ref().and_then(old),
         match &signs.shared {

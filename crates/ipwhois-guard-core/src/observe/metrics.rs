@@ -27,6 +27,7 @@ pub(super) const SHARED_SECONDS: &str = "ipwhois_guard_shared_call_seconds";
 
 const CHECKS_SPENT: &str = "ipwhois_guard_checks_spent";
 const CHECKS_LEFT: &str = "ipwhois_guard_checks_left";
+const CHECK_PRICE: &str = "ipwhois_guard_check_price";
 const CACHE_ENTRIES: &str = "ipwhois_guard_cache_entries";
 const FEED_ENTRIES: &str = "ipwhois_guard_feed_entries";
 const FEED_AGE: &str = "ipwhois_guard_feed_age_seconds";
@@ -42,6 +43,8 @@ const PROBLEM: &str = "ipwhois_guard_problem";
 pub(super) struct Figures {
     pub(super) stats: Stats,
     pub(super) reports: ReportCounts,
+    /// The score from which a client is checked.
+    pub(super) check_price: f64,
     pub(super) is_breaker_open: bool,
     /// `None` without a shared tier.
     pub(super) is_shared_breaker_open: Option<bool>,
@@ -130,6 +133,7 @@ pub(super) fn publish(meter: &Meter, figures: &Figures, published: &mut Vec<u64>
     let truth = |is_so: bool| if is_so { 1.0 } else { 0.0 };
     set(CHECKS_SPENT, &[], f64::from(stats.checks_today));
     set(CHECKS_LEFT, &[], f64::from(stats.checks_left));
+    set(CHECK_PRICE, &[], figures.check_price);
     set(CACHE_ENTRIES, &[], stats.cache_entries as f64);
     set(FEED_ENTRIES, &[], stats.feed_entries as f64);
     if let Some(age) = stats.feed_age {
@@ -188,6 +192,10 @@ fn describe() {
     );
     describe_gauge!(CHECKS_SPENT, "Checks spent of this UTC day.");
     describe_gauge!(CHECKS_LEFT, "Checks left for this UTC day.");
+    describe_gauge!(
+        CHECK_PRICE,
+        "The score from which a client is checked now, in requests that the check is expected to deny."
+    );
     describe_gauge!(
         CACHE_ENTRIES,
         "Addresses that the cache remembers, for a verdict or because asking failed."

@@ -41,7 +41,7 @@ use crate::clock::{Clock, Tick};
 use crate::events;
 use crate::failures::Tracker;
 use crate::feed::FeedKeeper;
-use crate::lookup::{Lookup, Purse};
+use crate::lookup::{DailyBudget, Lookup};
 use crate::reports::Reporter;
 use crate::rules::Mode;
 use crate::state::Journal;
@@ -77,7 +77,7 @@ pub(crate) struct Observer {
     pub(crate) facts: Facts,
     pub(crate) meter: Arc<Meter>,
     pub(crate) lookup: Arc<Lookup>,
-    pub(crate) purse: Arc<Purse>,
+    pub(crate) budget: Arc<DailyBudget>,
     pub(crate) feed: Arc<FeedKeeper>,
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) tier: Option<Arc<Tier>>,
@@ -122,8 +122,8 @@ impl Observer {
         let (shared_error, shared_failures) = shared.unwrap_or_default();
         Stats {
             cache_entries: self.lookup.cached(),
-            checks_today: self.purse.spent_today(),
-            checks_left: self.purse.left(),
+            checks_today: self.budget.spent_today(),
+            checks_left: self.budget.left(),
             feed_entries: feed.entries,
             feed_age: feed.age,
             feed_error: feed.last_error,
@@ -188,6 +188,7 @@ impl Observer {
         let figures = Figures {
             stats: self.stats(),
             reports: self.reporter.counts(),
+            check_price: self.budget.price(),
             is_breaker_open: self.lookup.breaker_open().is_some(),
             is_shared_breaker_open: tier.map(|tier| !tier.is_there()),
             problems: problems(&self.signs()).iter().map(Problem::code).collect(),
@@ -230,7 +231,8 @@ impl Observer {
             }),
             key_refused: self.meter.key_refused(),
             has_key: self.facts.has_key,
-            no_check_until: self.purse.gone_until(),
+            no_check_until: self.budget.gone_until(),
+            checks_wanted: self.budget.wanted(),
             breaker_open: self.lookup.breaker_open(),
             check_error: self.meter.last_error(Endpoint::Check),
             report_error: self.meter.last_error(Endpoint::Report),

@@ -102,6 +102,14 @@ pub enum Problem {
         /// When there will be one again.
         until: SystemTime,
     },
+    /// The day's checks are far too few: today, or on a usual day, more than twice as many clients are
+    /// worth a check. Clients of one network count once for each check of it.
+    BudgetTooSmall {
+        /// Clients that should be checked on a day.
+        wanted: u32,
+        /// Checks of a day.
+        limit: u32,
+    },
     /// The circuit breaker is open: the service failed five times in a row.
     BreakerOpen {
         /// In how long it is tried again; zero: with the next unknown client.
@@ -225,6 +233,7 @@ codes! {
     FeedOld => "feed_old",
     KeyRefused => "key_refused",
     BudgetGone => "budget_gone",
+    BudgetTooSmall => "budget_too_small",
     BreakerOpen => "breaker_open",
     ServiceUnreliable => "service_unreliable",
     SharedTierAway => "shared_tier_away",

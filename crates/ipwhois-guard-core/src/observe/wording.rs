@@ -139,6 +139,11 @@ impl fmt::Display for Problem {
                  limit; `daily_budget` may say less than the service gives.",
                 format_rfc3339_seconds(*until)
             ),
+            Self::BudgetTooSmall { wanted, limit } => write!(
+                f,
+                "{wanted} clients a day should be checked, and there are {limit} checks a day: the rest pass unchecked. A \
+                 key raises the service's limit; see whether `daily_budget` may be more."
+            ),
             Self::BreakerOpen { next_try, error } => {
                 let cause = Cause(error);
                 write!(f, "The service failed several times in a row{cause} and is left alone")?;

@@ -63,6 +63,10 @@ impl Settings {
             .collect();
         for UnknownVar { name, nearest } in unknown_vars(vars.keys()) {
             match nearest {
+                _ if name.strip_prefix(PREFIX).is_some_and(is_gone) => tracing::warn!(
+                    target: "ipwhois_guard",
+                    "the environment variable {name} has no effect: it {GONE}"
+                ),
                 Some(nearest) => tracing::warn!(
                     target: "ipwhois_guard",
                     "the environment variable {name} is no setting and has no effect: is {nearest} meant?"
@@ -92,6 +96,14 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// What is said of a setting of an earlier version.
+pub(super) const GONE: &str = "is no setting any more: the guard learns from its own checks where attackers come, so remove it";
+
+/// Whether an earlier version had a setting of this name.
+pub(super) fn is_gone(name: &str) -> bool {
+    name.eq_ignore_ascii_case("login_paths")
 }
 
 /// Those of the variables that have the guard's prefix and are no settings.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
-use super::{NAMES, Settings, text};
+use super::{NAMES, Settings, env, text};
 use crate::error::BuildError;
 use crate::shown::printable;
 
@@ -56,6 +56,7 @@ struct Key<'a> {
 fn unknown_key(text: &str, key: &Key<'_>) -> BuildError {
     let name = printable(key.name.as_bytes());
     let reason = match text::nearest(&name, NAMES) {
+        _ if env::is_gone(&name) => format!("`{name}` {}", env::GONE),
         Some(nearest) => format!("unknown setting `{name}`: is `{nearest}` meant?"),
         None => format!("unknown setting `{name}`"),
     };

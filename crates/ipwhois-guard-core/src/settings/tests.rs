@@ -9,8 +9,8 @@ use super::*;
 use crate::address::ClientResolver;
 use crate::builder::GuardBuilder;
 use crate::error::BuildError;
+use crate::evidence::ProbePaths;
 use crate::ip_set::IpSet;
-use crate::risk::{LoginPaths, ProbePaths};
 use crate::rules::RuleSet;
 use crate::testing::Log;
 
@@ -153,7 +153,6 @@ fn the_environment_and_toml_say_the_same() {
         feed_interval = "10m"
         probe_paths = ["/.env", "/x.php"]
         served_paths = ["/y.php"]
-        login_paths = ["/enter"]
         max_failures = 9
         find_time = "5m"
         ban_time = "30m"
@@ -178,6 +177,11 @@ fn an_unknown_name_in_toml_is_told_with_the_nearest_one() {
     let near = "unknown setting `trusted_proxy`: is `trusted_proxies` meant?";
     check_toml("mode = 'off'\n\ntrusted_proxy = []", 3, &[near]);
     check_toml("Max-Wait = '1s'", 1, &["is `max_wait` meant?"]);
+    check_toml(
+        "login_paths = ['/a']",
+        1,
+        &["`login_paths` is no setting any more"],
+    );
     check_toml("zzz = 1\nyyy = 2", 1, &["unknown setting `zzz`"]);
     check_toml("[ipwhois_guard]\nmode = 'off'", 1, &["`ipwhois_guard`"]);
 }
@@ -625,7 +629,6 @@ const TEXTS: &[(&str, &str, Kind)] = &[
     ("feed_url", "https://feed.example/feed.txt", Kind::One),
     ("probe_paths", "/wp-admin", Kind::List),
     ("served_paths", "/old/x.php", Kind::List),
-    ("login_paths", "/enter", Kind::List),
     ("redis_url", "redis://redis.example:6379/0", Kind::One),
     ("state_dir", "/var/lib/guard", Kind::File),
 ];
@@ -663,7 +666,6 @@ fn usable(settings: Settings) -> Result<Settings, BuildError> {
     IpSet::parse("allow", &settings.allow)?;
     IpSet::parse("deny", &settings.deny)?;
     ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
-    LoginPaths::new(settings.login_paths.as_deref())?;
     Ok(settings)
 }
 

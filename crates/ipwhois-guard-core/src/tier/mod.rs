@@ -44,7 +44,7 @@ use self::hearing::Hearing;
 pub(crate) use self::lease::Lease;
 pub(crate) use self::share::{Share, Unspent};
 use self::told::Told;
-use crate::lookup::Purse;
+use crate::lookup::DailyBudget;
 use crate::observe::Meter;
 use crate::shared::{
     Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE, Seen, SharedError, SharedFuture,
@@ -206,7 +206,7 @@ impl Tier {
     }
 
     /// Runs for the life of the guard: keeps the day's count and the tier's together, and probes a tier that is away.
-    pub(crate) async fn keep(&self, purse: &Purse) {
+    pub(crate) async fn keep(&self, budget: &DailyBudget) {
         let mut exchange = if self.state().told.has_heard() {
             EXCHANGE
         } else {
@@ -216,14 +216,14 @@ impl Tier {
             let wait = self.state().breaker.wait();
             if let Some(wait) = wait {
                 tokio::time::sleep(wait).await;
-                self.probe(purse).await;
+                self.probe(budget).await;
                 exchange = EXCHANGE;
                 continue;
             }
             // Whichever comes first.
             let _ = tokio::time::timeout(exchange, self.disturbed.notified()).await;
             if self.is_there() {
-                exchange = match self.reconcile(purse).await {
+                exchange = match self.reconcile(budget).await {
                     Some(()) => EXCHANGE,
                     None => EXCHANGE_AGAIN,
                 };
@@ -231,8 +231,8 @@ impl Tier {
         }
     }
 
-    async fn probe(&self, purse: &Purse) {
-        let answered = self.reconcile(purse).await.is_some();
+    async fn probe(&self, budget: &DailyBudget) {
+        let answered = self.reconcile(budget).await.is_some();
         let mut state = self.state();
         state.breaker.probed(answered);
         if answered {
@@ -242,15 +242,15 @@ impl Tier {
     }
 
     /// At the start, before any check: what an earlier run spent is known, even if the tier has forgotten it.
-    pub(crate) async fn begin(&self, purse: &Purse) {
-        let (day, spent) = (purse.today(), purse.spent_today());
+    pub(crate) async fn begin(&self, budget: &DailyBudget) {
+        let (day, spent) = (budget.today(), budget.spent_today());
         self.state().told.remember(day, spent);
-        self.reconcile(purse).await;
+        self.reconcile(budget).await;
     }
 
     /// Tells the tier what it does not know of the day's count, and believes it.
-    async fn reconcile(&self, purse: &Purse) -> Option<()> {
-        let day = purse.today();
+    async fn reconcile(&self, budget: &DailyBudget) -> Option<()> {
+        let day = budget.today();
         let known = self.state().told.known(day);
         // What is owed is added to a tier that answers: without an answer it would be added again.
         let mut spent = self.add_spent(day, known, 0).await?;
@@ -259,7 +259,7 @@ impl Tier {
         {
             spent = sum;
         }
-        purse.adopt(day, spent);
+        budget.adopt(day, spent);
         self.state().alone.end();
         Some(())
     }

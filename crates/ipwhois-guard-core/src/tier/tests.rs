@@ -11,7 +11,7 @@ struct Bench {
     tier: Arc<Tier>,
     troubled: Troubled<InMemory>,
     memory: InMemory,
-    purse: Purse,
+    budget: DailyBudget,
 }
 
 fn bench() -> Bench {
@@ -23,7 +23,7 @@ fn bench() -> Bench {
         tier: Arc::new(Tier::new(Arc::new(troubled.clone()), Handle::current())),
         troubled,
         memory,
-        purse: Purse::new(50, clock, journal),
+        budget: DailyBudget::new(50, clock, journal),
     }
 }
 
@@ -39,7 +39,7 @@ impl Bench {
 
     fn claim(&self) -> Claim {
         Claim {
-            day: self.purse.today(),
+            day: self.budget.today(),
             known: 0,
             below: 50,
             rations: Vec::new(),
@@ -60,7 +60,7 @@ impl Bench {
             }
         };
         tokio::select! {
-            () = self.tier.keep(&self.purse) => {}
+            () = self.tier.keep(&self.budget) => {}
             () = alone => {}
         }
     }
@@ -74,7 +74,7 @@ impl Bench {
             }
         };
         tokio::select! {
-            () = self.tier.keep(&self.purse) => {}
+            () = self.tier.keep(&self.budget) => {}
             () = there => {}
         }
         since.elapsed()
@@ -132,7 +132,7 @@ async fn what_was_spent_alone_is_added_before_anybody_spends_again() {
     assert_eq!(bench.spend(45).await, REFUSED);
     bench.troubled.behave(Trouble::None);
     bench.keep_until_there().await;
-    assert_eq!(bench.purse.spent_today(), 5, "believed");
+    assert_eq!(bench.budget.spent_today(), 5, "believed");
     assert_eq!(bench.spend(45).await, Ok(Some(6)));
 }
 
@@ -145,7 +145,7 @@ async fn for_three_seconds_nothing_is_spent_without_the_tier_and_then_a_share() 
     ] {
         let bench = bench();
         if heard {
-            bench.tier.begin(&bench.purse).await;
+            bench.tier.begin(&bench.budget).await;
         }
         bench.troubled.behave(trouble);
         for _ in 0..10 {
@@ -192,17 +192,17 @@ async fn a_tier_that_has_forgotten_the_day_is_told_with_the_next_check() {
 #[tokio::test(start_paused = true)]
 async fn a_tier_that_has_forgotten_the_day_is_told_by_a_machine_that_spends_nothing() {
     let bench = bench();
-    bench.tier.begin(&bench.purse).await;
+    bench.tier.begin(&bench.budget).await;
     assert_eq!(bench.spend(50).await, Ok(Some(1)));
     bench.memory.forget();
-    let day = bench.purse.today();
+    let day = bench.budget.today();
     let told = async {
         while bench.tier.shared.add_spent(day, 0, 0).await.unwrap() == 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     tokio::select! {
-        () = bench.tier.keep(&bench.purse) => {}
+        () = bench.tier.keep(&bench.budget) => {}
         told = tokio::time::timeout(Duration::from_secs(31), told) => told.expect("it is told"),
     }
 }
@@ -210,9 +210,9 @@ async fn a_tier_that_has_forgotten_the_day_is_told_by_a_machine_that_spends_noth
 #[tokio::test(start_paused = true)]
 async fn what_an_earlier_run_knew_is_told_though_the_start_missed_the_tier() {
     let bench = bench();
-    bench.purse.adopt(bench.purse.today(), 20);
+    bench.budget.adopt(bench.budget.today(), 20);
     bench.troubled.behave(Trouble::Silent);
-    bench.tier.begin(&bench.purse).await;
+    bench.tier.begin(&bench.budget).await;
     bench.troubled.behave(Trouble::None);
     assert_eq!(bench.spend(30).await, Ok(Some(21)));
 }

@@ -140,10 +140,9 @@ fn a_key_that_reports_are_refused_for_is_a_problem_as_well() {
 fn a_budget_that_is_gone_is_a_problem_until_the_next_day() {
     let service = service();
     let (guard, clock) = guard(&service, |guard| guard.daily_budget(20));
-    ask_about(&guard, 0..18);
+    ask_about(&guard, 0..19);
     assert!(guard.health().is_ok());
-    // The last one of twenty is for the feed and for explicit checks.
-    ask_about(&guard, 18..19);
+    ask_about(&guard, 19..20);
     assert_eq!(codes(&guard), ["budget_gone"]);
     let message = guard.health().problems[0].to_string();
     assert!(message.contains("until 2026-01-02T00:00:00Z"), "{message}");

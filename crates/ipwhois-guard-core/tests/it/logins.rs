@@ -200,36 +200,6 @@ fn a_proxy_that_nobody_configured_is_not_banned() {
 }
 
 #[test]
-fn a_client_whose_login_failed_is_checked_ahead_of_others() {
-    let service = service();
-    let clock = ManualClock::new();
-    let guard = builder(&service)
-        .daily_budget(20)
-        .login_paths(Vec::<String>::new())
-        .clock(clock.clone())
-        .max_failures(100)
-        .build()
-        .unwrap();
-    let strangers = (0..200).map(|n| Ipv4Addr::from_bits(0x1b00_0001 + (n << 8)).into());
-    for stranger in strangers {
-        let head = Head {
-            path: "/",
-            peer: Peer::Ip(stranger),
-            forwarded_for: None,
-        };
-        // Often enough to use up what regulars may have.
-        for _ in 0..20 {
-            let _ = block_on(guard.decide(&head).decision());
-        }
-    }
-    let source = |ip| visitor(&guard, ip).map(|client| client.verdict().source());
-    let no_budget = Source::Unverified(Unverified::NoBudget);
-    assert_eq!(source(CLEAN), Ok(no_budget));
-    assert_eq!(fail(&guard, CLEAN), None);
-    assert_eq!(source(CLEAN), Ok(Source::Api));
-}
-
-#[test]
 fn the_application_may_word_the_report_itself() {
     let service = service();
     let guard = builder(&service)

@@ -200,6 +200,7 @@ fn what_a_guard_does_off_the_way_of_requests_is_counted() {
     assert!(count("shared_calls_total", &["result=\"answered\""]) > 0.0);
     assert_eq!(count("checks_spent", &[]), 2.0);
     assert_eq!(count("checks_left", &[]), 498.0);
+    assert_eq!(count("check_price", &[]), 0.0);
     assert_eq!(count("cache_entries", &[]), 2.0);
     assert_eq!(count("feed_entries", &[]), 2.0);
     assert!(count("feed_age_seconds", &[]) < 30.0);

@@ -122,6 +122,16 @@ fn a_service_without_checks_or_answers_is_told() {
     check(|signs| signs.no_check_until = Some(SOON), &["budget_gone"]);
     let until = Problem::BudgetGone { until: SOON }.to_string();
     assert!(until.contains("until 1970-01-01T00:00:00Z"), "{until}");
+    check(
+        |signs| signs.checks_wanted = Some((2_000, 500)),
+        &["budget_too_small"],
+    );
+    let (wanted, limit) = (2_000, 500);
+    let text = Problem::BudgetTooSmall { wanted, limit }.to_string();
+    assert!(
+        text.contains("2000 clients a day") && text.contains("500 checks"),
+        "{text}"
+    );
     for wait in [Duration::ZERO, MINUTE] {
         check(|signs| signs.breaker_open = Some(wait), &["breaker_open"]);
     }

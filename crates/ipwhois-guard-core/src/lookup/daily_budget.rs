@@ -4,99 +4,83 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::budget::{Budget, Ration, Refusal, Spend, Tier};
+use crate::budget::{Bid, Budget, Purpose, Refusal, Spend};
 use crate::clock::Clock;
+use crate::evidence::Signs;
 use crate::service::Quota;
 use crate::shared::Claim;
 use crate::state::Journal;
 use crate::verdict::Unverified;
 
-/// How much a check of an address matters.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Demand {
-    tier: Tier,
-    /// What it is worth when it may not run ahead of others.
-    otherwise: Option<Tier>,
-    /// The client's requests lately, if the check counts against the ration of its network.
-    requests: Option<u32>,
-}
-
-impl Demand {
-    /// By somebody whom nobody outside can play: the feed, or the application itself.
-    pub(crate) const URGENT: Self = Self {
-        tier: Tier::Urgent,
-        otherwise: None,
-        requests: None,
-    };
-    pub(super) const REFRESH: Self = Self {
-        tier: Tier::Refresh,
-        otherwise: None,
-        requests: Some(0),
-    };
-
-    /// On behalf of a client with so many requests lately.
-    pub(crate) const fn of_client(tier: Tier, requests: u32) -> Self {
-        Self {
-            tier,
-            otherwise: None,
-            requests: Some(requests),
-        }
-    }
-
-    /// On behalf of a client that nobody suspects, and that matters: ahead of others, or else in turn with those who come `as_often`.
-    pub(crate) const fn ahead_or_in_turn(as_often: u32, requests: u32) -> Self {
-        Self {
-            tier: Tier::Pressing,
-            otherwise: Some(Tier::Routine { requests: as_often }),
-            requests: Some(requests),
-        }
-    }
-}
-
 #[derive(Debug)]
-pub(crate) struct Purse {
+pub(crate) struct DailyBudget {
     budget: Mutex<Budget>,
     clock: Arc<dyn Clock>,
     journal: Arc<Journal>,
 }
 
-impl Purse {
+impl DailyBudget {
     pub(crate) fn new(checks_a_day: u32, clock: Arc<dyn Clock>, journal: Arc<Journal>) -> Self {
-        let purse = Self {
+        let budget = Self {
             budget: Mutex::new(Budget::new(checks_a_day)),
             clock,
             journal,
         };
         // The day is watched from here on, not from the first check.
-        let _ = purse.left();
-        purse
+        let _ = budget.left();
+        budget
     }
 
-    /// One check for this address, or why not now.
-    pub(super) fn take(&self, demand: Demand, ip: IpAddr) -> Result<Spend, Unverified> {
-        let ration = match demand.requests {
-            Some(requests) => Ration::Of { ip, requests },
-            None => Ration::Exempt,
-        };
-        let now = self.now();
-        let mut budget = self.budget();
-        let taken =
-            budget
-                .take(demand.tier, ration, now)
-                .or_else(|refusal| match demand.otherwise {
-                    Some(tier) => budget.take(tier, ration, now),
-                    None => Err(refusal),
-                });
+    /// A request of a client without a verdict. `matters`: whether a check settles the request whatever it finds.
+    pub(crate) fn bid(&self, ip: IpAddr, signs: Signs, matters: bool) -> Bid {
+        self.budget().bid(ip, signs, matters, self.now())
+    }
+
+    /// A sign that shows after the request.
+    pub(crate) fn note(&self, ip: IpAddr, signs: Signs) {
+        self.budget().note(ip, signs, self.now());
+    }
+
+    /// One check for this address, or why not now. The log explains it at the level `debug`.
+    pub(super) fn take(&self, purpose: Purpose, ip: IpAddr) -> Result<Spend, Unverified> {
+        let (price, taken) = self.budget().take(purpose, self.now());
+        if let Purpose::Request(bid) = purpose {
+            let outcome = match taken {
+                Ok(_) => "checked",
+                Err(refusal) => refusal.as_str(),
+            };
+            event!(
+                DEBUG,
+                client = %ip,
+                signs = %bid.signs,
+                requests = bid.requests,
+                probability = bid.probability,
+                score = bid.score,
+                price,
+                outcome,
+                "a client bids for a check"
+            );
+        }
         taken.map_err(|refusal| match refusal {
             Refusal::Exhausted => Unverified::RateLimited,
             Refusal::Rationed => Unverified::Rationed,
-            Refusal::Spent | Refusal::Early => Unverified::NoBudget,
+            Refusal::Spent | Refusal::Price => Unverified::NoBudget,
         })
+    }
+
+    /// The score from which a client is checked now.
+    pub(crate) fn price(&self) -> f64 {
+        self.budget().price(self.now())
+    }
+
+    /// How many checks a day is worth, and how many it has, when these are far fewer.
+    pub(crate) fn wanted(&self) -> Option<(u32, u32)> {
+        self.budget().wanted(self.now())
     }
 
     /// The same check for the count of all machines.
     pub(super) fn claim(&self, spend: &Spend) -> Claim {
-        self.budget().claim(spend)
+        self.budget().claim(spend, self.now())
     }
 
     /// All machines together have spent so many of that day, in days since 1970.
@@ -111,7 +95,7 @@ impl Purse {
 
     /// What the service said to a check.
     pub(super) fn found(&self, spend: &Spend, listed: bool) {
-        self.budget().found(spend, listed);
+        self.budget().found(spend, listed, self.now());
     }
 
     /// The check was never sent.
@@ -134,20 +118,24 @@ impl Purse {
     /// Resolves when what is spent by now is on disk, so that a restart never counts less. At once without a state folder,
     /// and when the disk does not answer.
     pub(super) async fn save(&self) {
-        let snapshot = self.budget().snapshot();
+        let snapshot = self.budget().snapshot(self.now());
         if let Ok(bytes) = serde_json::to_vec(&snapshot) {
             self.journal.save_budget(bytes).await;
         }
     }
 
-    /// Takes back what an earlier run spent.
+    /// Takes back what an earlier run spent and learned.
     pub(crate) fn restore(&self, bytes: &[u8]) {
         match serde_json::from_slice(bytes) {
-            Ok(snapshot) => self.budget().restore(snapshot, self.now()),
+            Ok(snapshot) if self.budget().restore(&snapshot, self.now()) => {}
+            Ok(_) => tracing::warn!(
+                target: "ipwhois_guard",
+                "what an earlier version learned of this site is dropped: the day's count is kept"
+            ),
             Err(error) => tracing::warn!(
                 target: "ipwhois_guard",
                 error = &error as &dyn std::error::Error,
-                "the day's count in the state folder cannot be read: it begins anew"
+                "the day's count in the state folder cannot be read: it begins at 0"
             ),
         }
     }

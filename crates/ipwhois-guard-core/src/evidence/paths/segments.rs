@@ -2,14 +2,14 @@
 
 /// The segments of a path, those that say nothing included.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::risk) struct Segments<'p> {
+pub(in crate::evidence) struct Segments<'p> {
     /// `None` after the last one.
     rest: Option<&'p [u8]>,
 }
 
 /// What stands between two slashes.
 #[derive(Clone, Debug)]
-pub(in crate::risk) struct Segment<'p> {
+pub(in crate::evidence) struct Segment<'p> {
     /// As it is written, without parameters.
     name: &'p [u8],
     /// Of the name as it is meant.
@@ -22,7 +22,7 @@ pub(in crate::risk) struct Segment<'p> {
 }
 
 impl<'p> Segments<'p> {
-    pub(in crate::risk) fn new(path: &'p str) -> Self {
+    pub(in crate::evidence) fn new(path: &'p str) -> Self {
         Self {
             rest: Some(path.strip_prefix('/').unwrap_or(path).as_bytes()),
         }
@@ -79,13 +79,13 @@ impl<'p> Iterator for Segments<'p> {
 impl<'p> Segment<'p> {
     /// Whether it climbs out of where it stands, or holds what only an attacker writes.
     #[inline]
-    pub(in crate::risk) fn has_mark(&self) -> bool {
+    pub(in crate::evidence) fn has_mark(&self) -> bool {
         self.has_mark || self.ends_with_dot() && self.is(b"..")
     }
 
     /// Whether it makes no difference: it is empty or `.`.
     #[inline]
-    pub(in crate::risk) fn is_nothing(&self) -> bool {
+    pub(in crate::evidence) fn is_nothing(&self) -> bool {
         self.name.is_empty() || self.ends_with_dot() && self.is(b".")
     }
 
@@ -93,21 +93,21 @@ impl<'p> Segment<'p> {
         self.extension == Some(&[])
     }
 
-    pub(in crate::risk) const fn hash(&self) -> u32 {
+    pub(in crate::evidence) const fn hash(&self) -> u32 {
         self.hash
     }
 
     /// The first letter, or 0.
-    pub(in crate::risk) fn initial(&self) -> u8 {
+    pub(in crate::evidence) fn initial(&self) -> u8 {
         self.letters().next().unwrap_or_default()
     }
 
-    pub(in crate::risk) fn letters(&self) -> Letters<'p> {
+    pub(in crate::evidence) fn letters(&self) -> Letters<'p> {
         Letters(self.name)
     }
 
     /// The hash of what stands after the last dot.
-    pub(in crate::risk) fn extension_hash(&self) -> Option<u32> {
+    pub(in crate::evidence) fn extension_hash(&self) -> Option<u32> {
         self.extension.map(|extension| {
             let mut hash = EMPTY_HASH;
             match hash_plain(&mut hash, &mut extension.iter()) {
@@ -118,15 +118,15 @@ impl<'p> Segment<'p> {
     }
 
     /// Whether the name is this, which is in lower case.
-    pub(in crate::risk) fn is(&self, name: &[u8]) -> bool {
+    pub(in crate::evidence) fn is(&self, name: &[u8]) -> bool {
         self.letters().eq(name.iter().copied())
     }
 
-    pub(in crate::risk) fn starts_with(&self, beginning: &[u8]) -> bool {
+    pub(in crate::evidence) fn starts_with(&self, beginning: &[u8]) -> bool {
         starts_with(self.name, beginning)
     }
 
-    pub(in crate::risk) fn ends_with(&self, end: &[u8]) -> bool {
+    pub(in crate::evidence) fn ends_with(&self, end: &[u8]) -> bool {
         let length = self.letters().count();
         length
             .checked_sub(end.len())
@@ -134,17 +134,17 @@ impl<'p> Segment<'p> {
     }
 
     /// The segments after this one.
-    pub(in crate::risk) const fn after(&self) -> Segments<'p> {
+    pub(in crate::evidence) const fn after(&self) -> Segments<'p> {
         self.after
     }
 }
 
 /// Letters as they are meant: percent escapes decoded once, in lower case.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::risk) struct Letters<'p>(&'p [u8]);
+pub(in crate::evidence) struct Letters<'p>(&'p [u8]);
 
 impl<'p> Letters<'p> {
-    pub(in crate::risk) const fn of(text: &'p str) -> Self {
+    pub(in crate::evidence) const fn of(text: &'p str) -> Self {
         Self(text.as_bytes())
     }
 }
@@ -247,6 +247,6 @@ fn hash_plain(hash: &mut u32, bytes: &mut std::slice::Iter<'_, u8>) -> Option<u8
     None
 }
 
-pub(in crate::risk) fn hash_of(letters: impl Iterator<Item = u8>) -> u32 {
+pub(in crate::evidence) fn hash_of(letters: impl Iterator<Item = u8>) -> u32 {
     letters.fold(EMPTY_HASH, mix)
 }

@@ -6,7 +6,7 @@ use super::segments::{Letters, Segment, Segments, hash_of};
 
 /// One entry of a list, in lower case.
 #[derive(Debug)]
-pub(in crate::risk) enum Pattern {
+pub(in crate::evidence) enum Pattern {
     /// These segments one after the other, and what is below them.
     Path {
         segments: Vec<Vec<u8>>,
@@ -20,7 +20,7 @@ pub(in crate::risk) enum Pattern {
 
 impl Pattern {
     /// Reads an entry of the built-in list.
-    pub(in crate::risk) fn built_in(text: &str) -> Self {
+    pub(in crate::evidence) fn built_in(text: &str) -> Self {
         if let Some(extension) = text.strip_prefix('*') {
             Self::End(lower_case(extension))
         } else if let Some(beginning) = text.strip_suffix('*') {
@@ -31,7 +31,7 @@ impl Pattern {
     }
 
     /// Reads an entry of the settings, or says what is wrong with it as the rest of the sentence "`…`".
-    pub(in crate::risk) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::evidence) fn parse(text: &str) -> Result<Self, String> {
         let pattern = Self::read(text).map_err(str::to_owned)?;
         path_slip(text).map_or(Ok(pattern), Err)
     }
@@ -94,7 +94,7 @@ impl Pattern {
     }
 
     /// Whether every path is below it.
-    pub(in crate::risk) fn is_everything(&self) -> bool {
+    pub(in crate::evidence) fn is_everything(&self) -> bool {
         matches!(self, Self::Path { segments, .. } if segments.is_empty())
     }
 }
@@ -105,7 +105,7 @@ fn lower_case(text: &str) -> Vec<u8> {
 
 /// A list of patterns.
 #[derive(Debug)]
-pub(in crate::risk) struct Patterns {
+pub(in crate::evidence) struct Patterns {
     everything: bool,
     /// By the hash of their first segment.
     paths: Buckets<Path>,
@@ -123,7 +123,7 @@ struct Path {
 }
 
 impl Patterns {
-    pub(in crate::risk) fn new(patterns: Vec<Pattern>) -> Self {
+    pub(in crate::evidence) fn new(patterns: Vec<Pattern>) -> Self {
         let everything = patterns.iter().any(Pattern::is_everything);
         let (mut paths, mut beginnings, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for pattern in patterns {
@@ -161,7 +161,7 @@ impl Patterns {
     }
 
     /// Whether one of them covers this path.
-    pub(in crate::risk) fn cover(&self, path: &str) -> bool {
+    pub(in crate::evidence) fn cover(&self, path: &str) -> bool {
         let mut segments = Segments::new(path).filter(|segment| !segment.is_nothing());
         let first = segments.next();
         self.everything
@@ -170,7 +170,7 @@ impl Patterns {
     }
 
     /// Whether one of them covers the paths that have this segment, `is_first` or not, and what is after it.
-    pub(in crate::risk) fn cover_segment(&self, segment: &Segment<'_>, is_first: bool) -> bool {
+    pub(in crate::evidence) fn cover_segment(&self, segment: &Segment<'_>, is_first: bool) -> bool {
         self.paths
             .any(segment.hash(), |path| path.covers(segment, is_first))
             || segment

@@ -1,0 +1,349 @@
+//! How many bidders there are at each level of score: histograms of the highest bid of each. Each check that was bought counts
+//! as one bidder, and so does each network that still waits for a check.
+
+use super::{DAY, Entry, Table};
+use crate::evidence::{exp2, fading, log2};
+
+/// How much of a doubling of the score a level is.
+const OCTAVES_A_LEVEL: f64 = 1.0 / 4.0;
+
+/// The lowest one holds everything below a thousandth of a request, the highest one everything
+/// above 10,000.
+const LEVELS: usize = 96;
+
+/// A past day counts half as much as the day after it.
+const PAST_HALF_LIFE: f64 = DAY;
+
+/// Recent demand fades with this time constant.
+const RECENT: f64 = 3.0 * 3_600.0;
+
+/// Rates are estimated as if no request had come for so long before.
+const QUIET_BEFORE: f64 = 1_800.0;
+
+/// The lowest level that the checks cover in part is bought in part, by score, up to this share. It may be a botnet whose
+/// clients all do the same: waiting until the checks cover all of it would leave them to the last minutes of the day.
+const PART: f64 = 0.25;
+
+/// How often recent demand is faded.
+const FADE_INTERVAL: f64 = RECENT / 200.0;
+
+/// More than any site has in a day.
+const MOST: f32 = 1e8;
+
+/// A class of scores.
+pub(super) type Level = u8;
+
+pub(super) fn level_of(score: f64) -> Level {
+    let level = log2((score * 1_000.0).max(1.0)) / OCTAVES_A_LEVEL;
+    (level as usize).min(LEVELS - 1) as Level
+}
+
+/// The lowest score of a level, or a score inside of one. Beyond the last one it is a score that no client reaches.
+fn score_of(level: f64) -> f64 {
+    if level <= 0.0 {
+        return 0.0;
+    }
+    exp2(level * OCTAVES_A_LEVEL) / 1_000.0
+}
+
+/// A /24 or /48 from which clients without a verdict came. It counts once, at its highest bid: many addresses in it cannot
+/// raise the price.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bidder {
+    /// One more than the level of the highest bid within a day; 0 for none.
+    bid: u8,
+    /// In seconds since the Unix epoch.
+    at: u32,
+}
+
+impl Entry for Bidder {
+    fn usefulness(&self, _: f64) -> (u8, u32) {
+        (0, self.at)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Demand {
+    bidders: Table<Bidder>,
+    /// Past days: how many bidders, in how many days, both fading.
+    past: [f64; LEVELS],
+    past_days: f64,
+    /// Today, since `since`.
+    today: [f64; LEVELS],
+    since: f64,
+    /// Recent bidders, fading, as of `faded`.
+    recent: [f64; LEVELS],
+    faded: f64,
+    /// Since when recent bidders are counted.
+    began: f64,
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct StoredDemand {
+    past: Vec<f32>,
+    past_days: f32,
+    today: Vec<f32>,
+    /// The part of the day before `today` begins.
+    part: f32,
+}
+
+impl Demand {
+    pub(super) fn new() -> Self {
+        Self {
+            bidders: Table::new(2_048),
+            past: [0.0; LEVELS],
+            past_days: 0.0,
+            today: [0.0; LEVELS],
+            since: 0.0,
+            recent: [0.0; LEVELS],
+            faded: 0.0,
+            began: 0.0,
+        }
+    }
+
+    /// Begins to watch, or watches again after the clock went back. The past stays.
+    pub(super) fn begin(&mut self, now: f64) {
+        self.bidders.clear();
+        self.today = [0.0; LEVELS];
+        self.recent = [0.0; LEVELS];
+        (self.since, self.faded, self.began) = (now, now, now);
+    }
+
+    /// A new day has begun.
+    pub(super) fn turn(&mut self, now: f64) {
+        let midnight = (now / DAY).floor() * DAY;
+        let fading = fading(midnight - (self.since / DAY).floor() * DAY, PAST_HALF_LIFE);
+        for (past, today) in self.past.iter_mut().zip(&mut self.today) {
+            *past = (*past + std::mem::take(today)) * fading;
+        }
+        self.past_days = (self.past_days + 1.0 - part_of_day(self.since)) * fading;
+        self.since = midnight;
+    }
+
+    /// A client of this network bids. Only a bid above the network's earlier ones counts.
+    pub(super) fn bid(&mut self, network: u64, level: Level, now: f64) {
+        self.fade(now);
+        let bidder = self.bidders.entry(network, now);
+        let at = f64::from(bidder.at);
+        if (now - at).abs() > DAY {
+            bidder.bid = 0;
+        }
+        if level < bidder.bid {
+            return;
+        }
+        if let Some(before) = bidder.bid.checked_sub(1).map(usize::from) {
+            if at >= self.since {
+                self.today[before] -= 1.0;
+            }
+            let faded = exp2((at - now) / RECENT * std::f64::consts::LOG2_E);
+            self.recent[before] = (self.recent[before] - faded).max(0.0);
+        }
+        *bidder = Bidder {
+            bid: level + 1,
+            at: now as u32,
+        };
+        self.today[usize::from(level)] += 1.0;
+        self.recent[usize::from(level)] += 1.0;
+    }
+
+    /// A client of this network was checked: the next one bids for another check.
+    pub(super) fn bought(&mut self, network: u64, now: f64) {
+        self.bidders.entry(network, now).bid = 0;
+    }
+
+    fn fade(&mut self, now: f64) {
+        if now - self.faded > FADE_INTERVAL {
+            let fading = exp2((self.faded - now) / RECENT * std::f64::consts::LOG2_E);
+            self.recent.iter_mut().for_each(|count| *count *= fading);
+            self.faded = now;
+        }
+    }
+
+    /// The lowest score at which `left` checks cover all bidders that are expected before midnight with at least this score:
+    /// as many as usual, and those that the last hours brought above that. And the same for the usual bidders alone.
+    pub(super) fn price(&mut self, left: f64, now: f64) -> [f64; 2] {
+        self.fade(now);
+        let rest = DAY * (1.0 - part_of_day(now));
+        let watched = RECENT * (1.0 - exp2((self.began - now) / RECENT * std::f64::consts::LOG2_E));
+        let most_past = left * self.past_days.max(f64::MIN_POSITIVE) * DAY / rest;
+        let most_recent = left * (watched + QUIET_BEFORE) / rest;
+        let usual = lowest_covered(&self.past, most_past, PART);
+        // A burst on a day that has checks to spare is over before its checks could be spread.
+        let part = if usual > 0.0 { PART } else { 0.0 };
+        let recent = lowest_covered(&self.recent, most_recent, part);
+        [usual.max(recent), usual].map(score_of)
+    }
+
+    /// How many checks at this score or more a day wants: of today so far and of a usual day the greater figure.
+    pub(super) fn wanted(&self, score: f64) -> f64 {
+        let level = usize::from(level_of(score));
+        let sum = |counts: &[f64; LEVELS]| counts[level..].iter().sum::<f64>();
+        // Half a day at least: a short one says little.
+        sum(&self.today).max(sum(&self.past) / self.past_days.max(0.5))
+    }
+
+    pub(super) fn snapshot(&self) -> StoredDemand {
+        let counts = |counts: &[f64]| counts.iter().map(|&count| count as f32).collect();
+        StoredDemand {
+            past: counts(&self.past),
+            past_days: self.past_days as f32,
+            today: counts(&self.today),
+            part: part_of_day(self.since) as f32,
+        }
+    }
+
+    /// Takes over the demand of earlier days, and adds that of `day`. Counts that no site has are dropped.
+    pub(super) fn restore(&mut self, stored: &StoredDemand, day: u64, now: f64) {
+        let counts = |stored: &[f32]| {
+            let is_possible = |count: &&f32| (0.0..MOST).contains(*count);
+            let mut counts = [0.0; LEVELS];
+            for (count, stored) in counts.iter_mut().zip(stored) {
+                *count = Some(stored)
+                    .filter(is_possible)
+                    .map_or(0.0, |&count| count.into());
+            }
+            counts
+        };
+        if !(0.0..10.0).contains(&stored.past_days) || !(0.0..=1.0).contains(&stored.part) {
+            return;
+        }
+        let (since, since_start) = (self.since, self.today);
+        (self.past, self.past_days) = (counts(&stored.past), stored.past_days.into());
+        self.today = counts(&stored.today);
+        self.since = (day as f64 + f64::from(stored.part)) * DAY;
+        if day != (now / DAY) as u64 {
+            self.turn(now);
+            self.since = since;
+        }
+        for (today, since_start) in self.today.iter_mut().zip(since_start) {
+            *today += since_start;
+        }
+    }
+}
+
+/// Down to which level `most` checks cover the bidders, and how far into the next one, up to `part` of it.
+fn lowest_covered(counts: &[f64; LEVELS], most: f64, part: f64) -> f64 {
+    let mut left = most;
+    for (level, &count) in counts.iter().enumerate().rev() {
+        if count > left {
+            return level as f64 + 1.0 - (left / count).clamp(0.0, part);
+        }
+        left -= count;
+    }
+    0.0
+}
+
+pub(super) fn part_of_day(now: f64) -> f64 {
+    (now / DAY).fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIDNIGHT: f64 = 20_000.0 * DAY;
+    const NOON: f64 = MIDNIGHT + DAY / 2.0;
+
+    fn watched(networks: u64, score: f64) -> Demand {
+        let mut demand = Demand::new();
+        demand.begin(MIDNIGHT);
+        for network in 1..=networks {
+            let at = MIDNIGHT + DAY / networks as f64 * network as f64;
+            demand.bid(network, level_of(score), at.min(MIDNIGHT + DAY - 1.0));
+        }
+        demand
+    }
+
+    #[test]
+    fn levels_and_scores_belong_together() {
+        for level in 1..LEVELS {
+            let score = score_of(level as f64);
+            assert_eq!(usize::from(level_of(score * 1.001)), level);
+            assert_eq!(usize::from(level_of(score * 0.999)), level - 1);
+        }
+        for score in [0.0, -1.0, f64::NAN, 1e-9] {
+            assert_eq!(level_of(score), 0);
+        }
+        assert_eq!(usize::from(level_of(f64::INFINITY)), LEVELS - 1);
+    }
+
+    #[test]
+    fn where_the_checks_cover_everybody_everything_is_bought() {
+        let mut demand = watched(100, 0.1);
+        demand.turn(MIDNIGHT + DAY);
+        assert_eq!(demand.price(120.0, MIDNIGHT + DAY + 10.0), [0.0, 0.0]);
+        // At noon half of them are still to come.
+        assert_eq!(demand.price(60.0, NOON + DAY)[1], 0.0);
+        assert!(demand.price(40.0, NOON + DAY)[1] > 0.1);
+    }
+
+    #[test]
+    fn a_network_counts_once_at_its_highest_bid_until_it_is_checked() {
+        let mut demand = Demand::new();
+        demand.begin(MIDNIGHT);
+        for score in [1.0, 0.5, 4.0, 2.0] {
+            demand.bid(7, level_of(score), MIDNIGHT + 60.0);
+        }
+        assert_eq!(demand.wanted(0.1), 1.0);
+        assert_eq!(demand.wanted(3.9), 1.0);
+        demand.bought(7, MIDNIGHT + 60.0);
+        demand.bid(7, level_of(1.0), MIDNIGHT + 120.0);
+        assert_eq!(demand.wanted(0.1), 2.0);
+        assert_eq!(demand.wanted(3.9), 1.0);
+    }
+
+    #[test]
+    fn unusual_demand_raises_the_price_and_fades() {
+        let mut demand = Demand::new();
+        demand.begin(MIDNIGHT);
+        demand.turn(NOON);
+        for network in 1..=50 {
+            demand.bid(network, level_of(1.0), NOON);
+        }
+        let [price, usual] = demand.price(50.0, NOON + 60.0);
+        assert!(price > 1.0 && usual == 0.0);
+        assert_eq!(demand.price(50.0, NOON + 10.0 * 3_600.0), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_restart_knows_past_days_and_the_hours_before_it() {
+        let mut demand = watched(100, 1.0);
+        demand.turn(MIDNIGHT + DAY);
+        demand.bid(1, level_of(1.0), NOON + DAY);
+        let stored = demand.snapshot();
+        let restored = |now: f64| {
+            let mut demand = Demand::new();
+            demand.begin(now);
+            demand.bid(2, level_of(1.0), now);
+            demand.restore(&stored, 20_001, now);
+            demand
+        };
+        let same_day = restored(NOON + DAY + 60.0);
+        assert_eq!(same_day.today.iter().sum::<f64>(), 2.0);
+        let past = |demand: &Demand| demand.past.iter().sum::<f64>() as f32;
+        assert_eq!(past(&same_day), past(&demand));
+        let next_day = restored(NOON + 2.0 * DAY);
+        assert_eq!(next_day.today.iter().sum::<f64>(), 1.0);
+        assert_eq!(next_day.since, NOON + 2.0 * DAY);
+        assert!((next_day.past.iter().sum::<f64>() - 25.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn counts_that_no_site_has_are_dropped() {
+        let mut demand = Demand::new();
+        demand.begin(NOON);
+        let mut stored = watched(10, 1.0).snapshot();
+        stored.past = vec![f32::NAN, -5.0, 1e30, 3.0];
+        demand.restore(&stored, 20_000, NOON);
+        assert_eq!(demand.past[..4], [0.0, 0.0, 0.0, 3.0]);
+        for absurd in [f32::NAN, -1.0, 1e9] {
+            stored.past_days = absurd;
+            let mut demand = Demand::new();
+            demand.begin(NOON);
+            demand.restore(&stored, 20_000, NOON);
+            assert_eq!((demand.past_days, demand.past), (0.0, [0.0; LEVELS]));
+        }
+    }
+}
