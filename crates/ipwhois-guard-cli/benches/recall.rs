@@ -2,6 +2,9 @@
 //!
 //! Makes up logs with each seed from the first to the last one and in each shape, replays them at 50 and at 500 checks a day
 //! with the command as it is, and prints lowest, median and highest recall, beside the median of the published module.
+//!
+//! With a folder instead, it replays each `NAME.log.gz` there with `NAME.listed.txt` at 25 to 500 checks a day, and prints what
+//! part of a clairvoyant's recall the guard and the published module reach.
 
 #[path = "../examples/access-log/attackers.rs"]
 mod attackers;
@@ -9,6 +12,8 @@ mod attackers;
 mod places;
 #[path = "../examples/access-log/random.rs"]
 mod random;
+#[path = "recall/real.rs"]
+mod real;
 #[path = "recall/seeds.rs"]
 mod seeds;
 #[path = "../examples/access-log/visitors.rs"]
@@ -36,7 +41,14 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     // Cargo adds the one that is left out.
     let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
-    match seeds::read(&arguments.collect::<Vec<_>>()) {
+    let arguments: Vec<String> = arguments.collect();
+    if let [folder] = &arguments[..]
+        && Path::new(folder).is_dir()
+    {
+        real::measure(Path::new(folder));
+        return ExitCode::SUCCESS;
+    }
+    match seeds::read(&arguments) {
         Ok((first, last)) => {
             measure(first, last);
             ExitCode::SUCCESS

@@ -52,7 +52,7 @@ pub use error::{ApiError, BuildError, ReportError};
 pub use evidence::built_in_probe_paths;
 pub use extract::{AllowedClient, Guarded, Looking, SetupMistake};
 pub use feed::{BadLine, Feed, FeedAction, FeedError, FeedUpdate};
-pub use guard::{Asking, Guard, Step};
+pub use guard::{Asking, Explanation, Guard, Step};
 pub use logins::{LoginAttempt, Trip};
 pub use observe::{Health, HealthStatus, Problem};
 pub use report_request::{QueuedReport, ReportRequest};

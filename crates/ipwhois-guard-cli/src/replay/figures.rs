@@ -28,6 +28,23 @@ pub(super) struct Figures {
     pub(super) out_of_order: OutOfOrder,
     /// What follows a compressed log and is none.
     pub(super) trailing_bytes: u64,
+    /// Guarded requests of each listed client on each day.
+    pub(super) listed_days: HashMap<(Date, IpAddr), u64>,
+    /// Decisions about the client that is to be explained.
+    pub(super) explained: Vec<Explained>,
+}
+
+/// A decision to check a client or not.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Explained {
+    pub(super) time: String,
+    pub(super) request: String,
+    pub(super) signs: String,
+    pub(super) requests: f32,
+    pub(super) probability: f64,
+    pub(super) score: f64,
+    pub(super) price: f64,
+    pub(super) outcome: &'static str,
 }
 
 /// Of one client.
@@ -93,6 +110,19 @@ impl OutOfOrder {
 }
 
 impl Figures {
+    /// What a guard would deny that knows at each day's start which listed clients make most requests on it.
+    pub(super) fn clairvoyant(&self, limit: u32) -> u64 {
+        let mut days: BTreeMap<Date, Vec<u64>> = BTreeMap::new();
+        for (&(day, _), &requests) in &self.listed_days {
+            days.entry(day).or_default().push(requests);
+        }
+        let best = |mut day: Vec<u64>| -> u64 {
+            day.sort_unstable_by(|a, b| b.cmp(a));
+            day.into_iter().take(limit as usize).sum()
+        };
+        days.into_values().map(best).sum()
+    }
+
     pub(super) fn note_malformed(&mut self, line: impl FnOnce() -> MalformedLine) {
         self.malformed += 1;
         if self.first_malformed.len() < SHOWN {

@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ipwhois_guard_core::{Guard, Guarded, Peer, RequestHead};
 
 use self::clock::LogClock;
-use self::figures::{Figures, MalformedLine};
+use self::figures::{Explained, Figures, MalformedLine};
 use self::listed::Listed;
 use self::logs::Log;
 use self::options::Progress;
@@ -28,7 +28,9 @@ use self::published::PublishedModule;
 use self::report::Report;
 use self::service::CountingService;
 use self::strays::{Held, Judged, Strays};
-use crate::access_log::{self, ClientField, LONGEST, Line, Lines, Malformed, Request, day_of};
+use crate::access_log::{
+    self, ClientField, LONGEST, Line, Lines, Malformed, Request, day_of, timestamp,
+};
 use crate::input;
 use crate::outcome::{Failure, Outcome, json};
 use crate::unpack::Trailing;
@@ -40,6 +42,9 @@ impl Replay {
             Some(path) => Listed::read(path)?,
             None => Listed::default(),
         };
+        if !self.limits.is_empty() {
+            return self.compare(Arc::new(listed));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| Failure::caused("cannot start a runtime", &error))?;
@@ -53,6 +58,30 @@ impl Replay {
                 json(&report)?
             } else {
                 report.text(self.top)
+            },
+        })
+    }
+
+    /// One replay for each limit.
+    fn compare(&self, listed: Arc<Listed>) -> Result<Outcome, Failure> {
+        let mut comparisons = Vec::new();
+        for &daily_budget in &self.limits {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .map_err(|error| Failure::caused("cannot start a runtime", &error))?;
+            let at_limit = Self {
+                daily_budget,
+                ..self.clone()
+            };
+            let report = runtime.block_on(at_limit.replay(Arc::clone(&listed)))?;
+            comparisons.push(report.comparison_at_limit());
+        }
+        Ok(Outcome {
+            code: 0,
+            text: if self.json {
+                json(&comparisons)?
+            } else {
+                report::comparisons(&comparisons)
             },
         })
     }
@@ -118,6 +147,7 @@ impl Replay {
         self.check_feed_of(&guard)?;
         Ok(Running {
             daily_budget: self.daily_budget,
+            explain: self.explain.map(|ip| ip.to_canonical()),
             reads_peer: self.client_field == ClientField::Peer,
             listed: Arc::clone(listed),
             published: PublishedModule::new(self.daily_budget),
@@ -235,6 +265,7 @@ impl<'r> Replaying<'r> {
 /// A replay that has begun.
 struct Running {
     daily_budget: u32,
+    explain: Option<IpAddr>,
     reads_peer: bool,
     listed: Arc<Listed>,
     clock: LogClock,
@@ -261,6 +292,20 @@ impl Running {
             referrer: line.referrer.as_deref(),
         };
         let decision = self.guard.decide(&head).decision().await;
+        if self.explain == Some(line.client)
+            && let Some(why) = self.guard.explain(line.client)
+        {
+            figures.explained.push(Explained {
+                time: timestamp(now),
+                request: format!("{} {}", request.method, request.path),
+                signs: why.signs,
+                requests: why.requests,
+                probability: why.probability,
+                score: why.score,
+                price: why.price,
+                outcome: why.outcome,
+            });
+        }
         if decision.denial().is_none()
             && let Some(status) = line.status
         {
@@ -270,6 +315,10 @@ impl Running {
             let client = figures.clients.entry(line.client).or_default();
             let is_known = self.published.knows(&mut client.kept_by_published, now);
             client.known_to_published += u64::from(is_known);
+            if client.is_listed {
+                let day = (day_of(now), line.client);
+                *figures.listed_days.entry(day).or_default() += 1;
+            }
         }
         // The clock must not move under a check that was begun before.
         self.guard.settled().await;

@@ -27,7 +27,7 @@ use crate::outcome::{Failure, chain};
 ///
 /// Exit code: 0 when the logs were read to their end. 2 for wrong usage, for input without a single
 /// request, and for logs of which most lines are out of order by days.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Replay {
     /// The access logs, in any order; `-` for standard input
     #[arg(value_name = "LOG", required = true)]
@@ -52,6 +52,20 @@ pub(crate) struct Replay {
         allow_negative_numbers = true
     )]
     pub(super) daily_budget: u32,
+
+    /// Compare at these limits of checks a day instead, with commas: the recall of the guard, of the published module, and of a
+    /// clairvoyant that knows at each day's start which listed clients make most requests
+    #[arg(
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        conflicts_with = "daily_budget"
+    )]
+    pub(super) limits: Vec<u32>,
+
+    /// Tell of each request of this client without a verdict why it was checked or not: signs, score and price
+    #[arg(long, value_name = "IP")]
+    pub(super) explain: Option<std::net::IpAddr>,
 
     /// A file that the guard uses as its feed, in the feed's format. Only --listed says who is listed, so with `--feed-action
     /// block` the feed may deny others, too: they are counted as false denials
@@ -134,6 +148,10 @@ impl Replay {
     /// Everything but the log, before that is read: a long or an empty one must not hide a mistake.
     pub(super) fn check(&self) -> Result<(), Failure> {
         let is_stdin = |path: &Path| path == Path::new(STDIN);
+        if self.limits.len() > 1 && self.logs.iter().any(|log| is_stdin(log)) {
+            let once = "option --limits: standard input can be read only once: name a file";
+            return Err(Failure::new(once));
+        }
         let from_stdin = self.logs.iter().filter(|log| is_stdin(log)).count();
         if from_stdin > 1 {
             return Err(Failure::new("standard input is named twice as a log"));

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::figures::{Client, Figures, MalformedLine, OutOfOrder};
+use super::figures::{Client, Explained, Figures, MalformedLine, OutOfOrder};
 use super::published::PublishedModule;
 use crate::table::{Align, Table, grouped, percent};
 
@@ -38,6 +38,9 @@ pub(super) struct Report {
     listed_clients_denied: u64,
     listed_requests: u64,
     recall: Option<f64>,
+    clairvoyant_recall: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    explained: Vec<Explained>,
     by_listed_client: BTreeMap<IpAddr, OfClient>,
     published_module: Published,
 }
@@ -113,8 +116,10 @@ impl Report {
             listed_clients_denied: count(&|client| client.is_listed && client.denied > 0),
             listed_requests,
             recall: share(listed_denied, listed_requests),
+            clairvoyant_recall: share(figures.clairvoyant(daily_budget), listed_requests),
             by_listed_client: by_client(&figures, |client| client.is_listed, OfClient::of),
             published_module,
+            explained: figures.explained,
             unverified: figures.unverified,
             first_malformed: figures.first_malformed,
         }
@@ -130,6 +135,10 @@ impl Report {
             for (reason, &count) in &self.unverified {
                 line(&mut text, &format!("  {reason}: {}", grouped(count)));
             }
+        }
+        if !self.explained.is_empty() {
+            text.push('\n');
+            text.push_str(&self.explanation());
         }
         if top > 0 && !self.denied_by_client.is_empty() {
             text.push('\n');
@@ -248,6 +257,39 @@ impl Report {
         table.render()
     }
 
+    /// Each decision to check the client or not, in the log's order.
+    fn explanation(&self) -> String {
+        let columns = [
+            "time", "signs", "requests", "listed", "score", "price", "", "request",
+        ];
+        let mut table = Table::new(columns.map(|name| (name, Align::Left)));
+        for why in &self.explained {
+            table.row([
+                why.time.clone(),
+                why.signs.clone(),
+                format!("{:.1}", why.requests),
+                format!("{:.0} %", 100.0 * why.probability),
+                format!("{:.2}", why.score),
+                format!("{:.2}", why.price),
+                why.outcome.to_owned(),
+                why.request.clone(),
+            ]);
+        }
+        table.render()
+    }
+
+    /// What is compared between limits.
+    pub(super) fn comparison_at_limit(&self) -> Comparison {
+        Comparison {
+            daily_budget: self.daily_budget,
+            recall: self.recall,
+            published_recall: self.published_module.recall,
+            clairvoyant_recall: self.clairvoyant_recall,
+            most_checks: self.checks_per_day.values().copied().max().unwrap_or(0),
+            false_denials: self.false_denials,
+        }
+    }
+
     fn denied_table(&self, top: usize) -> String {
         let mut clients: Vec<(IpAddr, u64)> = self
             .denied_by_client
@@ -281,6 +323,47 @@ impl Report {
         }
         text
     }
+}
+
+/// The figures of a replay at one limit.
+#[derive(Debug, Serialize)]
+pub(super) struct Comparison {
+    daily_budget: u32,
+    recall: Option<f64>,
+    published_recall: Option<f64>,
+    clairvoyant_recall: Option<f64>,
+    most_checks: u64,
+    false_denials: u64,
+}
+
+/// A table with a row for each limit.
+pub(super) fn comparisons(comparisons: &[Comparison]) -> String {
+    let columns = [
+        "checks a day",
+        "this guard",
+        "published module",
+        "clairvoyant",
+        "most checks on a day",
+        "false denials",
+    ];
+    let mut table = Table::new(columns.map(|name| (name, Align::Right)));
+    let recall = |recall: Option<f64>| {
+        recall.map_or_else(
+            || "-".to_owned(),
+            |recall| format!("{:.2} %", 100.0 * recall),
+        )
+    };
+    for at in comparisons {
+        table.row([
+            grouped(at.daily_budget.into()),
+            recall(at.recall),
+            recall(at.published_recall),
+            recall(at.clairvoyant_recall),
+            grouped(at.most_checks),
+            grouped(at.false_denials),
+        ]);
+    }
+    table.render()
 }
 
 impl OfClient {

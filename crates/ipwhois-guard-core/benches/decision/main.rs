@@ -14,20 +14,29 @@ use ipwhois_guard_testkit::StandIn;
 
 use workload::{
     BATCH, BATCHES, COUNTED_VERDICTS, VERDICTS, clients, count_instructions, decide, learned,
-    median_pair, requests, run_for_counting, settings, time,
+    median_pair, requests, run_for_counting, settings, short_of_checks, time,
 };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("instructions") => println!(
-            "instructions a cached decision      {:7} (budget: 1000)",
-            count_instructions(&[])
-        ),
+        Some("instructions") => {
+            println!(
+                "instructions a cached decision      {:7} (budget: 1000)",
+                count_instructions(&[])
+            );
+            println!(
+                "instructions an unbought check      {:7} (budget: 3000)",
+                count_instructions(&["unbought"])
+            );
+        }
         Some("count") => {
             let decisions = arguments.get(1).and_then(|count| count.parse().ok());
             let service = StandIn::start().expect("a free port");
-            let guard = learned(settings(&service, COUNTED_VERDICTS), COUNTED_VERDICTS);
+            let guard = match arguments.get(2) {
+                Some(_) => short_of_checks(&service),
+                None => learned(settings(&service, COUNTED_VERDICTS), COUNTED_VERDICTS),
+            };
             run_for_counting(&guard, decisions.expect("a number of decisions"));
         }
         _ => time_and_allocations(),

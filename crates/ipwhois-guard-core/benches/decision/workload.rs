@@ -36,10 +36,35 @@ impl RequestHead for TwoHops {
     }
 
     fn header_lines<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        (name == "x-forwarded-for")
-            .then_some(self.forwarded_for.as_bytes())
-            .into_iter()
+        let line: Option<&[u8]> = match name {
+            "x-forwarded-for" => Some(self.forwarded_for.as_bytes()),
+            "user-agent" => Some(AGENT),
+            "referer" => Some(b"https://site.example/admin"),
+            _ => None,
+        };
+        line.into_iter()
     }
+}
+
+const AGENT: &[u8] =
+    b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/126.0.0.0 Safari/537.36";
+
+/// A guard that has spent most of a small budget and knows none of the clients: a check is too dear for all of them.
+pub(crate) fn short_of_checks(service: &StandIn) -> Guard {
+    let guard = settings(service, COUNTED_VERDICTS).daily_budget(50);
+    let guard = guard.build().expect("the settings are right");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        for n in 0..40 {
+            guard
+                .check(Ipv4Addr::from_bits(0x2000_0001 + (n << 8)).into())
+                .await;
+        }
+    });
+    guard
 }
 
 fn client(n: u32) -> IpAddr {

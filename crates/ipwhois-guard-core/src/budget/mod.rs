@@ -137,6 +137,15 @@ pub(crate) struct Budget {
     demand: Demand,
     rations: Rations,
     clients: Table<Client>,
+    last: Option<Explained>,
+}
+
+/// The last bid for a check, with the price and what came of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Explained {
+    pub(crate) bid: Bid,
+    pub(crate) price: f64,
+    pub(crate) outcome: &'static str,
 }
 
 impl Budget {
@@ -151,6 +160,7 @@ impl Budget {
             demand: Demand::new(),
             rations: Rations::new(),
             clients: Table::new(4_096),
+            last: None,
         }
     }
 
@@ -216,6 +226,11 @@ impl Budget {
         } else {
             None
         };
+        self.last = bid.map(|bid| Explained {
+            bid,
+            price,
+            outcome: refusal.map_or("checked", Refusal::as_str),
+        });
         if let Some(refusal) = refusal {
             // A ration says nothing of how many requests clients make.
             if let (Refusal::Rationed, Some(bid)) = (refusal, bid) {
@@ -240,6 +255,12 @@ impl Budget {
             is_explicit: matches!(purpose, Purpose::Explicit),
         };
         (price, Ok(spend))
+    }
+
+    /// Why the last bid was bought or not, if it was this client's. Each bid is explained once.
+    pub(crate) fn explain(&mut self, ip: IpAddr) -> Option<Explained> {
+        let is_its = |last: &mut Explained| last.bid.origin == Origin::of(ip);
+        self.last.take_if(is_its)
     }
 
     /// The score from which a client is checked now.

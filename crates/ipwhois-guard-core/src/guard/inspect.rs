@@ -1,10 +1,27 @@
 //! What a guard tells of itself.
 
+use std::net::IpAddr;
+
 use super::Guard;
 use crate::observe::Health;
 use crate::stats::Stats;
 
 impl Guard {
+    /// Why the last client without a verdict was checked or not, if it was this one. Each decision is explained once, so ask
+    /// right after it: for replays and tests.
+    #[must_use]
+    pub fn explain(&self, ip: IpAddr) -> Option<Explanation> {
+        let last = self.0.budget.explain(ip.to_canonical())?;
+        Some(Explanation {
+            signs: last.bid.signs.to_string(),
+            requests: last.bid.requests,
+            probability: last.bid.probability,
+            score: last.bid.score,
+            price: last.price,
+            outcome: last.outcome,
+        })
+    }
+
     /// The guard's figures.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -42,4 +59,22 @@ impl Guard {
     pub fn publish_metrics(&self) {
         self.here().0.observer.publish();
     }
+}
+
+/// Why a client was checked or not: [`Guard::explain`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// What the client shows, by name, separated by spaces; `none`.
+    pub signs: String,
+    /// Its recent requests, this one included. Half of them are forgotten after an hour.
+    pub requests: f32,
+    /// The probability that it is listed, by its signs: 0 to 1.
+    pub probability: f64,
+    /// The requests that a check bought now is expected to deny.
+    pub score: f64,
+    /// The score from which a client was checked at that moment.
+    pub price: f64,
+    /// `checked`, or why not.
+    pub outcome: &'static str,
 }

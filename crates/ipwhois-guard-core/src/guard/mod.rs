@@ -26,6 +26,7 @@ use self::decide::Known;
 pub use self::decide::{Asking, Step};
 use self::fork::Home;
 pub(crate) use self::fork::Plan;
+pub use self::inspect::Explanation;
 use self::know::Occasion;
 use crate::address::{ClientResolver, lookup_address};
 use crate::builder::GuardBuilder;

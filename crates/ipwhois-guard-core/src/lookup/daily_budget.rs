@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::budget::{Bid, Budget, Purpose, Refusal, Spend};
+use crate::budget::{Bid, Budget, Explained, Purpose, Refusal, Spend};
 use crate::clock::Clock;
 use crate::evidence::Signs;
 use crate::service::Quota;
@@ -66,6 +66,11 @@ impl DailyBudget {
             Refusal::Rationed => Unverified::Rationed,
             Refusal::Spent | Refusal::Price => Unverified::NoBudget,
         })
+    }
+
+    /// Why the last bid was bought or not, if it was this client's.
+    pub(crate) fn explain(&self, ip: IpAddr) -> Option<Explained> {
+        self.budget().explain(ip)
     }
 
     /// The score from which a client is checked now.

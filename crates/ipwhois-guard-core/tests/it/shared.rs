@@ -438,21 +438,22 @@ fn what_a_machine_knows_from_before_counts_for_all() {
     assert_eq!(other.stats().checks_today, 7);
 }
 
+/// Clients of one /16.
+fn of_one_16(n: u16) -> IpAddr {
+    let [network, host] = [(n / 10) as u8, (n % 10) as u8];
+    [26, 1, network, host].into()
+}
+
 #[test]
-fn a_network_has_one_share_on_all_machines_together() {
-    let blacklist = Blacklist::of([]);
+fn a_wide_network_has_one_share_on_all_machines_together() {
+    let blacklist = Blacklist::of((0..500).map(of_one_16));
     let tier = InMemory::new();
     let guards: [Guard; 5] =
         std::array::from_fn(|_| machine(tier.another(), blacklist.clone(), 1_000));
-    for n in 0..40_u8 {
-        let head = Head {
-            path: "/.env",
-            peer: Peer::Ip([26, 1, 1, n].into()),
-            forwarded_for: None,
-        };
-        let _ = block_on(guards[usize::from(n) % 5].decide(&head).decision());
+    for n in 0..500 {
+        let _ = visit(&guards[usize::from(n) % 5], of_one_16(n), "/.env");
     }
-    assert_eq!(blacklist.checks(), 8);
+    assert_eq!(blacklist.checks(), 400);
 }
 
 #[test]
@@ -596,21 +597,26 @@ fn a_client_that_was_refused_in_its_turn_is_checked_when_it_becomes_suspicious()
     let refused = (0..60)
         .map(nth)
         .find(|client| visit(&guard, *client, "/") == NO_BUDGET)
-        .expect("the pace of the day");
+        .expect("a stranger is not worth a check");
     assert_eq!(visit(&guard, refused, "/.env"), Source::Api);
 }
 
 #[test]
 fn a_client_whose_network_had_its_share_elsewhere_costs_the_tier_three_calls_and_then_none() {
     let memory = InMemory::new();
-    let other = machine(memory.another(), Blacklist::of([]), 1_000);
-    let from = |n: u8| IpAddr::from([26, 1, 1, n]);
+    let other = machine(
+        memory.another(),
+        Blacklist::of((0..500).map(of_one_16)),
+        1_000,
+    );
     let rationed = Source::Unverified(Unverified::Rationed);
-    let sources: Vec<Source> = (0..20).map(|n| visit(&other, from(n), "/.env")).collect();
+    let sources: Vec<Source> = (0..410)
+        .map(|n| visit(&other, of_one_16(n), "/.env"))
+        .collect();
     assert!(sources.contains(&Source::Api) && sources.contains(&rationed));
     let tier = Troubled::new(memory.another());
     let guard = machine(tier.clone(), Blacklist::of([]), 1_000);
-    let refused = || assert_eq!(visit(&guard, from(200), "/.env"), rationed);
+    let refused = || assert_eq!(visit(&guard, of_one_16(499), "/.env"), rationed);
     // A look, the check that the tier does not grant, and the lease given back.
     calls(&tier, 3, refused);
     calls(&tier, 0, || (0..20).for_each(|_| refused()));
