@@ -807,6 +807,8 @@ proptest! {
         let mut run = Run::new(50);
         for op in ops {
             run.step(op);
+            // The day begins with the first look.
+            let _ = run.budget.left(run.now());
             let now = run.now().as_secs_f64();
             let prices: Vec<f64> = (-1..100).map(|left| run.budget.demand.price(left.into(), now)[0]).collect();
             // But for the part of a level that is bought only where demand is usually short.

@@ -111,7 +111,6 @@ fn the_environment_and_toml_say_the_same() {
         ("FEED_INTERVAL", "10m"),
         ("PROBE_PATHS", "/.env,/x.php"),
         ("SERVED_PATHS", "/y.php"),
-        ("LOGIN_PATHS", "/enter"),
         ("MAX_FAILURES", "9"),
         ("FIND_TIME", "5m"),
         ("BAN_TIME", "30m"),
