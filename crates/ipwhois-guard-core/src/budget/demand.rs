@@ -137,7 +137,7 @@ impl Demand {
             if at >= self.since {
                 self.today[before] -= 1.0;
             }
-            let faded = exp2((at - now) / RECENT * std::f64::consts::LOG2_E);
+            let faded = left_after(now - at);
             self.recent[before] = (self.recent[before] - faded).max(0.0);
         }
         *bidder = Bidder {
@@ -155,7 +155,7 @@ impl Demand {
 
     fn fade(&mut self, now: f64) {
         if now - self.faded > FADE_INTERVAL {
-            let fading = exp2((self.faded - now) / RECENT * std::f64::consts::LOG2_E);
+            let fading = left_after(now - self.faded);
             self.recent.iter_mut().for_each(|count| *count *= fading);
             self.faded = now;
         }
@@ -166,7 +166,7 @@ impl Demand {
     pub(super) fn price(&mut self, left: f64, now: f64) -> [f64; 2] {
         self.fade(now);
         let rest = DAY * (1.0 - part_of_day(now));
-        let watched = RECENT * (1.0 - exp2((self.began - now) / RECENT * std::f64::consts::LOG2_E));
+        let watched = RECENT * (1.0 - left_after(now - self.began));
         let most_past = left * self.past_days.max(f64::MIN_POSITIVE) * DAY / rest;
         let most_recent = left * (watched + QUIET_BEFORE) / rest;
         let usual = lowest_covered(&self.past, most_past, PART);
@@ -233,6 +233,11 @@ fn lowest_covered(counts: &[f64; LEVELS], most: f64, part: f64) -> f64 {
         left -= count;
     }
     0.0
+}
+
+/// What is left of recent demand after so long. A clock that goes back adds nothing.
+fn left_after(age: f64) -> f64 {
+    exp2(-age.max(0.0) / RECENT * std::f64::consts::LOG2_E)
 }
 
 pub(super) fn part_of_day(now: f64) -> f64 {
