@@ -139,8 +139,8 @@ fn in_a_shortage_a_client_is_checked_when_it_has_made_many_requests() {
 
 #[test]
 fn a_probe_is_checked_before_it_is_answered() {
-    let site = Site::new(500, [LISTED]);
-    site.spend(200);
+    let site = Site::new(20, [LISTED]);
+    site.spend(8);
     assert!(
         !site.is_refused(LISTED, "/"),
         "nothing speaks against it yet"
@@ -151,8 +151,8 @@ fn a_probe_is_checked_before_it_is_answered() {
 
 #[test]
 fn a_probe_outside_of_the_rules_counts_inside() {
-    let site = Site::with(500, [LISTED], |guard| guard.protect("/admin"));
-    site.spend(190);
+    let site = Site::with(20, [LISTED], |guard| guard.protect("/admin"));
+    site.spend(8);
     assert_eq!(site.source(network(0x1b00_0000, 1), "/admin"), NO_BUDGET);
     assert_eq!(site.source(LISTED, "/.env"), Source::NotInScope);
     assert!(site.is_refused(LISTED, "/admin"));
@@ -161,8 +161,8 @@ fn a_probe_outside_of_the_rules_counts_inside() {
 #[test]
 fn a_refused_answer_brings_the_check_forward_unless_browsers_ask_there_by_themselves() {
     let requests_until_checked = |answer: u16, path| {
-        let site = Site::new(500, [LISTED]);
-        site.spend(200);
+        let site = Site::new(20, [LISTED]);
+        site.spend(8);
         (0..50).find(|_| {
             let request = site.request(LISTED, path);
             request.answered(answer);
@@ -185,14 +185,14 @@ fn a_refused_answer_brings_the_check_forward_unless_browsers_ask_there_by_themse
 
 #[test]
 fn the_applications_word_and_a_failed_login_bring_the_check_forward() {
-    let site = Site::new(500, [LISTED]);
-    site.spend(200);
+    let site = Site::new(20, [LISTED]);
+    site.spend(8);
     let client = site.request(LISTED, "/").admit().unwrap();
     client.suspect("the honeypot field was filled in");
     assert!(site.is_refused(LISTED, "/"));
 
-    let site = Site::new(500, [LISTED]);
-    site.spend(200);
+    let site = Site::new(20, [LISTED]);
+    site.spend(8);
     let client = site.request(LISTED, "/").admit().unwrap();
     assert!(block_on(client.failed_login()).is_ok());
     assert!(site.is_refused(LISTED, "/"));
@@ -200,13 +200,13 @@ fn the_applications_word_and_a_failed_login_bring_the_check_forward() {
 
 #[test]
 fn a_client_of_a_sensitive_rule_is_checked_before_others() {
-    let site = Site::with(500, [LISTED], |guard| {
+    let site = Site::with(20, [LISTED], |guard| {
         guard
             .protect("/")
             .protect(Rule::path("/admin").sensitive(true))
             .protect(Rule::path("/strict").on_unverified(OnUnverified::Deny))
     });
-    site.spend(200);
+    site.spend(8);
     assert_eq!(site.source(network(0x1a00_0000, 1), "/"), NO_BUDGET);
     assert!(site.is_refused(LISTED, "/admin"));
     assert_eq!(site.source(network(0x1a00_0000, 2), "/strict"), Source::Api);
@@ -263,7 +263,8 @@ fn addresses_of_an_ipv6_64_are_one_client() {
         site.request(attacker(n), "/wp-login.php").answered(404);
     }
     let checks = site.blacklist.checks();
-    assert!((1..=10).contains(&checks), "{checks}");
+    // All of it is one /28, which may waste a tenth of the day.
+    assert!((1..=50).contains(&checks), "{checks}");
 }
 
 #[test]
