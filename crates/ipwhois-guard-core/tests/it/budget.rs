@@ -120,7 +120,7 @@ fn where_the_checks_cover_everybody_everybody_is_checked_at_the_first_request() 
     let site = Site::new(500, []);
     for day in 0..2 {
         for n in 0..250 {
-            let visitor = network(0x1a00_0000 + (day << 16), n);
+            let visitor = network(0x1a00_0000, n * 256 + day);
             assert_eq!(site.source(visitor, "/"), Source::Api, "{n} on day {day}");
             site.clock.advance(24 * HOUR / 250);
         }
