@@ -15,8 +15,8 @@ impl Budget {
             true => 0,
             false => self.reserve(now.as_secs_f64()) as u32,
         };
-        let rations = spend.bid.iter().map(|(bid, _)| Ration {
-            name: format!("around-{}-{:x}", spend.day, bid.origin.around),
+        let rations = spend.paid.iter().map(|(origin, _)| Ration {
+            name: format!("around-{}-{:x}", spend.day, origin.around),
             below: rations::all_around(limit),
             keep: Duration::from_secs(DAY_SECONDS),
         });

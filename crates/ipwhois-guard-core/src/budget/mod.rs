@@ -12,6 +12,7 @@
 //!    network and not a client. While the checks cover the usual bidders, the price is never above a [`ceiling`] that rises
 //!    with what is spent, however unusual the last hours were.
 //! 3. **Rations.** A network may waste only so many checks ([`Rations`]): clients cannot spend the day, whatever they request.
+//!    Refreshes are among them.
 //! 4. A check is bought when the score is not below the price and the rations allow it. Feed hits and explicit checks are
 //!    always bought, to the last check; a fiftieth of the limit is kept for them, less as the day goes. Stale verdicts are
 //!    refreshed while half of what is left would cover everybody.
@@ -70,8 +71,8 @@ const WORTH_A_CHECK: f64 = 0.5;
 pub(crate) enum Purpose {
     /// A feed hit, or the application asks. Clients cannot bring these about.
     Explicit,
-    /// A stale verdict.
-    Refresh,
+    /// A request of a client with a stale verdict.
+    Refresh(IpAddr),
     /// A request of a client without a verdict.
     Request(Bid),
 }
@@ -120,8 +121,10 @@ impl Refusal {
 pub(crate) struct Spend {
     day: u64,
     number: u64,
-    /// What bought it, and which ration paid.
-    bid: Option<(Bid, Paid)>,
+    /// What bought it.
+    bid: Option<Bid>,
+    /// Which ration paid.
+    paid: Option<(Origin, Paid)>,
     is_explicit: bool,
 }
 
@@ -203,17 +206,20 @@ impl Budget {
             Purpose::Explicit => left,
             _ => left - self.reserve(now),
         };
-        let (price, bid) = match purpose {
-            Purpose::Explicit => (0.0, None),
-            Purpose::Refresh => (self.demand.price(left * REFRESH_SHARE, now)[0], None),
-            Purpose::Request(bid) => (self.price_with(left, now), Some(bid)),
+        let (price, bid, origin) = match purpose {
+            Purpose::Explicit => (0.0, None, None),
+            Purpose::Refresh(ip) => {
+                let [price, _] = self.demand.price(left * REFRESH_SHARE, now);
+                (price, None, Some(Origin::of(ip)))
+            }
+            Purpose::Request(bid) => (self.price_with(left, now), Some(bid), Some(bid.origin)),
         };
         let score = bid.map_or(0.0, |bid| bid.score);
         let (limit, day) = (self.day_limit(), self.today.day);
-        let paid = bid.map(|bid| {
-            self.rations
-                .next(bid.origin, limit, day)
-                .map(|paid| (bid, paid))
+        let paid = origin.map(|origin| {
+            let paid = self.rations.next(origin, limit, day);
+            let paid = paid.filter(|&paid| paid == Paid::Own || bid.is_some());
+            paid.map(|paid| (origin, paid))
         });
         let refusal = if self.quota.is_exhausted(moment) {
             Some(Refusal::Exhausted)
@@ -239,12 +245,14 @@ impl Budget {
             }
             return (price, Err(refusal));
         }
-        let bid = paid.flatten();
-        if let Some((bid, paid)) = bid {
+        if let Some(bid) = bid {
             let client = self.clients.entry(bid.origin.client, now);
             self.forecast.take_back(client);
             self.demand.bought(bid.origin.near, now);
-            self.rations.buy(bid.origin, paid, day, now);
+        }
+        let paid = paid.flatten();
+        if let Some((origin, paid)) = paid {
+            self.rations.buy(origin, paid, day, now);
         }
         self.today.spent += 1;
         self.taken += 1;
@@ -252,6 +260,7 @@ impl Budget {
             day,
             number: self.taken,
             bid,
+            paid,
             is_explicit: matches!(purpose, Purpose::Explicit),
         };
         (price, Ok(spend))
@@ -289,14 +298,17 @@ impl Budget {
     /// What the service said to a check.
     pub(crate) fn found(&mut self, spend: &Spend, is_listed: bool, now: Duration) {
         let now = self.turn(now).as_secs_f64();
-        let Some((bid, paid)) = spend.bid else {
+        if let Some((origin, paid)) = spend.paid
+            && is_listed
+            && spend.day == self.today.day
+        {
+            self.rations.not_wasted(origin, paid, now);
+        }
+        let Some(bid) = spend.bid else {
             return;
         };
         self.weights.learn(bid.signs, is_listed);
         self.rations.found(bid.origin, is_listed, now);
-        if is_listed && spend.day == self.today.day {
-            self.rations.not_wasted(bid.origin, paid, now);
-        }
         let client = self.clients.entry(bid.origin.client, now);
         let verdict = match is_listed {
             true => Signs::WAS_LISTED,
@@ -313,8 +325,8 @@ impl Budget {
         }
         self.today.spent = self.today.spent.saturating_sub(1);
         self.quota.refund(spend.number);
-        if let Some((bid, paid)) = spend.bid {
-            self.rations.refund(bid.origin, paid, now);
+        if let Some((origin, paid)) = spend.paid {
+            self.rations.refund(origin, paid, now);
         }
     }
 

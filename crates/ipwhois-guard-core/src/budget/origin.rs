@@ -17,6 +17,13 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// What rations count: the networks, and a /64. An IPv4 client needs none, for its verdict answers for all of it.
+    pub(super) fn rationed(self) -> impl Iterator<Item = u64> {
+        let is_v6 = self.client >> 63 == 1;
+        let client = is_v6.then_some(self.client);
+        [self.near, self.around].into_iter().chain(client)
+    }
+
     pub(super) fn of(ip: IpAddr) -> Self {
         // The first byte tells the kinds of keys apart. Public IPv6 addresses begin with 001, so XOR loses nothing of a /64.
         let key = |kind: u64, network: u64| kind << 56 ^ network;
@@ -63,6 +70,15 @@ mod tests {
         assert_eq!(together("3ffe::1", "3ffe:0:1::1"), [false, false, true]);
         assert_eq!(together("3ffe::1", "3ffe:10::1"), [false, false, false]);
         assert_eq!(together("64:ff9b::1900:1", "25.0.0.1"), [true; 3]);
+    }
+
+    #[test]
+    fn rations_count_an_ipv6_client_beside_its_networks() {
+        assert_eq!(of("25.0.0.1").rationed().count(), 2);
+        assert_eq!(of("64:ff9b::1900:1").rationed().count(), 2);
+        for ip in ["2001:db8::1", "3ffe::1"] {
+            assert!(of(ip).rationed().any(|key| key == of(ip).client), "{ip}");
+        }
     }
 
     #[test]

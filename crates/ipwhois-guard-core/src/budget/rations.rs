@@ -1,7 +1,8 @@
 //! What each network has had of the day, and what its checks found lately.
 //!
-//! A check that found nobody listed was wasted. A /24 (/48) may waste a few checks a day of its own; further ones come out of a
-//! pool that all networks share. A /16 (/28) may waste a tenth of the day's checks, and have four times as many in all.
+//! A check of a clean client is wasted. A /24 (/48) may waste a few checks a day of its own. Further ones come out of a pool
+//! that all networks share. The pool pays for no refresh, and only once for an IPv6 /64: that is one client. A /16 (/28) may
+//! waste a tenth of the day's checks, and have four times as many in all.
 
 use super::origin::Origin;
 use super::{Entry, Table};
@@ -39,7 +40,7 @@ pub(super) enum Paid {
     Pool,
 }
 
-/// A network that was checked.
+/// A network that was checked, or an IPv6 client.
 #[derive(Clone, Copy, Debug, Default)]
 struct Network {
     /// Found, fading, as of `at` in seconds since the Unix epoch.
@@ -98,6 +99,7 @@ impl Rations {
     pub(super) fn next(&self, origin: Origin, limit: u32, day: u64) -> Option<Paid> {
         let network = |key| self.networks.get(key).copied().unwrap_or_default().on(day);
         let (near, around) = (network(origin.near), network(origin.around));
+        let client = network(origin.client);
         let most = AROUND.in_checks(limit);
         if around.wasted >= most || around.checks >= all_around(limit) {
             return None;
@@ -105,13 +107,13 @@ impl Rations {
         if near.wasted < NEAR.in_checks(limit) {
             return Some(Paid::Own);
         }
-        (self.pooled < POOL.in_checks(limit)).then_some(Paid::Pool)
+        (client.wasted == 0 && self.pooled < POOL.in_checks(limit)).then_some(Paid::Pool)
     }
 
     /// A check is bought. It is wasted until it finds its client listed.
     pub(super) fn buy(&mut self, origin: Origin, paid: Paid, day: u64, now: f64) {
         self.pooled += u32::from(paid == Paid::Pool);
-        for key in [origin.near, origin.around] {
+        for key in origin.rationed() {
             let network = self.networks.entry(key, now);
             *network = network.on(day);
             network.checks += 1;
@@ -122,7 +124,7 @@ impl Rations {
     /// The check of this day found its client listed.
     pub(super) fn not_wasted(&mut self, origin: Origin, paid: Paid, now: f64) {
         self.pooled = self.pooled.saturating_sub(u32::from(paid == Paid::Pool));
-        for key in [origin.near, origin.around] {
+        for key in origin.rationed() {
             let network = self.networks.entry(key, now);
             network.wasted = network.wasted.saturating_sub(1);
         }
@@ -131,7 +133,7 @@ impl Rations {
     /// The check of this day was never sent.
     pub(super) fn refund(&mut self, origin: Origin, paid: Paid, now: f64) {
         self.not_wasted(origin, paid, now);
-        for key in [origin.near, origin.around] {
+        for key in origin.rationed() {
             let network = self.networks.entry(key, now);
             network.checks = network.checks.saturating_sub(1);
         }

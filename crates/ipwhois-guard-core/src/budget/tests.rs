@@ -37,8 +37,8 @@ fn explicit(budget: &mut Budget, now: Duration) -> Result<Spend, Refusal> {
     budget.take(Purpose::Explicit, now).1
 }
 
-fn refresh(budget: &mut Budget, now: Duration) -> Result<Spend, Refusal> {
-    budget.take(Purpose::Refresh, now).1
+fn refresh(budget: &mut Budget, ip: IpAddr, now: Duration) -> Result<Spend, Refusal> {
+    budget.take(Purpose::Refresh(ip), now).1
 }
 
 /// A budget of which so many checks are spent.
@@ -190,9 +190,52 @@ fn more_checks_never_make_the_same_moment_dearer() {
 #[test]
 fn a_refresh_waits_until_checks_are_to_spare() {
     let mut busy = after_a_day(50, 200, Signs::NONE);
-    assert_eq!(refresh(&mut busy, at(1, 60)).unwrap_err(), Refusal::Price);
+    assert_eq!(
+        refresh(&mut busy, far(900), at(1, 60)).unwrap_err(),
+        Refusal::Price
+    );
     let mut quiet = after_a_day(500, 100, Signs::NONE);
-    assert!(refresh(&mut quiet, at(1, 60)).is_ok());
+    assert!(refresh(&mut quiet, far(900), at(1, 60)).is_ok());
+}
+
+#[test]
+fn refreshes_are_rationed() {
+    let mut budget = Budget::new(500);
+    let now = at(0, DAY_SECONDS - 60);
+    let mut refreshes = |ip| {
+        (0..20)
+            .filter(|_| refresh(&mut budget, ip, now).is_ok())
+            .count()
+    };
+    assert_eq!(refreshes(v4(1, 1)), 2);
+    assert_eq!(refreshes(v4(1, 2)), 0, "the pool pays for none");
+    assert_eq!(refreshes(v4(2, 1)), 2);
+}
+
+#[test]
+fn a_refresh_of_a_listed_client_wastes_nothing() {
+    let mut budget = Budget::new(500);
+    let now = at(0, DAY_SECONDS - 60);
+    for _ in 0..10 {
+        let spend = refresh(&mut budget, v4(1, 1), now).unwrap();
+        budget.found(&spend, true, now);
+    }
+    let unsent = refresh(&mut budget, v4(1, 1), now).unwrap();
+    budget.refund(unsent, now);
+    assert_eq!(budget.spent_today(now), 10);
+}
+
+#[test]
+fn addresses_of_a_64_waste_what_a_network_may_waste_of_its_own() {
+    let mut budget = Budget::new(500);
+    // None is answered yet. The pool pays once for each further /64.
+    for (subnet, checks) in [(1, 2), (2, 1), (3, 1)] {
+        let is_checked = |&host: &u16| {
+            let now = at(0, 60 + u64::from(host));
+            request(&mut budget, v6(subnet, host), Signs::PROBE, now).is_ok()
+        };
+        assert_eq!((0..100).filter(is_checked).count(), checks, "{subnet}");
+    }
 }
 
 #[test]
@@ -542,7 +585,7 @@ fn absurd_limits_and_moments_do_no_harm() {
                 budget.refund(spend, now);
             }
         }
-        let _ = refresh(&mut budget, now);
+        let _ = refresh(&mut budget, v4(1, 1), now);
         budget.believe(u32::MAX, Some(Duration::MAX), now);
         budget.believe(u32::MAX, Some(now), now);
         budget.exhaust(now, Duration::MAX);
@@ -563,7 +606,7 @@ fn nothing_is_taken_at_limit_0() {
     budget.believe(100, None, at(0, 0));
     for taken in [
         explicit(&mut budget, now),
-        refresh(&mut budget, now),
+        refresh(&mut budget, v4(1, 1), now),
         request(&mut budget, v4(1, 1), Signs::PROBE, now),
     ] {
         assert_eq!(taken.unwrap_err(), Refusal::Spent);
@@ -606,7 +649,7 @@ fn a_client_takes_24_bytes() {
 #[derive(Clone, Debug)]
 enum Op {
     Explicit,
-    Refresh,
+    Refresh(IpAddr),
     Request(IpAddr, u16),
     Note(IpAddr),
     Found(prop::sample::Index, bool),
@@ -628,7 +671,7 @@ fn client() -> impl Strategy<Value = IpAddr> {
 fn ops(back: i64, forward: i64) -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         2 => Just(Op::Explicit),
-        1 => Just(Op::Refresh),
+        1 => client().prop_map(Op::Refresh),
         12 => (client(), 0..(1_u16 << 10)).prop_map(|(ip, signs)| Op::Request(ip, signs)),
         1 => client().prop_map(Op::Note),
         4 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(n, is)| Op::Found(n, is)),
@@ -668,7 +711,7 @@ impl Run {
         let later = |seconds| now + Duration::from_secs(seconds);
         let taken = match op {
             Op::Explicit => explicit(budget, now),
-            Op::Refresh => refresh(budget, now),
+            Op::Refresh(ip) => refresh(budget, ip, now),
             Op::Request(ip, signs) => request(budget, ip, Signs::from_bits(signs), now),
             Op::Note(ip) => {
                 budget.note(ip, Signs::REFUSED, now);
@@ -753,16 +796,17 @@ proptest! {
         // The service's word lowers the rations meanwhile.
         let calm = |op: &Op| !matches!(op, Op::Believe(..) | Op::Move(..=-1));
         ops.into_iter().filter(calm).for_each(|op| run.step(op));
-        let wasted = |key: fn(&Origin) -> u64| {
+        let wasted = |key: fn(&Origin) -> Option<u64>| {
             run.most(|(spend, found)| {
-                let (bid, _) = spend.bid.as_ref().filter(|_| *found != Some(true))?;
-                Some((spend.day, key(&bid.origin)))
+                let (origin, _) = spend.paid.as_ref().filter(|_| *found != Some(true))?;
+                Some((spend.day, key(origin)?))
             })
         };
         let tenth = limit / 10;
-        prop_assert!(wasted(|origin| origin.near) <= (limit / 200).max(1) + tenth.max(2));
-        prop_assert!(wasted(|origin| origin.around) <= tenth.max(8));
-        let all = run.most(|(spend, _)| Some((spend.day, spend.bid.as_ref()?.0.origin.around)));
+        prop_assert!(wasted(|origin| Some(origin.near)) <= (limit / 200).max(1) + tenth.max(2));
+        prop_assert!(wasted(|origin| origin.rationed().nth(2)) <= (limit / 200).max(1));
+        prop_assert!(wasted(|origin| Some(origin.around)) <= tenth.max(8));
+        let all = run.most(|(spend, _)| Some((spend.day, spend.paid.as_ref()?.0.around)));
         prop_assert!(all <= 4 * tenth.max(8));
     }
 

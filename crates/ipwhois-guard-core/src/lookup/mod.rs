@@ -226,7 +226,7 @@ impl Lookup {
             purpose: if is_urgent {
                 Purpose::Explicit
             } else {
-                Purpose::Refresh
+                Purpose::Refresh(ip)
             },
             clean_since: Tick::NEVER,
             refresh: true,
