@@ -49,9 +49,7 @@ impl Replay {
             .build()
             .map_err(|error| Failure::caused("cannot start a runtime", &error))?;
         let report = runtime.block_on(self.replay(Arc::new(listed)))?;
-        for warning in &report.warnings {
-            let _ = writeln!(std::io::stderr(), "ipwhois-guard: warning: {warning}");
-        }
+        warn(&report);
         Ok(Outcome {
             code: 0,
             text: if self.json {
@@ -74,6 +72,10 @@ impl Replay {
                 ..self.clone()
             };
             let report = runtime.block_on(at_limit.replay(Arc::clone(&listed)))?;
+            // The log is the same each time, and so are the doubts about it.
+            if comparisons.is_empty() {
+                warn(&report);
+            }
             comparisons.push(report.comparison_at_limit());
         }
         Ok(Outcome {
@@ -179,6 +181,12 @@ impl Replay {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         }
+    }
+}
+
+fn warn(report: &Report) {
+    for warning in &report.warnings {
+        let _ = writeln!(std::io::stderr(), "ipwhois-guard: warning: {warning}");
     }
 }
 
@@ -291,10 +299,13 @@ impl Running {
             user_agent: line.user_agent.as_deref().unwrap_or(UNKNOWN_AGENT),
             referrer: line.referrer.as_deref(),
         };
+        let is_explained = self.explain == Some(line.client);
+        if is_explained {
+            // A neighbour's bid that is not told yet would pass for this client's.
+            let _ = self.guard.explain(line.client);
+        }
         let decision = self.guard.decide(&head).decision().await;
-        if self.explain == Some(line.client)
-            && let Some(why) = self.guard.explain(line.client)
-        {
+        if is_explained && let Some(why) = self.guard.explain(line.client) {
             figures.explained.push(Explained {
                 time: timestamp(now),
                 request: format!("{} {}", request.method, request.path),
@@ -333,6 +344,7 @@ impl Running {
             warnings,
             &checks,
             &self.published,
+            self.explain,
         )
     }
 }

@@ -53,18 +53,21 @@ pub(crate) struct Replay {
     )]
     pub(super) daily_budget: u32,
 
-    /// Compare at these limits of checks a day instead, with commas: the recall of the guard, of the published module, and of a
-    /// clairvoyant that knows at each day's start which listed clients make most requests
+    /// Compare these limits of checks a day, separated by commas. For each one it prints the recall
+    /// of the guard, of the published module, and of a clairvoyant. The clairvoyant knows at each
+    /// day's start which listed clients make most requests on it
     #[arg(
         long,
         value_name = "N,…",
         value_delimiter = ',',
+        allow_negative_numbers = true,
         conflicts_with = "daily_budget"
     )]
     pub(super) limits: Vec<u32>,
 
-    /// Tell of each request of this client without a verdict why it was checked or not: signs, score and price
-    #[arg(long, value_name = "IP")]
+    /// Explain this client: each of its requests without a verdict, with the score, the price, and
+    /// why the client was checked or not
+    #[arg(long, value_name = "IP", conflicts_with = "limits")]
     pub(super) explain: Option<std::net::IpAddr>,
 
     /// A file that the guard uses as its feed, in the feed's format. Only --listed says who is listed, so with `--feed-action

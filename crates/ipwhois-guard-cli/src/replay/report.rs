@@ -39,8 +39,13 @@ pub(super) struct Report {
     listed_requests: u64,
     recall: Option<f64>,
     clairvoyant_recall: Option<f64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    explained: Vec<Explained>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explained_client: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explained: Option<Vec<Explained>>,
+    /// The requests of the explained client, and those of them that were denied.
+    #[serde(skip)]
+    of_explained: (u64, u64),
     by_listed_client: BTreeMap<IpAddr, OfClient>,
     published_module: Published,
 }
@@ -71,6 +76,7 @@ impl Report {
         warnings: Vec<String>,
         checks: &BTreeMap<Date, u64>,
         published: &PublishedModule,
+        explain: Option<IpAddr>,
     ) -> Self {
         let sum = |of: &dyn Fn(&Client) -> u64| figures.clients.values().map(of).sum::<u64>();
         let count = |is: &dyn Fn(&Client) -> bool| sum(&|client| u64::from(is(client)));
@@ -119,7 +125,11 @@ impl Report {
             clairvoyant_recall: share(figures.clairvoyant(daily_budget), listed_requests),
             by_listed_client: by_client(&figures, |client| client.is_listed, OfClient::of),
             published_module,
-            explained: figures.explained,
+            of_explained: explain
+                .and_then(|ip| figures.clients.get(&ip))
+                .map_or((0, 0), |client| (client.guarded, client.denied)),
+            explained_client: explain,
+            explained: explain.map(|_| figures.explained),
             unverified: figures.unverified,
             first_malformed: figures.first_malformed,
         }
@@ -136,9 +146,9 @@ impl Report {
                 line(&mut text, &format!("  {reason}: {}", grouped(count)));
             }
         }
-        if !self.explained.is_empty() {
+        if let (Some(client), Some(explained)) = (self.explained_client, &self.explained) {
             text.push('\n');
-            text.push_str(&self.explanation());
+            text.push_str(&self.explanation(client, explained));
         }
         if top > 0 && !self.denied_by_client.is_empty() {
             text.push('\n');
@@ -258,12 +268,34 @@ impl Report {
     }
 
     /// Each decision to check the client or not, in the log's order.
-    fn explanation(&self) -> String {
-        let columns = [
-            "time", "signs", "requests", "listed", "score", "price", "", "request",
-        ];
-        let mut table = Table::new(columns.map(|name| (name, Align::Left)));
-        for why in &self.explained {
+    fn explanation(&self, client: IpAddr, explained: &[Explained]) -> String {
+        let (requests, denied) = self.of_explained;
+        if requests == 0 {
+            return format!("{client} makes no request in this log that the guard decides\n");
+        }
+        let mut text = format!(
+            "{client}: {} requests, {} denied, {} without a verdict\n",
+            grouped(requests),
+            grouped(denied),
+            grouped(explained.len() as u64)
+        );
+        if explained.is_empty() {
+            text.push_str(
+                "Each time a verdict was known or the feed decided, so no score was needed.\n",
+            );
+            return text;
+        }
+        let mut table = Table::new([
+            ("time", Align::Left),
+            ("signs", Align::Left),
+            ("recent requests", Align::Right),
+            ("P(listed)", Align::Right),
+            ("score", Align::Right),
+            ("price", Align::Right),
+            ("outcome", Align::Left),
+            ("request", Align::Left),
+        ]);
+        for why in explained {
             table.row([
                 why.time.clone(),
                 why.signs.clone(),
@@ -271,11 +303,13 @@ impl Report {
                 format!("{:.0} %", 100.0 * why.probability),
                 format!("{:.2}", why.score),
                 format!("{:.2}", why.price),
-                why.outcome.to_owned(),
+                in_words(why),
                 why.request.clone(),
             ]);
         }
-        table.render()
+        text.push_str(&table.render());
+        text.push_str(LEGEND);
+        text
     }
 
     /// What is compared between limits.
@@ -322,6 +356,21 @@ impl Report {
             line(&mut text, &format!("and {} more", grouped(more as u64)));
         }
         text
+    }
+}
+
+const LEGEND: &str = "\
+score: the requests that a check of the client now is expected to deny
+price: the lowest score that is worth one of the day's remaining checks
+A client is checked when its score is not below the price and its network has not had its ration.
+";
+
+/// What came of one request without a verdict, and why.
+fn in_words(why: &Explained) -> String {
+    match why.outcome {
+        "checked" => "checked".to_owned(),
+        "too dear" => "not checked: the score is below the price".to_owned(),
+        reason => format!("not checked: {reason}"),
     }
 }
 

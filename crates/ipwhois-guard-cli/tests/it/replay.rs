@@ -271,3 +271,173 @@ fn a_made_up_log_is_replayed_the_same_way_every_time() {
         assert!(run(&arguments).out == first.out, "{shape}");
     }
 }
+
+#[test]
+fn each_limit_has_the_figures_of_a_replay_at_this_limit_alone() {
+    let (log, listed) = (scarce(), "26.30.0.0/24\n26.31.0.1\n26.7.0.1\n");
+    let compared = replay(&log, listed, &["--json", "--limits", "3,500"]).json(0);
+    for (at, limit) in [(0, "3"), (1, "500")] {
+        let alone = replay(&log, listed, &["--json", "--daily-budget", limit]).json(0);
+        let checks = alone["checks_per_day"].as_object().expect("days").values();
+        has(
+            &compared[at],
+            json!({
+                "daily_budget": alone["daily_budget"], "recall": alone["recall"],
+                "published_recall": alone["published_module"]["recall"],
+                "clairvoyant_recall": alone["clairvoyant_recall"],
+                "most_checks": checks.map(|checks| checks.as_u64()).max(), "false_denials": 0,
+            }),
+        );
+    }
+    let recall = |at: usize, of: &str| compared[at][of].as_f64().expect("a share");
+    assert!(recall(0, "recall") < recall(1, "recall"));
+    assert!(recall(0, "recall") <= recall(0, "clairvoyant_recall"));
+}
+
+#[test]
+fn a_clairvoyant_checks_the_listed_clients_with_most_requests() {
+    let line = |ip: &str, minute: u32| {
+        format!("{ip} - - [17/May/2015:10:{minute:02}:00 +0000] \"GET /.env HTTP/1.1\" 404 5\n")
+    };
+    let log: String = [
+        ("25.0.0.1", 0),
+        ("25.1.0.1", 1),
+        ("25.1.0.1", 2),
+        ("25.1.0.1", 3),
+    ]
+    .map(|(ip, minute)| line(ip, minute))
+    .concat();
+    let ran = replay(&log, "25.0.0.0/8", &["--limits", "1,2"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let rows: Vec<Vec<&str>> = ran
+        .out
+        .lines()
+        .map(|row| row.split_whitespace().collect())
+        .collect();
+    // The published module spends its only check on the first client.
+    assert_eq!(rows[1][3..7], ["25.00", "%", "75.00", "%"], "{}", ran.out);
+    assert_eq!(rows[2][3..7], ["100.00", "%", "100.00", "%"], "{}", ran.out);
+}
+
+/// Three days on which forty clients of as many networks ask for a page, and one for what only scanners want.
+fn scarce() -> String {
+    let line = |day: u32, n: u32, path: &str| {
+        format!(
+            "26.{n}.0.1 - - [{:02}/May/2015:{:02}:{:02}:00 +0000] \"GET {path} HTTP/1.1\" 404 5\n",
+            day + 16,
+            n / 4 + 1,
+            n % 4 * 15
+        )
+    };
+    let visits = (0..3).flat_map(|day| (0..40).map(move |n| (day, n)));
+    visits
+        .map(|(day, n)| line(day, n, if n == 30 { "/wp-login.php" } else { "/page" }))
+        .collect()
+}
+
+#[test]
+fn an_explanation_tells_for_each_decision_score_price_and_what_came_of_it() {
+    let log = scarce();
+    let explain = |ip: &str| {
+        let options = ["--json", "--daily-budget", "3", "--explain", ip];
+        replay(&log, "26.30.0.1", &options).json(0)["explained"].clone()
+    };
+    let mut outcomes = Vec::new();
+    for ip in (0..40).map(|n| format!("26.{n}.0.1")) {
+        for why in explain(&ip).as_array().expect("a list") {
+            let figure = |name: &str| why[name].as_f64().expect("a number");
+            let (score, price) = (figure("score"), figure("price"));
+            let outcome = why["outcome"].as_str().expect("words");
+            match outcome {
+                "checked" => assert!(score >= price, "{ip}: {why}"),
+                "too dear" => assert!(score < price, "{ip}: {why}"),
+                _ => {}
+            }
+            assert!((0.0..=1.0).contains(&figure("probability")) && figure("requests") >= 1.0);
+            outcomes.push(outcome.to_owned());
+        }
+    }
+    for expected in ["checked", "too dear"] {
+        assert!(
+            outcomes.iter().any(|outcome| outcome == expected),
+            "{expected}"
+        );
+    }
+    // Checks counted by explanations are those that the day paid for: none is told twice.
+    let checked = outcomes.iter().filter(|outcome| *outcome == "checked");
+    let report = replay(&log, "26.30.0.1", &["--json", "--daily-budget", "3"]).json(0);
+    assert_eq!(report["checks"], checked.count());
+    let scanner = explain("26.30.0.1");
+    assert_eq!(scanner[0]["request"], "GET /wp-login.php", "{scanner}");
+    assert_eq!(scanner[0]["time"], "16/May/2015:08:30:00 +0000");
+    assert_eq!(scanner[0]["signs"], "probe", "{scanner}");
+}
+
+#[test]
+fn an_explanation_is_read_without_the_documentation() {
+    let log = scarce();
+    let explained = |ip: &str, budget: &str| {
+        let options = ["--daily-budget", budget, "--explain", ip];
+        let ran = replay(&log, "26.30.0.1", &options);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.out
+    };
+    #[track_caller]
+    fn says(text: &str, words: &[&str]) {
+        for words in words {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    let checked = explained("26.30.0.1", "500");
+    says(
+        &checked,
+        &[
+            "26.30.0.1: 3 requests, 3 denied, ",
+            "16/May/2015:08:30:00 +0000  probe",
+            "  checked  ",
+            "score: the requests that a check",
+            "A client is checked when its score is not below the price",
+        ],
+    );
+    let unchecked = explained("26.39.0.1", "3");
+    says(
+        &unchecked,
+        &["26.39.0.1: 3 requests, 0 denied", "not checked: "],
+    );
+    let absent = explained("25.9.9.9", "3");
+    says(&absent, &["25.9.9.9 makes no request in this log"]);
+    let internal = LOG.replace("26.0.0.1", "10.0.0.1");
+    let ran = replay(&internal, LISTED, &["--explain", "10.0.0.1"]);
+    says(
+        &ran.out,
+        &[
+            "10.0.0.1: 2 requests, 0 denied, 0 without a verdict",
+            "no score",
+        ],
+    );
+}
+
+#[test]
+fn limits_and_clients_that_are_none_are_told() {
+    for (options, words) in [
+        (&["--limits", "many"][..], ["--limits", "many"]),
+        (&["--limits", "50,-1"], ["--limits", "-1"]),
+        (&["--limits", "-1"], ["--limits", "'-1'"]),
+        (&["--limits", "50,,100"], ["--limits", "''"]),
+        (&["--limits", "5000000000"], ["--limits", "5000000000"]),
+        (&["--limits", ""], ["--limits", "''"]),
+        (
+            &["--limits", "50", "--daily-budget", "50"],
+            ["--limits", "--daily-budget"],
+        ),
+        (&["--explain", "25.0.0"], ["--explain", "25.0.0"]),
+        (&["--explain", "25.0.0.0/24"], ["--explain", "25.0.0.0/24"]),
+        (&["--explain", ""], ["--explain", "''"]),
+        (
+            &["--explain", "25.0.0.1", "--limits", "50"],
+            ["--explain", "--limits"],
+        ),
+    ] {
+        replay(LOG, LISTED, options).complains(&words);
+    }
+}
