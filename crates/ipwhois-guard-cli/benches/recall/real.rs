@@ -136,14 +136,14 @@ fn files(folder: &Path, log: &str, variant: Variant, made: &Path) -> (PathBuf, P
         Variant::AsLogged => (packed, listed),
         Variant::HalfListed => {
             let text = read();
-            let half: Vec<&str> = text.lines().filter(|ip| lot(ip) % 2 == 0).collect();
+            let half: Vec<&str> = text.lines().filter(|ip| lot(ip).is_multiple_of(2)).collect();
             let path = made.join("listed");
             std::fs::write(&path, half.join("\n")).expect("a file");
             (packed, path)
         }
         Variant::FifthWithoutSigns => {
             let text = read();
-            let hidden = text.lines().filter(|ip| lot(ip) % 5 == 0);
+            let hidden = text.lines().filter(|ip| lot(ip).is_multiple_of(5));
             let path = made.join("log");
             let plain = without_signs(&packed, &hidden.collect::<Vec<_>>());
             std::fs::write(&path, plain).expect("a file");
