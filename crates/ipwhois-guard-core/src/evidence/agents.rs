@@ -3,7 +3,7 @@
 //! A careful attacker names a browser, so a name alone decides nothing. But most programs that go through the whole internet
 //! do not take the trouble.
 
-/// Names of scanners, wherever they stand.
+/// Names of scanners, wherever they stand, in the order of their first letters.
 const SCANNERS: &[&str] = &[
     "acunetix",
     "arachni",
@@ -86,7 +86,7 @@ impl Agent {
         for (at, pair) in agent.windows(2).enumerate() {
             if begins_a_name(pair) {
                 let rest = &agent[at..];
-                is_scanner |= SCANNERS.iter().any(|name| begins(rest, name));
+                is_scanner |= scanners_with(pair[0]).iter().any(|name| begins(rest, name));
                 is_crawler |= CRAWLERS.iter().any(|name| begins(rest, name));
             }
         }
@@ -106,9 +106,42 @@ impl Agent {
     }
 }
 
+/// For each letter, the number of scanners whose names begin with an earlier one.
+static EARLIER: [u8; 27] = {
+    let mut earlier = [0; 27];
+    let mut at = 0;
+    while at < SCANNERS.len() {
+        let letter = (SCANNERS[at].as_bytes()[0] - b'a') as usize;
+        assert!(earlier[letter + 1] as usize == at, "names are in order");
+        let mut later = letter + 1;
+        while later < earlier.len() {
+            earlier[later] += 1;
+            later += 1;
+        }
+        at += 1;
+    }
+    earlier
+};
+
+/// The scanners whose names begin with this letter.
+fn scanners_with(letter: u8) -> &'static [&'static str] {
+    let letter = usize::from(letter.to_ascii_lowercase().wrapping_sub(b'a'));
+    match (EARLIER.get(letter), EARLIER.get(letter + 1)) {
+        (Some(&from), Some(&to)) => &SCANNERS[usize::from(from)..usize::from(to)],
+        _ => &[],
+    }
+}
+
+/// Whether a text begins with a name in lower case. Most names fail at the first byte, which needs no
+/// call.
+#[inline]
 fn begins(text: &[u8], with: &str) -> bool {
-    text.get(..with.len())
-        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(with.as_bytes()))
+    let is_first_the_same =
+        text.first().map(u8::to_ascii_lowercase) == with.as_bytes().first().copied();
+    is_first_the_same
+        && text
+            .get(..with.len())
+            .is_some_and(|beginning| beginning.eq_ignore_ascii_case(with.as_bytes()))
 }
 
 /// For the first letter of each name above, which second letters follow it. Most pairs of letters begin no name, so most of
