@@ -136,7 +136,10 @@ fn files(folder: &Path, log: &str, variant: Variant, made: &Path) -> (PathBuf, P
         Variant::AsLogged => (packed, listed),
         Variant::HalfListed => {
             let text = read();
-            let half: Vec<&str> = text.lines().filter(|ip| lot(ip).is_multiple_of(2)).collect();
+            let half: Vec<&str> = text
+                .lines()
+                .filter(|ip| lot(ip).is_multiple_of(2))
+                .collect();
             let path = made.join("listed");
             std::fs::write(&path, half.join("\n")).expect("a file");
             (packed, path)
