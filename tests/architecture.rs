@@ -115,7 +115,8 @@ fn adapters_hold_no_status_literal_and_parse_no_header() {
                 for word in words {
                     let is_status = word.len() == 3
                         && word.parse::<u16>().is_ok_and(|n| (100..600).contains(&n));
-                    // No answer has it: by this number Rocket's request guards call the adapter's own catcher.
+                    // No answer has it: by this number Rocket's request guards call the adapter's
+                    // own catcher.
                     let is_private = adapter == "rocket" && word == "597";
                     assert!(!is_status || is_private, "{}: {line}", path.display());
                 }
@@ -171,4 +172,67 @@ fn every_published_crate_has_its_documentation_in_its_readme() {
         let included = library.starts_with("#![doc = include_str!(\"../README.md\")]");
         assert!(included, "{}", folder.display());
     }
+}
+
+/// The maximum width of a line of prose, in characters: that of a line of code.
+const WIDTH: usize = 100;
+
+/// The lines of a file that hold prose, with their numbers: all of a text but its code and tables,
+/// and the comments of a program. A line that no blank can break is as short as it can be.
+fn wide_prose(path: &Path, text: &str) -> Vec<usize> {
+    let is_text = path.extension().is_some_and(|extension| extension == "md");
+    let mut in_code = false;
+    let mut wide = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let words = line.trim_start();
+        let prose = match words.strip_prefix("//") {
+            Some(comment) if !is_text => comment.trim_start_matches(['/', '!']).trim_start(),
+            None if !is_text => continue,
+            _ => words,
+        };
+        if prose.starts_with("```") {
+            in_code = !in_code;
+        }
+        let is_breakable = prose.split_whitespace().nth(1).is_some();
+        if !in_code && !prose.starts_with('|') && is_breakable && line.chars().count() > WIDTH {
+            wide.push(n + 1);
+        }
+    }
+    wide
+}
+
+#[test]
+fn prose_is_as_narrow_as_code() {
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_prose = name.ends_with(".md") || name.ends_with(".rs");
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                folders.push(path);
+            } else if is_prose {
+                let text = fs::read_to_string(&path).expect("a text file");
+                let wide = wide_prose(&path, &text);
+                assert!(wide.is_empty(), "{}: lines {wide:?}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn wide_prose_is_found_wherever_it_stands() {
+    let wide = format!("{} end", "word ".repeat(25));
+    let check = |path: &str, text: String, expected: &[usize]| {
+        assert_eq!(wide_prose(Path::new(path), &text), expected, "{text}");
+    };
+    check("a.rs", format!("let a = 1;\n/// {wide}\n"), &[2]);
+    check("a.rs", format!("let a = \"{wide}\";\n"), &[]);
+    check(
+        "a.md",
+        format!("{wide}\n| {wide} |\n```\n{wide}\n```\n{wide}\n"),
+        &[1, 6],
+    );
+    check("a.md", format!("- [{}](x)\n", "x".repeat(120)), &[1]);
+    check("a.md", "x".repeat(120), &[]);
 }

@@ -1,4 +1,5 @@
-//! One day's budget for five processes that are killed and started, whose clients would use it up many times over.
+//! One day's budget for five processes that are killed and started, whose clients would use it up
+//! many times over.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,8 +21,8 @@ const BUDGET: usize = 50;
 /// More clients come to each place than there are checks.
 const CLIENTS_EACH: usize = 1_000;
 
-/// Five places, a process in each. The feed has all clients, so that their checks are urgent: no pace and no ration
-/// keeps them from using up the day.
+/// Five places, a process in each. The feed has all clients, so that their checks are urgent: no
+/// pace and no ration keeps them from using up the day.
 struct Fleet {
     redis: Mutex<Redis>,
     service: StandIn,

@@ -14,11 +14,11 @@ use super::{BACK, PATIENCE, client, start_with_redis, until, until_they_listen, 
 
 /// No request takes longer, on however slow a machine.
 const LONG: Duration = Duration::from_secs(2);
-/// Half of the requests take less, of clients that are known and of new ones. One that waits for Redis in vain waits that
-/// long.
+/// Half of the requests take less, of clients that are known and of new ones. One that waits for
+/// Redis in vain waits that long.
 const SHORT: Duration = Duration::from_millis(50);
-/// So much longer than any request of a known client no other one takes. A machine that hangs holds up both; only new ones
-/// could wait for Redis, a second without a deadline of the guard.
+/// So much longer than any request of a known client no other one takes. A machine that hangs holds
+/// up both; only new ones could wait for Redis, a second without a deadline of the guard.
 const WAITED_IN_VAIN: Duration = Duration::from_millis(500);
 const KNOWN: u32 = 20;
 

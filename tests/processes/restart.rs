@@ -100,7 +100,8 @@ fn a_process_that_is_killed_again_and_again_never_spends_more_than_its_budget() 
             });
         }
         let checks = service.check_count();
-        // A twentieth is for urgent checks. A kill between the count and the call costs the calls that were under way.
+        // A twentieth is for urgent checks. A kill between the count and the call costs the calls
+        // that were under way.
         assert!(checks <= 57, "{checks} checks");
         assert!(checks >= 57 - 6 * 4, "{checks} checks");
     });

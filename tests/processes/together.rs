@@ -78,7 +78,8 @@ fn check_that_one_asks_for_all(frameworks: &[&str]) {
     let together = Together::start(frameworks);
     let service = &together.service;
     let mut clients = (1..=10).map(client);
-    // On a machine with much to do an answer of Redis may be late: then nobody asks twice, but not all know.
+    // On a machine with much to do an answer of Redis may be late: then nobody asks twice, but not
+    // all know.
     until("all know what one has asked", PATIENCE, || {
         let client = clients.next().expect("ten times in a row");
         together.list(&client);

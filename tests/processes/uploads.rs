@@ -52,8 +52,9 @@ fn start(framework: &str, service: &StandIn) -> Process {
     assert_eq!(admin(CLEAN), 200);
     assert_eq!(admin(LISTED), 403);
     let guess = login(BANNED).body("username=demo&password=guess");
-    let statuses = (0..5).map(|_| guess.send(&process.address).status);
-    assert_eq!(statuses.last(), Some(429));
+    let guesses = (0..5).map(|_| guess.send(&process.address).status);
+    let statuses: Vec<_> = guesses.collect();
+    assert_eq!(statuses.last(), Some(&429));
     service.behave_on(Endpoint::Check, Behaviour::status(500));
     assert_eq!(admin(UNVERIFIED), 503);
     process

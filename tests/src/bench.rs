@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use crate::client::{Request, Response};
 use crate::driver::{Address, App, Driver, Hanging, Install, Passwords, Server};
 
-/// Listed at confidence 95. Made up, like all addresses here: from networks that nobody announces, since the guard
-/// never asks about documentation addresses.
+/// Listed at confidence 95. Made up, like all addresses here: from networks that nobody announces,
+/// since the guard never asks about documentation addresses.
 pub const LISTED: &str = "25.0.0.7";
 /// Listed at confidence 60.
 pub const SUSPECT: &str = "25.0.0.60";
@@ -61,7 +61,8 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// A guard with the rule `/admin`, behind a proxy on loopback, that waits for the service as long as it takes.
+    /// A guard with the rule `/admin`, behind a proxy on loopback, that waits for the service as
+    /// long as it takes.
     ///
     /// # Panics
     /// When the stand-in service cannot be started.
@@ -89,7 +90,8 @@ impl Setup {
             // What is counted of guards that have no name adds up.
             .name(format!("bench {nth}"))
             .trusted_proxies(["127.0.0.0/8", "::1"])
-            // Enough for every client of a case; what the budget does is for the cases about it to say.
+            // Enough for every client of a case; what the budget does is for the cases about it to
+            // say.
             .daily_budget(1_000_000)
             .max_wait(Duration::from_secs(20))
             .api_timeout(Duration::from_secs(25));

@@ -118,7 +118,8 @@ impl Request {
         stream
     }
 
-    /// Asks for a WebSocket and, when it is granted, sends one text message and returns the answer; otherwise the status.
+    /// Asks for a WebSocket and, when it is granted, sends one text message and returns the answer;
+    /// otherwise the status.
     ///
     /// # Errors
     /// The status, when it is not 101.

@@ -32,8 +32,8 @@ use tokio::sync::{oneshot, watch};
 ///
 /// All other paths are unknown to the app: its framework answers them.
 ///
-/// Each handler counts itself in [`App::handled`]. With [`Install::Nested`] the middleware is put on the inner router of
-/// `/admin` only.
+/// Each handler counts itself in [`App::handled`]. With [`Install::Nested`] the middleware is put
+/// on the inner router of `/admin` only.
 pub trait Driver {
     /// The cases that this framework cannot meet, each with the reason. They never end in a bypass.
     const EXCEPTIONS: &'static [(&'static str, &'static str)] = &[];
@@ -41,7 +41,8 @@ pub trait Driver {
     /// Whether the framework drops a request whose client hung up. Otherwise it runs on to its end.
     const DROPS_ABANDONED_REQUESTS: bool;
 
-    /// Whether the application's own wording, [`Install::CustomResponse`], also holds for what extractors and handlers refuse.
+    /// Whether the application's own wording, [`Install::CustomResponse`], also holds for what
+    /// extractors and handlers refuse.
     const WORDS_REFUSALS_OF_HANDLERS: bool;
 
     /// What the answer to [`Install::ExtractorsNoPeer`] names, so that the reader can mend it.
@@ -49,12 +50,12 @@ pub trait Driver {
 
     /// Makes the choices that the framework's adapter insists on, without another answer to any
     /// request. Default: none.
-    #[must_use]
     fn settle(guard: GuardBuilder) -> GuardBuilder {
         guard
     }
 
-    /// Serves the app on a runtime of its own until `stop` resolves. Calls `ready` with the address once it listens.
+    /// Serves the app on a runtime of its own until `stop` resolves. Calls `ready` with the address
+    /// once it listens.
     fn serve(app: App, ready: impl FnOnce(Address) + Send, stop: oneshot::Receiver<()>);
 }
 
@@ -190,7 +191,8 @@ impl App {
         serde_json::to_string(&self.guard.health()).expect("plain data")
     }
 
-    /// The answer of `GET /metrics`. The guards of all cases share this process, so each has a recorder of its own.
+    /// The answer of `GET /metrics`. The guards of all cases share this process, so each has a
+    /// recorder of its own.
     #[must_use]
     pub fn metrics_text(&self) -> String {
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -217,8 +219,8 @@ pub enum Install {
     Nested,
     /// No middleware: extractors find the guard in the framework's state.
     ExtractorsOnly,
-    /// The middleware with a response of the application's own: status 404, as if nothing were there, and the body
-    /// `custom <reference>`.
+    /// The middleware with a response of the application's own: status 404, as if nothing were
+    /// there, and the body `custom <reference>`.
     CustomResponse,
     /// The middleware, while the framework does not say who is connected.
     NoPeer,

@@ -1,4 +1,5 @@
-//! The conformance suite: one table of cases, run over real sockets against every framework's adapter.
+//! The conformance suite: one table of cases, run over real sockets against every framework's
+//! adapter.
 //!
 //! - [`driver`]: what a framework must do to be tested, and the app that it serves;
 //! - `drivers/`: one file a framework;
@@ -7,7 +8,8 @@
 //! - [`process`]: an example app as a process of its own, to be killed and started again;
 //! - [`nginx`]: an nginx of the test's own, with its defaults, in front of some servers;
 //! - [`redis`]: a Redis server of the test's own, to be killed, paused and filled;
-//! - `cases/`: the table. A case is a function of a [`Bench`](bench::Bench); [`for_each_case`] names them all.
+//! - `cases/`: the table. A case is a function of a [`Bench`](bench::Bench); [`for_each_case`]
+//!   names them all.
 //!
 //! A test carries the framework's name and the case's: `axum::denies_a_listed_client`.
 

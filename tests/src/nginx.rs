@@ -23,8 +23,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one in front of these servers. It stops using a server as nginx does by default: after
-    /// one failure, for ten seconds. It passes on the client's `X-Forwarded-For`.
+    /// Starts one in front of these servers. It stops using a server as nginx does by default:
+    /// after one failure, for ten seconds. It passes on the client's `X-Forwarded-For`.
     ///
     /// # Panics
     /// When `nginx` is missing, or does not come up.

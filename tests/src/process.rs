@@ -1,4 +1,5 @@
-//! An example app as a process of its own: what only a process can show, such as being killed and started again.
+//! An example app as a process of its own: what only a process can show, such as being killed and
+//! started again.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -20,8 +21,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// Builds the example app of a framework, if that has not been done, and starts it on a free port, with nothing but
-    /// these settings in its environment: the names are those after `IPWHOIS_GUARD_`.
+    /// Builds the example app of a framework, if that has not been done, and starts it on a free
+    /// port, with nothing but these settings in its environment: the names are those after
+    /// `IPWHOIS_GUARD_`.
     ///
     /// # Panics
     /// When it does not come up.
@@ -77,8 +79,8 @@ impl Drop for Process {
     }
 }
 
-/// Sends a process a signal, such as `KILL` or `STOP`. The shell does it: `kill` as a program of its
-/// own is missing on small machines.
+/// Sends a process a signal, such as `KILL` or `STOP`. The shell does it: `kill` as a program of
+/// its own is missing on small machines.
 ///
 /// # Panics
 /// When there is no such process, or the system refuses.

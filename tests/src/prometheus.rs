@@ -1,7 +1,8 @@
 //! A strict reader of Prometheus' text format: what it does not read, a scraper may not.
 //!
-//! By <https://prometheus.io/docs/instrumenting/exposition_formats/>: every sample belongs to a family that was described and
-//! typed before, the lines of a family stand together, and no series stands twice.
+//! By <https://prometheus.io/docs/instrumenting/exposition_formats/>: every sample belongs to a
+//! family that was described and typed before, the lines of a family stand together, and no series
+//! stands twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -95,7 +95,8 @@ impl Redis {
         process::signal(self.running.as_ref().expect("it runs").id(), signal);
     }
 
-    /// The answer to a command, as its lines on the wire, of which the last tells what is of interest here.
+    /// The answer to a command, as its lines on the wire, of which the last tells what is of
+    /// interest here.
     ///
     /// # Panics
     /// When it is an error, or there is none.
@@ -149,8 +150,8 @@ fn read_answer(from: &mut BufReader<TcpStream>) -> io::Result<String> {
     }
 }
 
-/// A TCP server in front of another one, which breaks off in the middle of a reply when it is told to. Its threads end
-/// with their connections.
+/// A TCP server in front of another one, which breaks off in the middle of a reply when it is told
+/// to. Its threads end with their connections.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,

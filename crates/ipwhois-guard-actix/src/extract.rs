@@ -12,8 +12,8 @@ use crate::head::ActixHead;
 
 /// An allowed client: the handler runs for no other. A refused one gets the denial as the response.
 ///
-/// It reads the middleware's decision; on a route that no rule covers, or without the middleware, it decides itself by
-/// the guard's defaults.
+/// It reads the middleware's decision; on a route that no rule covers, or without the middleware,
+/// it decides itself by the guard's defaults.
 #[derive(Clone, Debug)]
 pub struct AllowedIp(AllowedClient);
 
@@ -53,7 +53,8 @@ impl FromRequest for IpVerdict {
 /// The future of an extractor.
 pub struct ExtractFuture<T> {
     request: HttpRequest,
-    /// Begun when it is first polled: actix-web makes the futures of all extractors before it polls any.
+    /// Begun when it is first polled: actix-web makes the futures of all extractors before it polls
+    /// any.
     looking: Option<Looking>,
     extract: fn(&Guarded) -> Result<T, GuardRejection>,
 }

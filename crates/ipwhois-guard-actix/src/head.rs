@@ -4,7 +4,8 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
 use ipwhois_guard_core::{Peer, RequestHead};
 
-/// What actix-web gives as the server's own address when it listens on a Unix socket, or when there is no server.
+/// What actix-web gives as the server's own address when it listens on a Unix socket, or when there
+/// is no server.
 const NO_SERVER_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 
 /// A request's head, as core reads it.
@@ -24,8 +25,9 @@ impl RequestHead for ActixHead<'_> {
         self.request.uri().path()
     }
 
-    /// Besides Unix sockets, TCP has connections without a peer: those that the client reset before the server accepted
-    /// them. Their requests are still read, so they must not pass for a local proxy's.
+    /// Besides Unix sockets, TCP has connections without a peer: those that the client reset before
+    /// the server accepted them. Their requests are still read, so they must not pass for a local
+    /// proxy's.
     fn peer(&self) -> Peer {
         match self.request.peer_addr() {
             Some(address) => address.into(),

@@ -8,7 +8,8 @@ use ipwhois_guard_core::{Denial, Guard};
 
 use crate::{GuardService, denial_response};
 
-/// The middleware, for `.wrap()` on an `App`, a `Scope` or a `Resource`. `R` makes a response of a denial.
+/// The middleware, for `.wrap()` on an `App`, a `Scope` or a `Resource`. `R` makes a response of a
+/// denial.
 #[derive(Clone)]
 pub struct IpGuard<R = fn(&Denial) -> HttpResponse> {
     guard: Guard,

@@ -21,9 +21,9 @@ pub fn denial_response(denial: &Denial) -> HttpResponse {
 
 /// Keeps an unread request body until the response is written.
 ///
-/// Seeing it, actix-web answers with `Connection: close` and takes what still comes for a moment, so that the client can
-/// read the answer. Were it dropped here, after a wait for the service, actix-web would stop reading a chunked upload
-/// halfway and neither go on nor close.
+/// Seeing it, actix-web answers with `Connection: close` and takes what still comes for a moment,
+/// so that the client can read the answer. Were it dropped here, after a wait for the service,
+/// actix-web would stop reading a chunked upload halfway and neither go on nor close.
 pub(crate) fn with_unread(payload: Payload, response: HttpResponse) -> HttpResponse {
     match payload {
         Payload::None => response,

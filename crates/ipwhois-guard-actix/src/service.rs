@@ -12,7 +12,8 @@ use crate::future::State;
 use crate::head::ActixHead;
 use crate::{GuardRejection, ResponseFuture};
 
-/// A service behind a guard: what [`IpGuard`](crate::IpGuard) makes of an app, a scope or a resource.
+/// A service behind a guard: what [`IpGuard`](crate::IpGuard) makes of an app, a scope or a
+/// resource.
 pub struct GuardService<S, R>(Rc<Gate<S, R>>);
 
 /// What a request that waits for its decision needs to go on.
@@ -28,7 +29,8 @@ where
     S: Service<ServiceRequest>,
     R: Fn(&Denial) -> HttpResponse,
 {
-    /// On to the handler, with the decision for its extractors, or to the answer to a refused request.
+    /// On to the handler, with the decision for its extractors, or to the answer to a refused
+    /// request.
     pub(crate) fn pass(
         &self,
         request: ServiceRequest,
@@ -38,7 +40,8 @@ where
             return State::refused(request, (self.respond)(denial));
         }
         if decision.verdict().source() == Source::Unverified(Unverified::NoPeer) {
-            // Nobody would read the answer: letting it in would only help who wants to act without being looked at.
+            // Nobody would read the answer: letting it in would only help who wants to act without
+            // being looked at.
             let response = GuardRejection::NoPeer.error_response();
             return State::refused(request, response);
         }

@@ -9,8 +9,9 @@ use axum::serve::IncomingStream;
 use http::{Extensions, Uri};
 use ipwhois_guard_tower::{ExtensionContext, Peer, RequestContext, Unread};
 
-/// Where axum keeps the peer and the original path: [`ConnectInfo`] of [`SocketAddr`] or of [`ConnectedPeer`], and
-/// [`OriginalUri`], which a nested router leaves alone. A path that was rewritten on the way counts as it is now.
+/// Where axum keeps the peer and the original path: [`ConnectInfo`] of [`SocketAddr`] or of
+/// [`ConnectedPeer`], and [`OriginalUri`], which a nested router leaves alone. A path that was
+/// rewritten on the way counts as it is now.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionContext;
 
@@ -35,7 +36,8 @@ impl RequestContext for ConnectionContext {
     fn path<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r str {
         let here = uri.path();
         match extensions.get::<OriginalUri>() {
-            // A nested router takes a prefix off. Anything else was rewritten on the way, and is routed by what it is now.
+            // A nested router takes a prefix off. Anything else was rewritten on the way, and is
+            // routed by what it is now.
             Some(OriginalUri(original)) if here == "/" || original.path().ends_with(here) => {
                 original.path()
             }

@@ -8,8 +8,8 @@ use crate::{ConnectionContext, GuardRejection, GuardState};
 
 /// An allowed client: the handler runs for no other. A refused one gets the denial as the response.
 ///
-/// It reads the layer's decision; on a route that no rule covers, or without the layer, it decides itself by the guard's
-/// defaults.
+/// It reads the layer's decision; on a route that no rule covers, or without the layer, it decides
+/// itself by the guard's defaults.
 #[derive(Clone, Debug)]
 pub struct AllowedIp(AllowedClient);
 

@@ -4,20 +4,22 @@ use ipwhois_guard_tower::{Denial, RequestContext, SetupMistake, denial_response}
 
 use crate::ConnectionContext;
 
-/// Why an extractor did not run the handler, or what a handler answers when a failed login has banned the client: `?`
-/// makes it of a [`Denial`].
+/// Why an extractor did not run the handler, or what a handler answers when a failed login has
+/// banned the client: `?` makes it of a [`Denial`].
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardRejection {
     /// The client is refused; the response is the denial's.
     #[error("the client is refused (reference {})", .0.reference())]
     Denied(Denial),
-    /// A mistake in the set-up: there is neither the layer nor a guard in the state. The response is a 500 that says so.
+    /// A mistake in the set-up: there is neither the layer nor a guard in the state. The response
+    /// is a 500 that says so.
     #[error(
         "no guard: add `IpGuardLayer` to the router, or a `Guard` to its state (`with_state(guard)`)"
     )]
     NoGuard,
-    /// A mistake in the set-up: axum does not know who is connected. The response is a 500 that says so.
+    /// A mistake in the set-up: axum does not know who is connected. The response is a 500 that
+    /// says so.
     #[error("no connect info: {}", ConnectionContext::NO_PEER_HINT)]
     NoConnectInfo,
 }

@@ -1,11 +1,14 @@
-//! What share of the requests of hostile clients is denied: `cargo bench -p ipwhois-guard-cli --bench recall -- 301 400`.
+//! What share of the requests of hostile clients is denied:
+//! `cargo bench -p ipwhois-guard-cli --bench recall -- 301 400`.
 //!
-//! Makes up logs with each seed from the first to the last one and in each shape, replays them at 50 and at 500 checks a day
-//! with the command as it is, and prints lowest, median and highest recall, beside the median of the published module.
+//! Makes up logs with each seed from the first to the last one and in each shape, replays them at
+//! 50 and at 500 checks a day with the command as it is, and prints lowest, median and highest
+//! recall, beside the median of the published module.
 //!
 //! With a folder instead, it replays each `NAME.log.gz` there with `NAME.listed.txt` at 25 to 500
 //! checks a day. It prints the recall of the guard, of the published module and of a clairvoyant.
-//! Two harder variants follow: half of the listed clients listed, and a fifth of them without signs.
+//! Two harder variants follow: half of the listed clients listed, and a fifth of them without
+//! signs.
 
 #[path = "../examples/access-log/attackers.rs"]
 mod attackers;

@@ -11,7 +11,8 @@ use crate::input::{self, STDIN};
 use crate::outcome::{Failure, Outcome, UNUSABLE, chain, json};
 use crate::table::{Align, Table};
 
-/// So many addresses are asked about at once: as many as the guard itself allows, so that none waits for its turn.
+/// So many addresses are asked about at once: as many as the guard itself allows, so that none
+/// waits for its turn.
 const AT_ONCE: usize = 16;
 
 /// Longer input is no list of addresses that anybody has the checks for.
@@ -19,25 +20,28 @@ const LONGEST_INPUT: u64 = 16 * 1_024 * 1_024;
 
 /// Ask the service about addresses.
 ///
-/// Settings are read from the environment (IPWHOIS_GUARD_API_URL, IPWHOIS_GUARD_API_KEY and so on), as an application reads
-/// them; allowlist, denylist and trusted proxies hold here, too. Each address costs one check of the day's limit.
-/// Addresses that are not public are never asked about. The feed and the state folder are left alone.
+/// Settings are read from the environment (IPWHOIS_GUARD_API_URL, IPWHOIS_GUARD_API_KEY and so on),
+/// as an application reads them; allowlist, denylist and trusted proxies hold here, too. Each
+/// address costs one check of the day's limit. Addresses that are not public are never asked about.
+/// The feed and the state folder are left alone.
 ///
-/// Exit code: 0 when none is listed, 1 when one is listed with the minimum confidence or more (or in the denylist), 2 for
-/// wrong usage, and when an address could not be verified, whatever the others are.
+/// Exit code: 0 when none is listed, 1 when one is listed with the minimum confidence or more (or
+/// in the denylist), 2 for wrong usage, and when an address could not be verified, whatever the
+/// others are.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The addresses, IPv4 or IPv6. `-` reads more of them from standard input, separated by white space; `#` begins a
-    /// comment.
+    /// The addresses, IPv4 or IPv6. `-` reads more of them from standard input, separated by white
+    /// space; `#` begins a comment.
     #[arg(value_name = "IP", required = true)]
     addresses: Vec<String>,
 
-    /// The confidence, 0 to 100, from which a listed address counts [default: IPWHOIS_GUARD_MIN_CONFIDENCE, or 90]
+    /// The confidence, 0 to 100, from which a listed address counts [default:
+    /// IPWHOIS_GUARD_MIN_CONFIDENCE, or 90]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
     min_confidence: Option<u8>,
 
-    /// Print an array of objects instead of a table: address, listed, confidence, threat_type (null when unknown),
-    /// source, unverified (why not, or null), allowed
+    /// Print an array of objects instead of a table: address, listed, confidence, threat_type (null
+    /// when unknown), source, unverified (why not, or null), allowed
     #[arg(long)]
     json: bool,
 }

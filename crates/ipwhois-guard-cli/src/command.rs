@@ -9,8 +9,8 @@ use tracing_subscriber::EnvFilter;
 use crate::outcome::{Failure, Outcome, UNUSABLE};
 use crate::{check, feed, replay, report};
 
-/// Asks the IPWhois.net Blacklist about addresses, reports attackers, verifies its feed, and tells from an access log what the guard
-/// would have done.
+/// Asks the IPWhois.net Blacklist about addresses, reports attackers, verifies its feed, and tells
+/// from an access log what the guard would have done.
 #[derive(Debug, Parser)]
 #[command(name = "ipwhois-guard", version)]
 struct CommandLine {
@@ -28,8 +28,8 @@ enum Command {
 }
 
 impl Command {
-    /// What is logged to standard error unless `RUST_LOG` says otherwise. A replay's guard has nothing to say that the
-    /// figures do not.
+    /// What is logged to standard error unless `RUST_LOG` says otherwise. A replay's guard has
+    /// nothing to say that the figures do not.
     const fn log_filter(&self) -> &'static str {
         match self {
             Self::Check(_) | Self::Feed(_) | Self::Report(_) => "warn",

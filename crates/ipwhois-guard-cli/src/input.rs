@@ -37,8 +37,8 @@ pub(crate) fn open(
     unpack::text(Box::new(raw), trailing)
 }
 
-/// Reads a whole file that is not expected to be long, up to `limit` bytes. `whose` begins the sentence when that fails:
-/// `option --feed: `, or nothing.
+/// Reads a whole file that is not expected to be long, up to `limit` bytes. `whose` begins the
+/// sentence when that fails: `option --feed: `, or nothing.
 pub(crate) fn read(whose: &str, place: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let cannot = |error: &io::Error| {
         let name = name(place);

@@ -1,9 +1,11 @@
-//! How a command ends: what goes to standard output with an exit code, or a sentence that says why nothing does.
+//! How a command ends: what goes to standard output with an exit code, or a sentence that says why
+//! nothing does.
 
 use std::error::Error;
 use std::fmt;
 
-/// The code of everything that is not an answer: wrong usage, unreadable input, an address that could not be verified.
+/// The code of everything that is not an answer: wrong usage, unreadable input, an address that
+/// could not be verified.
 pub(crate) const UNUSABLE: u8 = 2;
 
 /// A command's answer.

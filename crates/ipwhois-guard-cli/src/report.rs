@@ -17,11 +17,12 @@ const REFUSED: u8 = 1;
 
 /// Report an attacker to the service.
 ///
-/// Settings are read from the environment (IPWHOIS_GUARD_API_URL, IPWHOIS_GUARD_API_KEY and so on), as an application reads
-/// them. Addresses that are not public, allowlisted ones and trusted proxies are never reported.
+/// Settings are read from the environment (IPWHOIS_GUARD_API_URL, IPWHOIS_GUARD_API_KEY and so on),
+/// as an application reads them. Addresses that are not public, allowlisted ones and trusted
+/// proxies are never reported.
 ///
-/// Exit code: 0 when the service has accepted the report, 1 when it refused it for good, 2 for wrong usage, an address that is
-/// never reported, and a service that did not accept it in time.
+/// Exit code: 0 when the service has accepted the report, 1 when it refused it for good, 2 for
+/// wrong usage, an address that is never reported, and a service that did not accept it in time.
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// The attacker's address, IPv4 or IPv6
@@ -32,7 +33,8 @@ pub(crate) struct Report {
     #[arg(long = "type", value_name = "TYPE")]
     threat_type: ThreatType,
 
-    /// What was seen, in one line; control characters are taken out, and what goes beyond 1,024 characters
+    /// What was seen, in one line; control characters are taken out, and what goes beyond 1,024
+    /// characters
     #[arg(long, value_name = "TEXT", default_value = "")]
     message: String,
 
@@ -40,7 +42,8 @@ pub(crate) struct Report {
     #[arg(long, value_name = "NAME", default_value = "waf")]
     source: String,
 
-    /// Print an object instead of a sentence: address, type, accepted, status (of a refusal, or null)
+    /// Print an object instead of a sentence: address, type, accepted, status (of a refusal, or
+    /// null)
     #[arg(long)]
     json: bool,
 }

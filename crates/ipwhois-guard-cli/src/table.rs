@@ -73,7 +73,8 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// A share as a percentage, rounded down so that 100 % means all; `-` when there is nothing to share.
+/// A share as a percentage, rounded down so that 100 % means all; `-` when there is nothing to
+/// share.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     match u128::from(part) * 10_000 / u128::from(whole.max(1)) {
         _ if whole == 0 => "-".to_owned(),

@@ -1,11 +1,13 @@
 //! What the feed costs: `cargo bench -p ipwhois-guard-core --bench feed`.
 //!
-//! Figures that hold on any machine, since both sides run in alternation in one process: the time to load a feed of
-//! 186,817 addresses as a multiple of parsing its lines with the standard library, the time of a lookup as a multiple of one
-//! in a `HashSet<u32>`, and the bytes an entry, counted as what stays allocated.
+//! Figures that hold on any machine, since both sides run in alternation in one process: the time
+//! to load a feed of 186,817 addresses as a multiple of parsing its lines with the standard
+//! library, the time of a lookup as a multiple of one in a `HashSet<u32>`, and the bytes an entry,
+//! counted as what stays allocated.
 //!
-//! The addresses are made up, by a generator with a seed. Listed addresses crowd in the networks of a few hosters, so the
-//! first list does too, over the whole of IPv4; the second one crowds all of them into two /8 networks.
+//! The addresses are made up, by a generator with a seed. Listed addresses crowd in the networks of
+//! a few hosters, so the first list does too, over the whole of IPv4; the second one crowds all of
+//! them into two /8 networks.
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -48,7 +50,8 @@ impl Random {
     }
 }
 
-/// Distinct addresses, shuffled. Some /16 networks have thousands and most have one; within one, some /24 are crowded.
+/// Distinct addresses, shuffled. Some /16 networks have thousands and most have one; within one,
+/// some /24 are crowded.
 fn addresses(random: &mut Random, prefix: impl Fn(&mut Random) -> u32) -> Vec<u32> {
     let networks: Vec<u32> = (0..16_384).map(|_| prefix(random) << 16).collect();
     let mut distinct = HashSet::new();

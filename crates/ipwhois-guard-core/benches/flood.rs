@@ -1,8 +1,9 @@
-//! What a flood of strangers does to memory: `cargo bench -p ipwhois-guard-core --bench flood [-- ADDRESSES]`.
+//! What a flood of strangers does to memory:
+//! `cargo bench -p ipwhois-guard-core --bench flood [-- ADDRESSES]`.
 //!
-//! Two million different addresses (or as many as the argument says), every second one IPv6 of its own /64, go through a
-//! guard of the default capacity, each by a call to the stand-in service over a real socket. Ends with a panic when the
-//! cache passes its capacity or a listed verdict is lost.
+//! Two million different addresses (or as many as the argument says), every second one IPv6 of its
+//! own /64, go through a guard of the default capacity, each by a call to the stand-in service over
+//! a real socket. Ends with a panic when the cache passes its capacity or a listed verdict is lost.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

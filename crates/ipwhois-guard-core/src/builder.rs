@@ -15,8 +15,8 @@ use crate::service::CheckService;
 use crate::settings::{ApiKey, SecretUrl, Settings};
 use crate::shared::SharedTier;
 
-/// Collects the settings of a guard. Each method sets the field of [`Settings`] with its name, where unit and default are
-/// described; nothing is checked before the guard is built.
+/// Collects the settings of a guard. Each method sets the field of [`Settings`] with its name,
+/// where unit and default are described; nothing is checked before the guard is built.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until the guard is built"]
 pub struct GuardBuilder {
@@ -43,8 +43,8 @@ impl GuardBuilder {
     /// Builds the guard and starts its thread. Needs no runtime.
     ///
     /// # Errors
-    /// When a setting has a value that cannot be used, two contradict each other, a file cannot be read, or the thread
-    /// cannot be started.
+    /// When a setting has a value that cannot be used, two contradict each other, a file cannot be
+    /// read, or the thread cannot be started.
     pub fn build(self) -> Result<Guard, BuildError> {
         let clock = self
             .clock
@@ -60,27 +60,29 @@ impl GuardBuilder {
         })
     }
 
-    /// The clock by which verdicts age, pauses end and the breaker waits; the machine's by default. Deadlines of calls
-    /// (`max_wait`, `api_timeout`) are real time whatever the clock says.
+    /// The clock by which verdicts age, pauses end and the breaker waits; the machine's by default.
+    /// Deadlines of calls (`max_wait`, `api_timeout`) are real time whatever the clock says.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Asks somebody else than the service about addresses: a replay, a test, a mirror of your own. Reports and feed still go
-    /// by `api_url` and `feed_url`.
+    /// Asks somebody else than the service about addresses: a replay, a test, a mirror of your own.
+    /// Reports and feed still go by `api_url` and `feed_url`.
     pub fn service(mut self, service: impl CheckService) -> Self {
         self.service = Some(Arc::new(service));
         self
     }
 
-    /// Works together with other machines by way of this tier: verdicts, the day's budget, failed logins and bans are shared,
-    /// and one machine asks the service for all. A tier that is slow or away fails no request: each call to it has 50 ms, and
-    /// after three failures in a row nobody waits for it until it is back. Meanwhile the machine goes on alone. When it has not
-    /// reached the tier for three seconds it spends at most a tenth of what was left of the day's budget, or a hundredth if
-    /// it has not heard the count since its start, but one check at least; before that, nothing that the tier has not counted.
-    /// So the machines together never spend more than the day has, whichever of them are killed and started, but for these
-    /// shares of machines that were alone.
+    /// Works together with other machines by way of this tier: verdicts, the day's budget, failed
+    /// logins and bans are shared, and one machine asks the service for all. A tier that is slow or
+    /// away fails no request: each call to it has 50 ms, and after three failures in a row nobody
+    /// waits for it until it is back. Meanwhile the machine goes on alone. When it has not reached
+    /// the tier for three seconds it spends at most a tenth of what was left of the day's budget,
+    /// or a hundredth if it has not heard the count since its start, but one check at least; before
+    /// that, nothing that the tier has not counted. So the machines together never spend more than
+    /// the day has, whichever of them are killed and started, but for these shares of machines that
+    /// were alone.
     ///
     /// The machines should have the same settings: each goes by its own.
     pub fn shared(mut self, tier: impl SharedTier) -> Self {
@@ -88,9 +90,9 @@ impl GuardBuilder {
         self
     }
 
-    /// The guard's name in metrics, as the label `guard`: for a process with several guards. None by default, and no label
-    /// then. The counters of guards that have the same name, or none, add up; their gauges are those of the guard that was the last
-    /// to publish.
+    /// The guard's name in metrics, as the label `guard`: for a process with several guards. None
+    /// by default, and no label then. The counters of guards that have the same name, or none, add
+    /// up; their gauges are those of the guard that was the last to publish.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -102,8 +104,9 @@ impl GuardBuilder {
         self
     }
 
-    /// Words the reports of clients that are banned for failed logins. By default they say how many failures there were
-    /// and in what time, and nothing about accounts. What comes back is made one line of 1,024 characters at most.
+    /// Words the reports of clients that are banned for failed logins. By default they say how many
+    /// failures there were and in what time, and nothing about accounts. What comes back is made
+    /// one line of 1,024 characters at most.
     ///
     /// ```
     /// # use ipwhois_guard_core::{Guard, Trip};

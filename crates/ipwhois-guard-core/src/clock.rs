@@ -1,4 +1,5 @@
-//! Time as an argument: nothing in core reads a clock but through [`Clock`], so no test sleeps for an expiry.
+//! Time as an argument: nothing in core reads a clock but through [`Clock`], so no test sleeps for
+//! an expiry.
 
 use std::fmt;
 use std::sync::Arc;
@@ -73,8 +74,8 @@ impl Clock for ManualClock {
 
 /// A moment in tenths of a second: what a cache entry can afford. Good for 13 years.
 ///
-/// The clock's origin is [`BEFORE_ORIGIN`] ticks in, so that what an earlier process learned has its place before it. The
-/// first tick is 1, so that 0 can mean "never".
+/// The clock's origin is [`BEFORE_ORIGIN`] ticks in, so that what an earlier process learned has
+/// its place before it. The first tick is 1, so that 0 can mean "never".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u32);
 
@@ -89,7 +90,8 @@ impl Tick {
         Self(tenths(elapsed).saturating_add(BEFORE_ORIGIN + 1))
     }
 
-    /// The moment that lies `by` before this one, at the earliest 30 days before the clock's origin.
+    /// The moment that lies `by` before this one, at the earliest 30 days before the clock's
+    /// origin.
     pub(crate) fn earlier(self, by: Duration) -> Self {
         if self.is_never() {
             return self;

@@ -34,8 +34,8 @@ impl Decision {
         &self.verdict
     }
 
-    /// The answer that the client gets instead of the handler's; `None` when the request goes on. In `monitor` mode it
-    /// always does.
+    /// The answer that the client gets instead of the handler's; `None` when the request goes on.
+    /// In `monitor` mode it always does.
     #[must_use]
     pub const fn denial(&self) -> Option<&Denial> {
         self.denial.as_ref()
@@ -52,8 +52,8 @@ impl Decision {
         self.basis == Basis::Rules && !self.is_out_of_scope()
     }
 
-    /// Whether the application's answer to the request can say something of its client. Who is verified need not be checked
-    /// first.
+    /// Whether the application's answer to the request can say something of its client. Who is
+    /// verified need not be checked first.
     pub(crate) fn would_tell(&self) -> bool {
         matches!(self.verdict.source, Source::Unverified(_)) && self.refusal_tells
     }
@@ -92,7 +92,8 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Whether a check settles the request whatever it finds: the rule is sensitive, or refuses clients without a verdict.
+    /// Whether a check settles the request whatever it finds: the rule is sensitive, or refuses
+    /// clients without a verdict.
     pub(crate) fn matters(&self) -> bool {
         self.policy.sensitive || self.policy.on_unverified == OnUnverified::Deny
     }

@@ -1,4 +1,5 @@
-//! Two kinds of errors: [`BuildError`] for who configures a guard, [`ApiError`] for who calls the service.
+//! Two kinds of errors: [`BuildError`] for who configures a guard, [`ApiError`] for who calls the
+//! service.
 
 use std::error::Error as StdError;
 use std::net::IpAddr;
@@ -16,7 +17,8 @@ pub enum BuildError {
     /// A setting has a value that cannot be used.
     #[error("setting `{setting}`: `{value}` {reason}")]
     Setting {
-        /// The setting's name, `trusted_proxies`; the variable's, `IPWHOIS_GUARD_MAX_WAIT`, when its text cannot be read.
+        /// The setting's name, `trusted_proxies`; the variable's, `IPWHOIS_GUARD_MAX_WAIT`, when
+        /// its text cannot be read.
         setting: String,
         /// The value that was refused. A secret is shown as `(hidden)`.
         value: String,
@@ -205,7 +207,8 @@ pub enum ApiError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The address is one of those that are never reported: non-public, allowlisted, or a trusted proxy.
+    /// The address is one of those that are never reported: non-public, allowlisted, or a trusted
+    /// proxy.
     #[error("{ip} is never reported: it is non-public, allowlisted or a trusted proxy")]
     NeverReported {
         /// The address.

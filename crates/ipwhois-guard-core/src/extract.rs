@@ -83,8 +83,8 @@ impl Guarded {
         &self.decision
     }
 
-    /// What a middleware does with a request: the decision by the rules, unless the same guard took it already, further
-    /// out. What an extractor decided there, by the defaults, does not count.
+    /// What a middleware does with a request: the decision by the rules, unless the same guard took
+    /// it already, further out. What an extractor decided there, by the defaults, does not count.
     pub fn by_rules(earlier: Option<&Self>, guard: &Guard, request: &impl RequestHead) -> Step {
         match earlier {
             Some(earlier) if earlier.is_by_rules_of(guard) => Step::Decided(earlier.decision),
@@ -92,9 +92,10 @@ impl Guarded {
         }
     }
 
-    /// What an extractor does: it takes the decision that was taken, or, when nobody looked or no rule covers the
-    /// request, has it decided by the guard's defaults. `fallback` is the guard of the application's state, for requests
-    /// that went through no middleware. What comes of it is to be kept, for the next extractor.
+    /// What an extractor does: it takes the decision that was taken, or, when nobody looked or no
+    /// rule covers the request, has it decided by the guard's defaults. `fallback` is the guard of
+    /// the application's state, for requests that went through no middleware. What comes of it is
+    /// to be kept, for the next extractor.
     ///
     /// # Errors
     /// When the application is not set up for it.
@@ -134,10 +135,11 @@ impl Guarded {
     /// What a middleware keeps of a request that it lets through, to tell on the way out what was
     /// [`answered`](Self::answered). `earlier` is what the request carried when it came.
     ///
-    /// `None` when it would say nothing: of a client that is verified, as most are. `None` as well when a middleware of the
-    /// same guard, further out, tells it already, and when no rule covers the request: nobody looked at its client. So the
-    /// guard's own denials are never told. A middleware answers them without asking the application, and an extractor behind
-    /// it refuses a client only where no rule covers the request.
+    /// `None` when it would say nothing: of a client that is verified, as most are. `None` as well
+    /// when a middleware of the same guard, further out, tells it already, and when no rule covers
+    /// the request: nobody looked at its client. So the guard's own denials are never told. A
+    /// middleware answers them without asking the application, and an extractor behind it refuses a
+    /// client only where no rule covers the request.
     #[must_use]
     pub fn to_tell(&self, earlier: Option<&Self>) -> Option<Self> {
         let is_told = || earlier.is_some_and(|earlier| earlier.is_by_rules_of(&self.guard));
@@ -145,9 +147,9 @@ impl Guarded {
         tells.then(|| self.clone())
     }
 
-    /// What the application answered to the request, for middlewares to tell on the way out, once, by what
-    /// [`to_tell`](Self::to_tell) gave them. Many refusals make a client suspicious; which statuses count as one is the
-    /// guard's business.
+    /// What the application answered to the request, for middlewares to tell on the way out, once,
+    /// by what [`to_tell`](Self::to_tell) gave them. Many refusals make a client suspicious; which
+    /// statuses count as one is the guard's business.
     pub fn answered(&self, status: u16) {
         self.guard.answered(&self.decision, status);
     }
@@ -198,22 +200,23 @@ impl AllowedClient {
         &self.verdict
     }
 
-    /// Begins an attempt to log in, before the password is checked. It takes one of the client's `max_failures` places, so
-    /// that of a hundred guesses at once no more than that reach the check: see [`LoginAttempt`].
+    /// Begins an attempt to log in, before the password is checked. It takes one of the client's
+    /// `max_failures` places, so that of a hundred guesses at once no more than that reach the
+    /// check: see [`LoginAttempt`].
     ///
     /// # Errors
-    /// When the client is banned, or attempts under way have taken its last places: the answer to give it, 429 with
-    /// `Retry-After`. In `monitor` mode nobody is refused.
+    /// When the client is banned, or attempts under way have taken its last places: the answer to
+    /// give it, 429 with `Retry-After`. In `monitor` mode nobody is refused.
     pub async fn login_attempt(&self) -> Result<LoginAttempt, Denial> {
         self.guard.begin(self.visitor()).await
     }
 
-    /// Counts a failed login, without an attempt begun before: the simple form, for passwords that are checked one after
-    /// the other.
+    /// Counts a failed login, without an attempt begun before: the simple form, for passwords that
+    /// are checked one after the other.
     ///
     /// # Errors
-    /// When the client is banned, by this failure or before: the answer to give it, 429 with `Retry-After`. In `monitor`
-    /// mode nobody is refused.
+    /// When the client is banned, by this failure or before: the answer to give it, 429 with
+    /// `Retry-After`. In `monitor` mode nobody is refused.
     pub async fn failed_login(&self) -> Result<(), Denial> {
         self.guard.note_failure(&self.visitor()).await
     }
@@ -228,8 +231,9 @@ impl AllowedClient {
         guard.visitor(ip, self.unbannable, self.mode, self.format)
     }
 
-    /// Takes note that the application finds this client suspicious: a honeypot field that was filled in, a price that no
-    /// page offers. It denies nothing; it decides who is checked first. The reason is for the log.
+    /// Takes note that the application finds this client suspicious: a honeypot field that was
+    /// filled in, a price that no page offers. It denies nothing; it decides who is checked first.
+    /// The reason is for the log.
     pub fn suspect(&self, reason: &'static str) {
         if let Some(ip) = self.client_ip() {
             self.guard.suspect(ip, reason);
@@ -237,7 +241,8 @@ impl AllowedClient {
     }
 }
 
-/// Why an extractor cannot work: the application has to be set up differently. The answer is a 500 that says how.
+/// Why an extractor cannot work: the application has to be set up differently. The answer is a 500
+/// that says how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetupMistake {
     /// There is no guard: neither a middleware that ran, nor one in the application's state.

@@ -25,9 +25,10 @@ pub(crate) struct Visitor {
     pub(crate) mode: Mode,
 }
 
-/// An attempt to log in, before the password is checked. It holds one of the client's `max_failures` places until it is
-/// ended by [`succeeded`](Self::succeeded) or [`failed`](Self::failed); dropped without a word, it counts as failed, so that
-/// hanging up does not buy further guesses.
+/// An attempt to log in, before the password is checked. It holds one of the client's
+/// `max_failures` places until it is ended by [`succeeded`](Self::succeeded) or
+/// [`failed`](Self::failed); dropped without a word, it counts as failed, so that hanging up does
+/// not buy further guesses.
 ///
 /// ```
 /// # use ipwhois_guard_core::{AllowedClient, Denial};
@@ -87,7 +88,8 @@ impl LoginAttempt {
     /// The password was wrong.
     ///
     /// # Errors
-    /// When the client is banned by this: the answer to give it, 429 with `Retry-After`. In `monitor` mode nobody is refused.
+    /// When the client is banned by this: the answer to give it, 429 with `Retry-After`. In
+    /// `monitor` mode nobody is refused.
     pub async fn failed(mut self) -> Result<(), Denial> {
         match self.reservation.take() {
             Some(reservation) => {

@@ -6,11 +6,11 @@ use crate::error::ReportError;
 use crate::guard::Guard;
 use crate::reports::{Report, Ticket};
 
-/// A report that is being worded: [`Guard::report`](crate::Guard::report). Nothing happens before it is awaited or
-/// [queued](Self::queue).
+/// A report that is being worded: [`Guard::report`](crate::Guard::report). Nothing happens before
+/// it is awaited or [queued](Self::queue).
 ///
-/// Awaited, it resolves when the report survives the end of the process, which is at once without a state folder. It does
-/// not wait for the service: that is what [`QueuedReport::delivered`] does.
+/// Awaited, it resolves when the report survives the end of the process, which is at once without a
+/// state folder. It does not wait for the service: that is what [`QueuedReport::delivered`] does.
 ///
 /// ```
 /// # use ipwhois_guard_core::{Guard, ReportError, ThreatType};
@@ -32,8 +32,9 @@ impl ReportRequest {
         Self { guard, report }
     }
 
-    /// Says what was seen. Control characters are taken out and white space is put together, so that it is one line; what
-    /// goes beyond 1,024 characters is cut off. It need not be UTF-8, so a header's value may be part of it.
+    /// Says what was seen. Control characters are taken out and white space is put together, so
+    /// that it is one line; what goes beyond 1,024 characters is cut off. It need not be UTF-8, so
+    /// a header's value may be part of it.
     pub fn message(mut self, text: impl AsRef<[u8]>) -> Self {
         self.report = self.report.map(|report| report.with_message(text));
         self
@@ -45,11 +46,12 @@ impl ReportRequest {
         self
     }
 
-    /// Queues the report. Neither waits nor blocks; with a state folder it is on disk within 100 ms or so.
+    /// Queues the report. Neither waits nor blocks; with a state folder it is on disk within 100 ms
+    /// or so.
     ///
     /// # Errors
-    /// When the address is one that is never reported (non-public, allowlisted, a trusted proxy), the source is no name, the
-    /// queue of 10,000 is full, or the guard is shutting down.
+    /// When the address is one that is never reported (non-public, allowlisted, a trusted proxy),
+    /// the source is no name, the queue of 10,000 is full, or the guard is shutting down.
     pub fn queue(self) -> Result<QueuedReport, ReportError> {
         self.guard.enqueue(self.report?).map(QueuedReport)
     }
@@ -73,8 +75,8 @@ impl IntoFuture for ReportRequest {
 pub struct QueuedReport(Ticket);
 
 impl QueuedReport {
-    /// Whether the same address was reported for the same thing less than 15 minutes ago. Then this report is not sent, and
-    /// shares what becomes of that one.
+    /// Whether the same address was reported for the same thing less than 15 minutes ago. Then this
+    /// report is not sent, and shares what becomes of that one.
     #[must_use]
     pub const fn is_duplicate(&self) -> bool {
         self.0.is_duplicate()

@@ -4,12 +4,14 @@ use crate::address::Peer;
 
 /// A request's head.
 ///
-/// Everything is given as it arrived: no decoding, no normalising, no guessing. What it means is core's business.
+/// Everything is given as it arrived: no decoding, no normalising, no guessing. What it means is
+/// core's business.
 pub trait RequestHead {
     /// The method, `GET`.
     fn method(&self) -> &str;
 
-    /// The path as the client wrote it, percent-encoding included, before any router took a prefix off.
+    /// The path as the client wrote it, percent-encoding included, before any router took a prefix
+    /// off.
     fn path(&self) -> &str;
 
     /// Who is connected: the socket's peer, never an address from a header.

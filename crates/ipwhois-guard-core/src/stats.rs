@@ -6,12 +6,14 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// How many addresses the cache remembers, for a verdict or because asking failed; never more than `cache_capacity`.
+    /// How many addresses the cache remembers, for a verdict or because asking failed; never more
+    /// than `cache_capacity`.
     pub cache_entries: usize,
-    /// How many checks of this UTC day are spent, those before a restart included when there is a state folder. With
-    /// a shared tier: by all machines, as of this one's last call to it.
+    /// How many checks of this UTC day are spent, those before a restart included when there is a
+    /// state folder. With a shared tier: by all machines, as of this one's last call to it.
     pub checks_today: u32,
-    /// How many checks are left for this UTC day, by the guard's own count or the service's word, whichever is less.
+    /// How many checks are left for this UTC day, by the guard's own count or the service's word,
+    /// whichever is less.
     pub checks_left: u32,
     /// How many entries the feed in use has; 0 without one.
     pub feed_entries: usize,
@@ -19,10 +21,11 @@ pub struct Stats {
     pub feed_age: Option<Duration>,
     /// Why the last try brought no feed; `None` when it did.
     pub feed_error: Option<String>,
-    /// Why nothing is kept in the state folder, or why the last write failed; `None` when all is well, or there is none.
+    /// Why nothing is kept in the state folder, or why the last write failed; `None` when all is
+    /// well, or there is none.
     pub state_error: Option<String>,
-    /// Why the last call to the shared tier failed, or why nothing is heard from it; `None` when all is well, or there is
-    /// none.
+    /// Why the last call to the shared tier failed, or why nothing is heard from it; `None` when
+    /// all is well, or there is none.
     pub shared_error: Option<String>,
     /// How many calls to the shared tier failed since the start.
     pub shared_failures: u64,

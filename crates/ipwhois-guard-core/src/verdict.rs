@@ -79,12 +79,14 @@ impl FromStr for ThreatType {
     }
 }
 
-/// What the service says of one address. It is the same for every rule: each holds it against its own minimum.
+/// What the service says of one address. It is the same for every rule: each holds it against its
+/// own minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reputation {
     /// Whether the address is on the blacklist.
     pub listed: bool,
-    /// How sure the service is, 0 to 100. A fraction is rounded down, so that no threshold is reached by rounding.
+    /// How sure the service is, 0 to 100. A fraction is rounded down, so that no threshold is
+    /// reached by rounding.
     pub confidence: u8,
     /// What the address is known for, when the service says so.
     pub threat_type: Option<ThreatType>,
@@ -112,16 +114,18 @@ pub enum Source {
     Denylist,
     /// The client is banned for too many failed logins.
     Banned,
-    /// Loopback, private, reserved or documentation addresses: the service is never asked about them.
+    /// Loopback, private, reserved or documentation addresses: the service is never asked about
+    /// them.
     NonPublic,
     /// The client is one of the trusted proxies: never asked about.
     TrustedProxy,
-    /// The address is in the feed, which settled it without a check: by the rule's minimum of 50 or less, or by
-    /// `feed_action = block`.
+    /// The address is in the feed, which settled it without a check: by the rule's minimum of 50 or
+    /// less, or by `feed_action = block`.
     Feed,
     /// A verdict from memory, younger than `cache_ttl`.
     Cache,
-    /// A verdict from memory, older than `cache_ttl` and younger than `stale_ttl`; it is being refreshed.
+    /// A verdict from memory, older than `cache_ttl` and younger than `stale_ttl`; it is being
+    /// refreshed.
     Stale,
     /// A verdict of another machine, by way of the shared tier.
     Shared,
@@ -175,7 +179,8 @@ pub enum Unverified {
     /// The peer is a trusted proxy and sends no forwarding header at all: probably its own health
     /// check. If `allow` names the peer, such a request is let in.
     NoHeader,
-    /// The service did not answer within `max_wait`. Its answer may still arrive, for the next request.
+    /// The service did not answer within `max_wait`. Its answer may still arrive, for the next
+    /// request.
     TimedOut,
     /// The call failed or its reply could not be believed.
     CallFailed,
@@ -254,7 +259,8 @@ impl Verdict {
         self.reputation.map(|reputation| reputation.confidence)
     }
 
-    /// Whether the rules let this client in. In `monitor` mode a request can be let through although this is `false`.
+    /// Whether the rules let this client in. In `monitor` mode a request can be let through
+    /// although this is `false`.
     #[must_use]
     pub const fn is_allowed(&self) -> bool {
         self.allowed

@@ -1,12 +1,12 @@
 //! The guard's own thread and runtime, for everything that is not an answer from memory.
 //!
-//! A request may come from any runtime. actix has one per worker, and a pooled connection dies with the runtime that
-//! opened it; an application that blocks its executor must not stall a call that others wait for. So calls, timers and
-//! connections live here.
+//! A request may come from any runtime. actix has one per worker, and a pooled connection dies with
+//! the runtime that opened it; an application that blocks its executor must not stall a call that
+//! others wait for. So calls, timers and connections live here.
 //!
-//! Slow work, such as disk and name lookups, goes to the runtime's threads for blocking work, so that this one is always
-//! there for calls. A task may keep it busy all the same. So a request waits by the clock of
-//! [`Alarm`], and the end of the guard does not wait for tasks.
+//! Slow work, such as disk and name lookups, goes to the runtime's threads for blocking work, so
+//! that this one is always there for calls. A task may keep it busy all the same. So a request
+//! waits by the clock of [`Alarm`], and the end of the guard does not wait for tasks.
 
 use std::process;
 use std::sync::mpsc::{self, Receiver};
@@ -62,7 +62,8 @@ impl Worker {
             .name("ipwhois-guard".to_owned())
             .spawn(move || {
                 let _ = runtime.block_on(stopped);
-                // A name lookup that hangs in the operating system must not hold up the application's end.
+                // A name lookup that hangs in the operating system must not hold up the
+                // application's end.
                 runtime.shutdown_background();
                 drop(end);
             })

@@ -1,8 +1,9 @@
 //! What Redis costs a cached decision: `cargo bench -p ipwhois-guard-redis --bench decision`.
 //!
-//! A guard without Redis and one with it have learnt the same verdicts and take turns at the same requests. A second guard
-//! without Redis takes its turn as well: its ratio to the first, which should be 1, is what the measurement cannot tell
-//! from nothing. With `-- instructions`, and valgrind installed, the instructions of both are counted.
+//! A guard without Redis and one with it have learnt the same verdicts and take turns at the same
+//! requests. A second guard without Redis takes its turn as well: its ratio to the first, which
+//! should be 1, is what the measurement cannot tell from nothing. With `-- instructions`, and
+//! valgrind installed, the instructions of both are counted.
 
 #[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../tests/it/server.rs"]

@@ -17,9 +17,11 @@ use crate::sentinel::Sentinels;
 pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 /// How long an answer may take before the connection is given up.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How often a cluster is asked again: a slot may be about to move (ASK), and has moved then (MOVED).
+/// How often a cluster is asked again: a slot may be about to move (ASK), and has moved then
+/// (MOVED).
 const RETRIES: u32 = 3;
-/// Milliseconds before it is asked again, when that may help: the slot is being moved (TRYAGAIN), or has no node.
+/// Milliseconds before it is asked again, when that may help: the slot is being moved (TRYAGAIN),
+/// or has no node.
 const RETRY_WAIT: std::ops::Range<u64> = 10..100;
 
 pub(crate) struct Place {
@@ -67,8 +69,8 @@ impl Place {
         }
     }
 
-    /// The client asks for the process's provider of cryptography, and panics when nobody has chosen one and several are
-    /// linked. Who has chosen keeps it.
+    /// The client asks for the process's provider of cryptography, and panics when nobody has
+    /// chosen one and several are linked. Who has chosen keeps it.
     fn prepare_tls(&self) {
         if self.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
             // An error says that somebody else was faster.
@@ -90,8 +92,8 @@ impl Connection {
         match (self, error.kind()) {
             (_, ErrorKind::ParseError | ErrorKind::ClusterConnectionNotFound) => true,
             (Self::Server(_), kind) => kind == ErrorKind::IoError,
-            // It has others for the other slots, and connects to a node that is away by itself: all that it does not notice
-            // is one that is silent.
+            // It has others for the other slots, and connects to a node that is away by itself: all
+            // that it does not notice is one that is silent.
             (Self::Cluster(_), _) => error.is_timeout() || error.is_connection_dropped(),
         }
     }

@@ -2,7 +2,8 @@ use ipwhois_guard_core::{BuildError, Guard, GuardBuilder, Settings};
 
 use crate::RedisTier;
 
-/// A guard configured by the environment, which shares what it knows when `IPWHOIS_GUARD_REDIS_URL` is set.
+/// A guard configured by the environment, which shares what it knows when `IPWHOIS_GUARD_REDIS_URL`
+/// is set.
 ///
 /// # Errors
 /// As [`Guard::from_env`], and when the URL cannot be used.

@@ -1,7 +1,8 @@
 //! The names of the keys.
 //!
-//! What one script touches shares the part in braces, so that a proxy or a cluster keeps it together. The names are on
-//! users' servers: a format that changes takes another name, unless its values begin with their version.
+//! What one script touches shares the part in braces, so that a proxy or a cluster keeps it
+//! together. The names are on users' servers: a format that changes takes another name, unless its
+//! values begin with their version.
 
 use std::net::IpAddr;
 

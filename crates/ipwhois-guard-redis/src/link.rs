@@ -1,10 +1,12 @@
 //! The one connection for all calls.
 //!
-//! Connecting is the work of a task of its own. A call waits for its first attempt, and fails at once while it goes on
-//! trying after that: [`PAUSE`] later, then twice as long each time, up to [`LONGEST_PAUSE`].
+//! Connecting is the work of a task of its own. A call waits for its first attempt, and fails at
+//! once while it goes on trying after that: [`PAUSE`] later, then twice as long each time, up to
+//! [`LONGEST_PAUSE`].
 //!
-//! A call is a task as well, because the caller may give up before there is an answer and drop the call. Somebody must
-//! still be there to see that no answer comes: that is how a dead connection is told from a slow one.
+//! A call is a task as well, because the caller may give up before there is an answer and drop the
+//! call. Somebody must still be there to see that no answer comes: that is how a dead connection is
+//! told from a slow one.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -139,8 +141,8 @@ impl Link {
     }
 }
 
-/// Whether there is a connection, or somebody who makes one. That one ends with its runtime, which need not be the one of
-/// the next call.
+/// Whether there is a connection, or somebody who makes one. That one ends with its runtime, which
+/// need not be the one of the next call.
 fn is_kept(phases: &Phases) -> bool {
     matches!(*phases.borrow(), Phase::Up { .. }) || phases.has_changed().is_ok()
 }
@@ -185,8 +187,8 @@ async fn connect_in_the_end(place: Arc<Place>, scripts: Arc<Scripts>, tell: watc
     }
 }
 
-/// Waits between three quarters of the pause and all of it, so that machines do not come back as one. False: nobody
-/// wants the connection any more.
+/// Waits between three quarters of the pause and all of it, so that machines do not come back as
+/// one. False: nobody wants the connection any more.
 async fn paused(pause: Duration, tell: &watch::Sender<Phase>) -> bool {
     let quarter = u64::try_from(pause.as_millis() / 4)
         .unwrap_or(u64::MAX)

@@ -55,8 +55,8 @@ pub(crate) async fn listen(
     }
 }
 
-/// Answers whether the connection listens, which answers in its own way: the client takes a refused subscription for an
-/// answer.
+/// Answers whether the connection listens, which answers in its own way: the client takes a refused
+/// subscription for an answer.
 async fn ping(sink: &mut PubSubSink) -> RedisResult<bool> {
     match sink.ping::<Value>().await? {
         Value::Array(_) => Ok(true),

@@ -29,8 +29,8 @@ impl Nodes {
         &self.clients
     }
 
-    /// Asks one after the other until one answers, beginning with the one that answered last. When none does, what a
-    /// server said tells more than that another one is away.
+    /// Asks one after the other until one answers, beginning with the one that answered last. When
+    /// none does, what a server said tells more than that another one is away.
     pub(crate) async fn ask<T, F>(&self, ask: impl Fn(Client) -> F) -> RedisResult<T>
     where
         F: Future<Output = RedisResult<T>>,

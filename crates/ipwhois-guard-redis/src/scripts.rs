@@ -46,8 +46,8 @@ impl Scripts {
         Self(scripts.collect())
     }
 
-    /// Loads them all in one trip, into all primaries of a cluster, so that each later call is one. A server that refuses
-    /// is no reason to do without it: what it does not know is sent along.
+    /// Loads them all in one trip, into all primaries of a cluster, so that each later call is one.
+    /// A server that refuses is no reason to do without it: what it does not know is sent along.
     pub(crate) async fn load(&self, connection: &Connection) -> RedisResult<()> {
         let loads = self.0.iter().map(|(_, source, _)| {
             let mut connection = connection.clone();

@@ -1,8 +1,9 @@
-//! The primary that Sentinels name, by Redis' "Guidelines for Redis clients with support for Redis Sentinel": each of them
-//! is asked in its turn and not for long, and what it names must call itself the primary.
+//! The primary that Sentinels name, by Redis' "Guidelines for Redis clients with support for Redis
+//! Sentinel": each of them is asked in its turn and not for long, and what it names must call
+//! itself the primary.
 //!
-//! The client has a Sentinel of its own, which asks without a time limit: one that is silent would keep the others from
-//! being asked.
+//! The client has a Sentinel of its own, which asks without a time limit: one that is silent would
+//! keep the others from being asked.
 
 use std::io;
 

@@ -31,8 +31,8 @@ const MOST_BANS: u32 = 100_000;
 
 /// What several machines know together, in Redis.
 ///
-/// Nothing is connected before the first call, and nothing fails for Redis being away but the calls: they answer
-/// [`SharedError::Away`] until it is back.
+/// Nothing is connected before the first call, and nothing fails for Redis being away but the
+/// calls: they answer [`SharedError::Away`] until it is back.
 pub struct RedisTier {
     link: Arc<Link>,
     keys: Keys,
@@ -53,7 +53,8 @@ pub struct RedisTierBuilder {
 
 impl RedisTier {
     /// A tier at a URL: `redis://host:6379/0`, `rediss://user:password@host/0` by TLS,
-    /// `redis+unix:///run/redis.sock?db=0&user=…&pass=…`, `redis+sentinel://host:26379,host:26379/service/0`, or
+    /// `redis+unix:///run/redis.sock?db=0&user=…&pass=…`,
+    /// `redis+sentinel://host:26379,host:26379/service/0`, or
     /// `redis+cluster://host:6379,host:6379`. It connects at the first call.
     ///
     /// # Errors
@@ -74,9 +75,9 @@ impl RedisTier {
 }
 
 impl RedisTierBuilder {
-    /// What all keys and the channel begin with, for several applications on one Redis that are not to know of each
-    /// other. At most 64 characters of printable ASCII, without braces, which Redis Cluster reads. Default:
-    /// `ipwhois-guard:`.
+    /// What all keys and the channel begin with, for several applications on one Redis that are not
+    /// to know of each other. At most 64 characters of printable ASCII, without braces, which Redis
+    /// Cluster reads. Default: `ipwhois-guard:`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self

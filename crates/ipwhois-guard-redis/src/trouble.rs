@@ -50,8 +50,8 @@ pub(crate) fn unexpected(answer: &Value) -> SharedError {
     unreadable(&format!("a script answered {shape}"))
 }
 
-/// Whether another connection may be welcome where this one is not: the name stands for another server now, or the
-/// password has changed.
+/// Whether another connection may be welcome where this one is not: the name stands for another
+/// server now, or the password has changed.
 pub(crate) fn is_out_of_place(error: &RedisError) -> bool {
     matches!(error.code(), Some("READONLY" | "NOAUTH"))
 }

@@ -1,5 +1,5 @@
-//! Verdicts and announcements as text. The first byte is the version of the format; a text that this version would not
-//! have written is none.
+//! Verdicts and announcements as text. The first byte is the version of the format; a text that
+//! this version would not have written is none.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use ipwhois_guard_core::Reputation;
 use ipwhois_guard_core::shared::{Announcement, SharedVerdict};
 
-/// `1 listed 95 scan 1790000000`: version, listed or clean, confidence, threat type or `-`, seconds since 1970.
+/// `1 listed 95 scan 1790000000`: version, listed or clean, confidence, threat type or `-`, seconds
+/// since 1970.
 pub(crate) fn write_verdict(verdict: &SharedVerdict) -> String {
     format!("1 {}", verdict_words(verdict))
 }
@@ -18,8 +19,8 @@ pub(crate) fn read_verdict(text: &str) -> Option<SharedVerdict> {
     (write_verdict(&verdict) == text).then_some(verdict)
 }
 
-/// `1 verdict 25.0.0.7 listed 95 scan 1790000000`, `1 ban 25.0.0.7 3600000`, `1 unban 25.0.0.7`. A ban's length is in
-/// milliseconds.
+/// `1 verdict 25.0.0.7 listed 95 scan 1790000000`, `1 ban 25.0.0.7 3600000`, `1 unban 25.0.0.7`. A
+/// ban's length is in milliseconds.
 pub(crate) fn write_announcement(announcement: &Announcement) -> String {
     let mut text = String::from("1 ");
     // Writing to a string cannot fail.

@@ -16,9 +16,10 @@ use crate::wiring::{Installed, REJECTED};
 
 /// The fairing that keeps blacklisted clients out: `rocket::build().attach(IpGuard::new(guard))`.
 ///
-/// It refuses requests by the guard's rules, manages the [`Guard`] (`&State<Guard>` in handlers) and makes the request guards
-/// [`AllowedIp`](crate::AllowedIp) and [`IpVerdict`](crate::IpVerdict) work. It is attached once; a second one stops the
-/// launch. So does a trusted proxy whose header is a list while `on_unknown_client` is not said.
+/// It refuses requests by the guard's rules, manages the [`Guard`] (`&State<Guard>` in handlers)
+/// and makes the request guards [`AllowedIp`](crate::AllowedIp) and [`IpVerdict`](crate::IpVerdict)
+/// work. It is attached once; a second one stops the launch. So does a trusted proxy whose header
+/// is a list while `on_unknown_client` is not said.
 pub struct IpGuard {
     origin: GuardOrigin,
     by_rules: bool,
@@ -41,12 +42,14 @@ impl IpGuard {
         Self::with(GuardOrigin::Given(guard))
     }
 
-    /// A fairing that builds its guard when the rocket ignites, from Rocket's own configuration: the table `ipwhois_guard` of
-    /// the selected profile in `Rocket.toml`, and `ROCKET_IPWHOIS_GUARD={…}` in the environment. The names are those of
+    /// A fairing that builds its guard when the rocket ignites, from Rocket's own configuration:
+    /// the table `ipwhois_guard` of the selected profile in `Rocket.toml`, and
+    /// `ROCKET_IPWHOIS_GUARD={…}` in the environment. The names are those of
     /// [`Settings`](crate::Settings), and without any the defaults hold.
     ///
-    /// A setting that cannot be used stops the launch; Rocket's log names it with its value, never with the key.
-    /// For the error as a value take [`settings`](crate::settings) and [`Guard::from_settings`].
+    /// A setting that cannot be used stops the launch; Rocket's log names it with its value, never
+    /// with the key. For the error as a value take [`settings`](crate::settings) and
+    /// [`Guard::from_settings`].
     #[must_use]
     pub fn from_config() -> Self {
         Self::with(GuardOrigin::Config)
@@ -60,16 +63,16 @@ impl IpGuard {
         }
     }
 
-    /// Refuses nothing by itself, rules or not: only handlers with the request guard [`AllowedIp`](crate::AllowedIp) are
-    /// guarded.
+    /// Refuses nothing by itself, rules or not: only handlers with the request guard
+    /// [`AllowedIp`](crate::AllowedIp) are guarded.
     #[must_use]
     pub fn request_guards_only(mut self) -> Self {
         self.by_rules = false;
         self
     }
 
-    /// Answers denials with the application's own response: any responder. The guard's own words are one, too:
-    /// [`GuardRejection::Denied`].
+    /// Answers denials with the application's own response: any responder. The guard's own words
+    /// are one, too: [`GuardRejection::Denied`].
     ///
     /// ```
     /// use ipwhois_guard_rocket::{Denial, Guard, IpGuard};
@@ -187,11 +190,12 @@ impl Fairing for IpGuard {
                 .unwrap_or_else(|status| Response::build().status(status).finalize())
         };
         if memory.went_astray() {
-            // A fairing that was attached later has led the request back into the application. What came of it is not for
-            // this client.
+            // A fairing that was attached later has led the request back into the application. What
+            // came of it is not for this client.
             *response = answer();
         } else if response.status() == REJECTED {
-            // A catcher for all statuses that was registered after this fairing has answered. Other fairings' headers stay.
+            // A catcher for all statuses that was registered after this fairing has answered. Other
+            // fairings' headers stay.
             response.merge(answer());
         }
     }

@@ -7,7 +7,8 @@ use rocket::{Data, Request};
 
 use crate::GuardRejection;
 
-/// What is known of a request so far, in its local cache. Whoever looks first makes it, so everything in it is set later.
+/// What is known of a request so far, in its local cache. Whoever looks first makes it, so
+/// everything in it is set later.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// The fairing's decision.
@@ -60,7 +61,8 @@ impl Memory {
     }
 }
 
-/// The denial of a request that the guard refused, for the application's logs and response fairings.
+/// The denial of a request that the guard refused, for the application's logs and response
+/// fairings.
 #[must_use]
 pub fn denial<'r>(request: &'r Request<'_>) -> Option<&'r Denial> {
     match Memory::of(request).rejection.get() {
@@ -71,8 +73,8 @@ pub fn denial<'r>(request: &'r Request<'_>) -> Option<&'r Denial> {
 
 /// The URI that the client asked for, for the application's logs.
 ///
-/// A request that [`IpGuard`](crate::IpGuard) refuses has another `request.uri()` from then on: Rocket's fairings cannot
-/// answer, only lead elsewhere.
+/// A request that [`IpGuard`](crate::IpGuard) refuses has another `request.uri()` from then on:
+/// Rocket's fairings cannot answer, only lead elsewhere.
 #[must_use]
 pub fn original_uri<'a>(request: &'a Request<'_>) -> &'a Origin<'a> {
     match Memory::of(request).asked_for.get() {

@@ -8,19 +8,20 @@ use crate::head::NO_PEER_HINT;
 use crate::memory::Memory;
 use crate::wiring::Installed;
 
-/// Why a request guard did not let the handler run, or what a handler answers when a failed login has banned the client:
-/// `?` makes it of a [`Denial`].
+/// Why a request guard did not let the handler run, or what a handler answers when a failed login
+/// has banned the client: `?` makes it of a [`Denial`].
 ///
-/// As a responder it is the denial, in the words of [`respond_with`](crate::IpGuard::respond_with) if there are some, or a 500
-/// that says what to mend.
+/// As a responder it is the denial, in the words of [`respond_with`](crate::IpGuard::respond_with)
+/// if there are some, or a 500 that says what to mend.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardRejection {
     /// The client is refused.
     #[error("the client is refused (reference {})", .0.reference())]
     Denied(Denial),
-    /// A mistake in the set-up: `IpGuard` is not attached. Rocket's launch finds it where the request guard is an argument of
-    /// a handler; it is left for handlers that ask by hand, with `request.guard::<AllowedIp>()`.
+    /// A mistake in the set-up: `IpGuard` is not attached. Rocket's launch finds it where the
+    /// request guard is an argument of a handler; it is left for handlers that ask by hand, with
+    /// `request.guard::<AllowedIp>()`.
     #[error("no guard: attach one to the rocket, `rocket::build().attach(IpGuard::new(guard))`")]
     NoGuard,
     /// Rocket does not know who is connected. Over sockets it always does.

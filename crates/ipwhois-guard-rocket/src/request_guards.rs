@@ -10,13 +10,15 @@ use crate::head::Head;
 use crate::memory::Memory;
 use crate::wiring::{Installed, REJECTED};
 
-/// An allowed client: the handler runs for no other. A refused one gets the denial as the response, whole.
+/// An allowed client: the handler runs for no other. A refused one gets the denial as the response,
+/// whole.
 ///
-/// It reads the decision of [`IpGuard`](crate::IpGuard); on a route that no rule covers it decides itself by the guard's
-/// defaults. A rocket with handlers that ask for it and without `IpGuard` does not launch.
+/// It reads the decision of [`IpGuard`](crate::IpGuard); on a route that no rule covers it decides
+/// itself by the guard's defaults. A rocket with handlers that ask for it and without `IpGuard`
+/// does not launch.
 ///
-/// `Result<AllowedIp, GuardRejection>` gives the handler the last word. `Option<AllowedIp>` is `None` for refused clients, and
-/// the handler runs for them.
+/// `Result<AllowedIp, GuardRejection>` gives the handler the last word. `Option<AllowedIp>` is
+/// `None` for refused clients, and the handler runs for them.
 #[derive(Clone, Debug)]
 pub struct AllowedIp(AllowedClient);
 
@@ -79,7 +81,8 @@ async fn guarded<'r>(request: &'r Request<'_>) -> Result<&'r Guarded, GuardRejec
     Ok(memory.by_request_guard.get_or_init(|| guarded))
 }
 
-/// A request guard fails with a status and no response: the response is kept, for the catcher of that status.
+/// A request guard fails with a status and no response: the response is kept, for the catcher of
+/// that status.
 fn outcome<T>(
     request: &Request<'_>,
     result: Result<T, GuardRejection>,

@@ -16,7 +16,8 @@ pub enum ConfigError {
     Unusable(#[from] BuildError),
 }
 
-/// The guard's settings in Rocket's configuration: the table `ipwhois_guard` of the selected profile. Without one, the defaults.
+/// The guard's settings in Rocket's configuration: the table `ipwhois_guard` of the selected
+/// profile. Without one, the defaults.
 ///
 /// ```
 /// use ipwhois_guard_rocket::{ConfigError, Guard, IpGuard, settings};
@@ -29,11 +30,12 @@ pub enum ConfigError {
 /// ```
 ///
 /// # Errors
-/// [`ConfigError::Unreadable`] when a name is unknown or a value has the wrong type. It names the setting, the value, and the
-/// file or variable.
+/// [`ConfigError::Unreadable`] when a name is unknown or a value has the wrong type. It names the
+/// setting, the value, and the file or variable.
 pub fn settings(figment: &Figment) -> Result<Settings, ConfigError> {
     match figment.find_value(TABLE) {
-        // A malformed `{…}` in the environment arrives as one string, with the key inside: it is not for figment to show.
+        // A malformed `{…}` in the environment arrives as one string, with the key inside: it is
+        // not for figment to show.
         Ok(value) if value.as_dict().is_none() => Err(ConfigError::Unreadable(format!(
             "`{TABLE}` is no table: `[default.{TABLE}]` in Rocket.toml, `{{name=value, …}}` in the environment"
         ))),
@@ -50,7 +52,8 @@ pub(crate) fn guard_from_config(figment: &Figment) -> Result<Guard, ConfigError>
     Ok(Guard::from_settings(settings(figment)?)?)
 }
 
-/// All that is wrong, in one line. Figment's own words have settings from the environment in capitals.
+/// All that is wrong, in one line. Figment's own words have settings from the environment in
+/// capitals.
 fn told(error: FigmentError) -> String {
     let errors = error.into_iter().map(|error| {
         let message = error.kind.to_string();

@@ -57,8 +57,8 @@ pub(crate) async fn linger<'r>(answer: Response<'r>, request: &Request<'_>) -> R
     }
 }
 
-/// Whether the request has a body, and the end of its answer's body is not the end of the answer. On
-/// HTTP/2 it is; there hyper ends the stream without harm to the connection. Rocket does not say
+/// Whether the request has a body, and the end of its answer's body is not the end of the answer.
+/// On HTTP/2 it is; there hyper ends the stream without harm to the connection. Rocket does not say
 /// which version it is, but HTTP/2 has no `Host`.
 fn ends_by_length(request: &Request<'_>) -> bool {
     let has_body = Memory::of(request).has_body.load(Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! The way around what Rocket does not offer: a fairing cannot answer a request, and a request guard cannot say how it is
-//! answered.
+//! The way around what Rocket does not offer: a fairing cannot answer a request, and a request
+//! guard cannot say how it is answered.
 //!
-//! - The fairing remembers the denial in the request and leads it to a route of its own, which answers for nobody else: to
-//!   every other request it is as if the route did not exist.
+//! - The fairing remembers the denial in the request and leads it to a route of its own, which
+//!   answers for nobody else: to every other request it is as if the route did not exist.
 //! - A request guard remembers its rejection and fails with a status that has a catcher of its own.
 
 use std::collections::hash_map::RandomState;
@@ -20,8 +20,8 @@ use crate::answer::Answer;
 use crate::memory::Memory;
 use crate::unread;
 
-/// The status with which a request guard fails, and by which its catcher is found. No client ever sees it, and no application
-/// has a catcher for it, so that those for 403 or 503 have no say.
+/// The status with which a request guard fails, and by which its catcher is found. No client ever
+/// sees it, and no application has a catcher for it, so that those for 403 or 503 have no say.
 pub(crate) const REJECTED: Status = Status::new(597);
 
 const NAME: &str = "ipwhois-guard";
@@ -47,8 +47,8 @@ pub(crate) struct Installed {
 
 impl Installed {
     pub(crate) fn new(guard: Guard, answer: Answer) -> Self {
-        // Nobody gets an answer there without a denial. That nobody finds the place keeps it out of the way of the
-        // application's own paths.
+        // Nobody gets an answer there without a denial. That nobody finds the place keeps it out of
+        // the way of the application's own paths.
         let random = || RandomState::new().hash_one(NAME);
         let exit = format!("/{NAME}-{:016x}{:016x}", random(), random());
         Self {
@@ -102,7 +102,8 @@ impl Installed {
         rocket.manage(self)
     }
 
-    /// Leads a refused request to the route. The path stays readable behind the route's, for the logs.
+    /// Leads a refused request to the route. The path stays readable behind the route's, for the
+    /// logs.
     pub(crate) fn lead_out(&self, request: &mut Request<'_>) {
         let asked_for = request.uri().to_string();
         let path = asked_for.trim_start_matches('/');

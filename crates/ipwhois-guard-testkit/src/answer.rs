@@ -32,7 +32,8 @@ pub(crate) fn check(check: &Check, admission: Admission, blacklist: &Blacklist) 
         return Reply::error(400, "invalid ip");
     };
     let verdict = match blacklist.get(ip) {
-        // `reports` and `last_seen` stand for the fields that the service sends and nobody has promised.
+        // `reports` and `last_seen` stand for the fields that the service sends and nobody has
+        // promised.
         Some(listing) => json!({
             "ip": check.ip,
             "listed": true,

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How a request is treated. Set with [`StandIn::behave`](crate::StandIn::behave) and its relatives.
+/// How a request is treated. Set with [`StandIn::behave`](crate::StandIn::behave) and its
+/// relatives.
 ///
-/// "The normal answer" is what the service would say at the time of answering. Times are real time: a paused clock in
-/// the test's own runtime has no hold on them.
+/// "The normal answer" is what the service would say at the time of answering. Times are real time:
+/// a paused clock in the test's own runtime has no hold on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Behaviour {
@@ -18,7 +19,8 @@ pub enum Behaviour {
     Delay(Duration),
     /// No answer. The connection stays until the client closes it.
     Hang,
-    /// The normal answer once [`StandIn::release`](crate::StandIn::release) is called after the request arrived.
+    /// The normal answer once [`StandIn::release`](crate::StandIn::release) is called after the
+    /// request arrived.
     Held,
     /// The connection is reset (TCP RST) without a byte.
     Reset,
@@ -26,7 +28,8 @@ pub enum Behaviour {
     ResetMidBody,
     /// The connection is closed in order (TCP FIN) without a byte.
     CloseEarly,
-    /// The head of the normal answer with its full `Content-Length`, half of the body, then an orderly close.
+    /// The head of the normal answer with its full `Content-Length`, half of the body, then an
+    /// orderly close.
     Truncated,
     /// The normal answer, its body one byte at a time with this pause before each.
     SlowBody {
@@ -41,8 +44,8 @@ pub enum Behaviour {
     Reply {
         /// The status code.
         status: u16,
-        /// The header fields, sent as they are. `Content-Length` is added unless it or `Transfer-Encoding` is among
-        /// them, or the status allows no body.
+        /// The header fields, sent as they are. `Content-Length` is added unless it or
+        /// `Transfer-Encoding` is among them, or the status allows no body.
         headers: Vec<(String, String)>,
         /// The body.
         body: Vec<u8>,

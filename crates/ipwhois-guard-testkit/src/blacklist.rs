@@ -37,7 +37,8 @@ impl Blacklist {
     }
 }
 
-/// The addresses in a feed's text: one a line, `#` starts a comment, lines that are no address are passed over.
+/// The addresses in a feed's text: one a line, `#` starts a comment, lines that are no address are
+/// passed over.
 pub(crate) fn feed_addresses(text: &str) -> impl Iterator<Item = IpAddr> {
     text.lines()
         .map(|line| line.split_once('#').map_or(line, |(entry, _)| entry).trim())
@@ -66,8 +67,9 @@ impl Feed {
         }
     }
 
-    /// Replaces the text. Each change is a second newer than the one before, however quickly they follow each other:
-    /// HTTP dates know no fractions, and a change must never look like "not modified".
+    /// Replaces the text. Each change is a second newer than the one before, however quickly they
+    /// follow each other: HTTP dates know no fractions, and a change must never look like "not
+    /// modified".
     pub(crate) fn set(&mut self, text: &str) {
         if *self.text == *text {
             return;
@@ -90,8 +92,8 @@ impl Feed {
         httpdate::fmt_http_date(self.last_modified)
     }
 
-    /// Whether a client with these validators has this text already. `If-None-Match` goes before `If-Modified-Since`
-    /// (RFC 9110, section 13.2.2).
+    /// Whether a client with these validators has this text already. `If-None-Match` goes before
+    /// `If-Modified-Since` (RFC 9110, section 13.2.2).
     pub(crate) fn is_known_to(
         &self,
         if_none_match: Option<&str>,
@@ -147,8 +149,8 @@ impl Access {
         self.used = 0;
     }
 
-    /// Judges a check, and takes one from the limit when it is let in. A check without a readable address
-    /// (`is_address` false) costs nothing.
+    /// Judges a check, and takes one from the limit when it is let in. A check without a readable
+    /// address (`is_address` false) costs nothing.
     pub(crate) fn admit(&mut self, key: Option<&str>, is_address: bool) -> Admission {
         if self.key.is_some() && self.key.as_deref() != key {
             return Admission::KeyRefused;

@@ -32,7 +32,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, state: &Arc<State>) -> Self {
-        // Answers are small and single bytes are sent on purpose. Without the option everything works, only slower.
+        // Answers are small and single bytes are sent on purpose. Without the option everything
+        // works, only slower.
         let _ = stream.set_nodelay(true);
         Self {
             stream,
@@ -42,7 +43,8 @@ impl Connection {
         }
     }
 
-    /// Answers requests until either side has enough. Errors of the socket end the connection and are nobody's business.
+    /// Answers requests until either side has enough. Errors of the socket end the connection and
+    /// are nobody's business.
     pub(crate) async fn run(mut self) {
         while let Ok(ControlFlow::Continue(())) = self.turn().await {}
     }
@@ -80,8 +82,8 @@ impl Connection {
         }
     }
 
-    /// Says why a request is not read, and closes. What the client is still sending is thrown away for a while: closing
-    /// with unread bytes resets the connection, and the answer would be lost.
+    /// Says why a request is not read, and closes. What the client is still sending is thrown away
+    /// for a while: closing with unread bytes resets the connection, and the answer would be lost.
     async fn refuse(&mut self, refusal: Refusal) -> io::Result<Next> {
         let reply = Reply::error(refusal.status(), refusal.reason());
         self.write(&reply, false).await?;
@@ -230,8 +232,8 @@ impl Connection {
         }
     }
 
-    /// Resolves when the client closes. Should it send its next request early, that is not looked at here, and its
-    /// leaving is noticed when the answer is written.
+    /// Resolves when the client closes. Should it send its next request early, that is not looked
+    /// at here, and its leaving is noticed when the answer is written.
     async fn gone(&self) -> io::Error {
         match self.stream.peek(&mut [0]).await {
             Ok(0) => io::ErrorKind::UnexpectedEof.into(),

@@ -16,8 +16,8 @@ pub(crate) fn field(text: &[u8], name: &str) -> Option<String> {
     fields(text).find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// `+` is a space, `%41` an `A`. A `%` that is not followed by two hexadecimal digits stands for itself, and bytes that
-/// are not UTF-8 become U+FFFD: what arrived is to be seen, not refused.
+/// `+` is a space, `%41` an `A`. A `%` that is not followed by two hexadecimal digits stands for
+/// itself, and bytes that are not UTF-8 become U+FFFD: what arrived is to be seen, not refused.
 fn decode(text: &[u8]) -> String {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;

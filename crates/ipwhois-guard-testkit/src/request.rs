@@ -29,7 +29,8 @@ impl Request {
     }
 }
 
-/// Why a request is not read. The connection cannot be used any further, for nobody knows where the next one starts.
+/// Why a request is not read. The connection cannot be used any further, for nobody knows where the
+/// next one starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Malformed,
@@ -58,8 +59,8 @@ impl Refusal {
     }
 }
 
-/// Reads the request at the start of `bytes`. Answers it with the number of bytes it takes, or `None` when more bytes
-/// are needed.
+/// Reads the request at the start of `bytes`. Answers it with the number of bytes it takes, or
+/// `None` when more bytes are needed.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut fields);
@@ -97,8 +98,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
     Ok(Some((request, head_length.saturating_add(body_length))))
 }
 
-/// The path and query of a target. A server must understand the absolute form too (RFC 9112, section 3.2.2): clients
-/// send it to what they take for a proxy.
+/// The path and query of a target. A server must understand the absolute form too (RFC 9112,
+/// section 3.2.2): clients send it to what they take for a proxy.
 fn origin_form(target: &str) -> &str {
     let Some(rest) = target.strip_prefix("http://") else {
         return target;

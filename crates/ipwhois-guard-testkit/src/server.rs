@@ -61,7 +61,8 @@ impl Server {
         self.addr
     }
 
-    /// Gives an order and blocks until it is carried out, which takes no longer than a few system calls.
+    /// Gives an order and blocks until it is carried out, which takes no longer than a few system
+    /// calls.
     pub(crate) fn order(&self, order: Order) -> io::Result<()> {
         let (done, result) = blocking::channel();
         self.commands
@@ -184,7 +185,8 @@ impl Porter {
 /// A socket with the address and nothing more: connecting to it is refused.
 fn bound(addr: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // Old connections linger for minutes and must not keep the port. On Windows the option means something else.
+    // Old connections linger for minutes and must not keep the port. On Windows the option means
+    // something else.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;

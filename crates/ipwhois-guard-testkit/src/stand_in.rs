@@ -18,10 +18,12 @@ const THREAT_TYPE: &str = "scan";
 
 /// A stand-in for the blacklist service, listening on a loopback port.
 ///
-/// It runs on a thread of its own, so it can be used from plain tests and from every async runtime. A clone is a handle
-/// to the same service. When the last one is dropped the thread ends and every connection is closed.
+/// It runs on a thread of its own, so it can be used from plain tests and from every async runtime.
+/// A clone is a handle to the same service. When the last one is dropped the thread ends and every
+/// connection is closed.
 ///
-/// Wherever an address is given or compared, an IPv4-mapped IPv6 address means the IPv4 address inside it.
+/// Wherever an address is given or compared, an IPv4-mapped IPv6 address means the IPv4 address
+/// inside it.
 #[derive(Clone)]
 pub struct StandIn {
     state: Arc<State>,
@@ -29,7 +31,8 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Starts the service on a free port of 127.0.0.1. It knows no address yet and answers as it should.
+    /// Starts the service on a free port of 127.0.0.1. It knows no address yet and answers as it
+    /// should.
     ///
     /// # Errors
     ///
@@ -55,7 +58,8 @@ impl StandIn {
         self.server.addr()
     }
 
-    /// The base URL, `http://127.0.0.1:PORT/api`: checks are at `/check?ip=…` below it, reports at `/report`.
+    /// The base URL, `http://127.0.0.1:PORT/api`: checks are at `/check?ip=…` below it, reports at
+    /// `/report`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/api", self.addr())
@@ -70,7 +74,8 @@ impl StandIn {
 
 /// What it knows.
 impl StandIn {
-    /// Lists an address for scanning. The confidence is sent as it is; the service's own are 0 to 100.
+    /// Lists an address for scanning. The confidence is sent as it is; the service's own are 0 to
+    /// 100.
     pub fn list(&self, ip: IpAddr, confidence: u8) {
         self.list_as(ip, confidence, THREAT_TYPE);
     }
@@ -89,8 +94,8 @@ impl StandIn {
         self.state.change(|known| known.blacklist.unlist(ip));
     }
 
-    /// Serves this text as the feed and lists every address in it. Answers how many lines have an address; comments and
-    /// other lines are passed over.
+    /// Serves this text as the feed and lists every address in it. Answers how many lines have an
+    /// address; comments and other lines are passed over.
     pub fn list_feed(&self, text: &str, confidence: u8) -> usize {
         let listing = Listing {
             confidence,
@@ -106,16 +111,17 @@ impl StandIn {
         addresses.len()
     }
 
-    /// Serves this text as the feed, as it is. Nothing else changes: its addresses are not listed by this. Before the
-    /// first call the feed has a header and no address.
+    /// Serves this text as the feed, as it is. Nothing else changes: its addresses are not listed
+    /// by this. Before the first call the feed has a header and no address.
     ///
     /// A new text has a new `ETag` and `Last-Modified`, so conditional requests see the change.
     pub fn set_feed(&self, text: &str) {
         self.state.change(|known| known.feed.set(text));
     }
 
-    /// How many checks are let in from now on; the ones after that are answered 429 with `Retry-After: 3600`. `None`
-    /// (the default): all. Every check of a readable address counts, whatever [`behave`](Self::behave) makes of it.
+    /// How many checks are let in from now on; the ones after that are answered 429 with
+    /// `Retry-After: 3600`. `None` (the default): all. Every check of a readable address counts,
+    /// whatever [`behave`](Self::behave) makes of it.
     pub fn quota(&self, per_day: Option<u32>) {
         self.state.change(|known| known.access.limit(per_day));
     }
@@ -125,14 +131,15 @@ impl StandIn {
         self.state.change(|known| known.access.reset());
     }
 
-    /// Answers checks 401 unless their `X-API-Key` is this key. `None` (the default): no key is looked at. Reports and
-    /// the feed never need one.
+    /// Answers checks 401 unless their `X-API-Key` is this key. `None` (the default): no key is
+    /// looked at. Reports and the feed never need one.
     pub fn require_key(&self, key: Option<&str>) {
         self.state.change(|known| known.access.require_key(key));
     }
 }
 
-/// How it behaves. A request is treated by what is in force when it arrives, later changes do not reach it.
+/// How it behaves. A request is treated by what is in force when it arrives, later changes do not
+/// reach it.
 impl StandIn {
     /// Treats every request like this: checks, reports and the feed.
     pub fn behave(&self, behaviour: Behaviour) {
@@ -146,19 +153,21 @@ impl StandIn {
             .change(|known| known.behaviours.set_endpoint(endpoint, behaviour));
     }
 
-    /// Treats checks of one address like this, whatever [`behave`](Self::behave) and [`behave_on`](Self::behave_on) say.
+    /// Treats checks of one address like this, whatever [`behave`](Self::behave) and
+    /// [`behave_on`](Self::behave_on) say.
     pub fn behave_for(&self, ip: IpAddr, behaviour: Behaviour) {
         self.state
             .change(|known| known.behaviours.set_address(ip, behaviour));
     }
 
-    /// Answers the requests that [`Behaviour::Held`] has kept waiting until now. Later ones wait for the next call.
+    /// Answers the requests that [`Behaviour::Held`] has kept waiting until now. Later ones wait
+    /// for the next call.
     pub fn release(&self) {
         self.state.change(release);
     }
 
-    /// Back to normal, for everything and every address; also answers what was held. The quota, the key and
-    /// [`refuse_connections`](Self::refuse_connections) stay as they are.
+    /// Back to normal, for everything and every address; also answers what was held. The quota, the
+    /// key and [`refuse_connections`](Self::refuse_connections) stay as they are.
     pub fn recover(&self) {
         self.state.change(|known| {
             known.behaviours = Behaviours::default();
@@ -166,7 +175,8 @@ impl StandIn {
         });
     }
 
-    /// Stops listening, so that connecting is refused, and closes every connection. Both are done on return.
+    /// Stops listening, so that connecting is refused, and closes every connection. Both are done
+    /// on return.
     pub fn refuse_connections(&self) {
         // Fails only when the thread has ended, and then connections are refused too.
         let _ = self.server.order(Order::Refuse);
@@ -176,7 +186,8 @@ impl StandIn {
     ///
     /// # Panics
     ///
-    /// When the system does not give the port back. It is kept meanwhile, so this is not to be expected.
+    /// When the system does not give the port back. It is kept meanwhile, so this is not to be
+    /// expected.
     pub fn accept_connections(&self) {
         if let Err(error) = self.server.order(Order::Accept) {
             panic!(
@@ -187,7 +198,8 @@ impl StandIn {
     }
 }
 
-/// What arrived. A request is recorded when it has been read, before it is answered, whatever the behaviour.
+/// What arrived. A request is recorded when it has been read, before it is answered, whatever the
+/// behaviour.
 impl StandIn {
     /// The checks, in order.
     #[must_use]
@@ -238,8 +250,8 @@ impl StandIn {
         self.state.read(|known| known.log.open_connections)
     }
 
-    /// The most checks that were being answered at once. A check counts from its arrival until its answer is written or
-    /// its connection has ended.
+    /// The most checks that were being answered at once. A check counts from its arrival until its
+    /// answer is written or its connection has ended.
     #[must_use]
     pub fn max_concurrent_checks(&self) -> usize {
         self.state.read(|known| known.log.max_concurrent_checks)
@@ -251,7 +263,8 @@ impl StandIn {
     }
 }
 
-/// Waiting without sleeping. The futures need no particular runtime and have no deadline of their own.
+/// Waiting without sleeping. The futures need no particular runtime and have no deadline of their
+/// own.
 impl StandIn {
     /// Resolves when at least `n` checks have arrived.
     pub fn checks_reach(&self, n: usize) -> impl Future<Output = ()> + Send {
@@ -281,7 +294,8 @@ impl StandIn {
         self.state.until(move |known| known.log.feed_requests >= n)
     }
 
-    /// Blocks until the feed was asked for at least `n` times; false when it is not within the time.
+    /// Blocks until the feed was asked for at least `n` times; false when it is not within the
+    /// time.
     #[must_use]
     pub fn wait_for_feed_requests(&self, n: usize, within: Duration) -> bool {
         self.state

@@ -24,8 +24,8 @@ pub(crate) struct Known {
     pub(crate) releases: u64,
 }
 
-/// The state, and two ways to wait for it to change: a condition variable for threads, a watch channel for tasks of any
-/// runtime.
+/// The state, and two ways to wait for it to change: a condition variable for threads, a watch
+/// channel for tasks of any runtime.
 #[derive(Debug)]
 pub(crate) struct State {
     known: Mutex<Known>,
@@ -92,8 +92,8 @@ impl State {
         reached(&known)
     }
 
-    /// Records a request and settles how it is treated, in one step: whoever sees the record knows that later changes
-    /// do not concern this request any more.
+    /// Records a request and settles how it is treated, in one step: whoever sees the record knows
+    /// that later changes do not concern this request any more.
     pub(crate) fn arrive(self: &Arc<Self>, call: &Call) -> Arrival {
         self.change(|known| {
             let mut arrival = Arrival {
@@ -138,7 +138,8 @@ impl State {
         }
     }
 
-    /// Nothing that runs under the lock leaves the state half changed, so a panic of another holder is no reason to stop.
+    /// Nothing that runs under the lock leaves the state half changed, so a panic of another holder
+    /// is no reason to stop.
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,11 +27,13 @@ pub trait RequestContext: 'static {
     }
 }
 
-/// A request extension that says who is connected. The server inserts it into each request of the connection.
+/// A request extension that says who is connected. The server inserts it into each request of the
+/// connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub Peer);
 
-/// The context of servers that insert [`PeerAddr`] into their requests: hyper, or anything of your own.
+/// The context of servers that insert [`PeerAddr`] into their requests: hyper, or anything of your
+/// own.
 #[derive(Clone, Copy, Debug)]
 pub struct ExtensionContext;
 

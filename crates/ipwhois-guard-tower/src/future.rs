@@ -50,7 +50,8 @@ impl<ReqBody: Body + Send + 'static> WayOut<ReqBody> {
 }
 
 impl<R, ReqBody: Body + Send + 'static> Admission<R, ReqBody> {
-    /// The request with its decision for the extractors, and what to keep for the way out; or the answer to a refused one.
+    /// The request with its decision for the extractors, and what to keep for the way out; or the
+    /// answer to a refused one.
     fn settle<C: RequestContext, ResBody>(
         self,
         decision: Decision,

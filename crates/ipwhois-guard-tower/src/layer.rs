@@ -8,7 +8,8 @@ use tower_layer::Layer;
 use crate::{ExtensionContext, GuardService, PlainDenial};
 
 /// The layer that puts a guard around a service. `C` says where the server keeps the peer's address
-/// ([`RequestContext`](crate::RequestContext)), `R` how a denial becomes a response ([`Respond`](crate::Respond)).
+/// ([`RequestContext`](crate::RequestContext)), `R` how a denial becomes a response
+/// ([`Respond`](crate::Respond)).
 pub struct GuardLayer<C, R = PlainDenial> {
     guard: Guard,
     respond: R,

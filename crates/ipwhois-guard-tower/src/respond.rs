@@ -1,8 +1,8 @@
 use http::Response;
 use ipwhois_guard_core::Denial;
 
-/// How a denial becomes a response whose body is `B`. Implemented by closures, and by [`PlainDenial`] for every body
-/// that can be made of a string.
+/// How a denial becomes a response whose body is `B`. Implemented by closures, and by
+/// [`PlainDenial`] for every body that can be made of a string.
 pub trait Respond<B> {
     /// The response to a refused request.
     fn respond(&self, denial: &Denial) -> Response<B>;

@@ -33,14 +33,15 @@ impl fmt::Debug for AllowedIp {
 #[derive(Clone, Copy, Debug)]
 pub struct IpVerdict(pub Verdict);
 
-/// Extracts an [`AllowedIp`], and rejects the request of a refused client with a [`GuardRejection`] that
-/// [`recover`](crate::recover) answers.
+/// Extracts an [`AllowedIp`], and rejects the request of a refused client with a [`GuardRejection`]
+/// that [`recover`](crate::recover) answers.
 ///
-/// Inside [`IpGuard::wrap`] of the same guard it reads the decision that was taken there; where no rule covers the request,
-/// or without the wrapper, it decides itself by the guard's defaults. Put it after the path's filters and before the body's.
+/// Inside [`IpGuard::wrap`] of the same guard it reads the decision that was taken there; where no
+/// rule covers the request, or without the wrapper, it decides itself by the guard's defaults. Put
+/// it after the path's filters and before the body's.
 ///
-/// After a rejection warp tries the next branch of an `or`: the filter guards what is combined with it by `and`, and
-/// nothing else.
+/// After a rejection warp tries the next branch of an `or`: the filter guards what is combined with
+/// it by `and`, and nothing else.
 pub fn allowed_ip(
     guard: impl Into<IpGuard>,
 ) -> impl Filter<Extract = (AllowedIp,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -57,7 +58,8 @@ pub fn allowed_ip(
     })
 }
 
-/// Extracts an [`IpVerdict`]. Refuses nobody; it rejects only when warp does not say who is connected.
+/// Extracts an [`IpVerdict`]. Refuses nobody; it rejects only when warp does not say who is
+/// connected.
 pub fn ip_verdict(
     guard: impl Into<IpGuard>,
 ) -> impl Filter<Extract = (IpVerdict,), Error = Rejection> + Clone + Send + Sync + 'static {

@@ -44,18 +44,21 @@ impl IpGuard {
         self
     }
 
-    /// Takes a peer without an address for a Unix socket's ([`Peer::Unix`]), which `trusted_proxies` names as `unix:`.
+    /// Takes a peer without an address for a Unix socket's ([`Peer::Unix`]), which
+    /// `trusted_proxies` names as `unix:`.
     ///
-    /// Such a peer looks like one that a server forgot to name, and that one must not be trusted. So this is for
-    /// applications that `warp::serve` serves, which always knows the address where there is one.
+    /// Such a peer looks like one that a server forgot to name, and that one must not be trusted.
+    /// So this is for applications that `warp::serve` serves, which always knows the address where
+    /// there is one.
     #[must_use]
     pub fn on_unix_socket(mut self) -> Self {
         self.without_address = Peer::Unix;
         self
     }
 
-    /// Puts the guard around routes: it decides by its rules before any filter of the routes runs, and answers a
-    /// refused client itself. Rejections of the routes pass through, those of this crate's extractors are answered.
+    /// Puts the guard around routes: it decides by its rules before any filter of the routes runs,
+    /// and answers a refused client itself. Rejections of the routes pass through, those of this
+    /// crate's extractors are answered.
     ///
     /// ```
     /// use ipwhois_guard_warp::{Guard, IpGuard, Rule};
@@ -85,7 +88,8 @@ impl IpGuard {
         R: Reply + 'static,
     {
         let guard = self.clone();
-        // With rejections as values, so that both kinds of answer can be seen beside what was decided.
+        // With rejections as values, so that both kinds of answer can be seen beside what was
+        // decided.
         let answer = routes
             .boxed()
             .map(|reply: R| Ok(reply.into_response()))
@@ -133,8 +137,9 @@ impl IpGuard {
 /// A request that was let in, while the routes behind the guard run.
 type Admitted = (Option<Guarded>, Kept);
 
-/// Tells the guard what the routes answered. A rejection has no status yet: warp makes a response of it at the very end,
-/// after all branches and the application's own `recover`. Only "not found" is as good as certain.
+/// Tells the guard what the routes answered. A rejection has no status yet: warp makes a response
+/// of it at the very end, after all branches and the application's own `recover`. Only "not found"
+/// is as good as certain.
 fn tell(to_tell: Option<Guarded>, answer: &Result<Response, Rejection>) {
     let status = match answer {
         Ok(response) => Some(response.status()),

@@ -1,9 +1,10 @@
 //! What was decided for the requests that are being answered.
 //!
-//! warp has no place where a filter could leave something for the next one: a request's extensions can be read and not
-//! written. So a decision lies here while the routes behind the guard run, under the task that answers the request. On
-//! warp's own server, and on hyper's, a task answers one request at a time. Where several share a task, each finds
-//! only what was decided for a request with the very same head. Who finds nothing decides itself.
+//! warp has no place where a filter could leave something for the next one: a request's extensions
+//! can be read and not written. So a decision lies here while the routes behind the guard run,
+//! under the task that answers the request. On warp's own server, and on hyper's, a task answers
+//! one request at a time. Where several share a task, each finds only what was decided for a
+//! request with the very same head. Who finds nothing decides itself.
 
 use std::sync::{Arc, LazyLock};
 
@@ -37,7 +38,8 @@ pub(crate) fn keep(head: Head, guarded: Guarded) -> Kept {
     }))
 }
 
-/// What `guard` has decided for this request: in a layer around warp, or in a filter around this one.
+/// What `guard` has decided for this request: in a layer around warp, or in a filter around this
+/// one.
 pub(crate) fn recall(guard: &Guard, head: &Head) -> Option<Guarded> {
     let layered = head.layered.as_ref();
     if let Some(layered) = layered.filter(|layered| layered.guard().is_same(guard)) {

@@ -5,13 +5,16 @@ use ipwhois_guard_core::LoginAttempt as Attempt;
 use crate::rejection::{GuardRejection, Respond};
 use crate::{AllowedClient, AllowedIp};
 
-/// Failed logins, with refusals as warp's handlers return them: `?` makes a [`Rejection`](warp::Rejection) of them in
-/// `and_then`, and in `then` they are replies. They are in the application's own words if it has some.
+/// Failed logins, with refusals as warp's handlers return them: `?` makes a
+/// [`Rejection`](warp::Rejection) of them in `and_then`, and in `then` they are replies. They are
+/// in the application's own words if it has some.
 impl AllowedIp {
-    /// Begins an attempt to log in, before the password is checked: see [`AllowedClient::login_attempt`].
+    /// Begins an attempt to log in, before the password is checked: see
+    /// [`AllowedClient::login_attempt`].
     ///
     /// # Errors
-    /// When the client is banned, or attempts under way have taken its last places. The answer is 429 with `Retry-After`.
+    /// When the client is banned, or attempts under way have taken its last places. The answer is
+    /// 429 with `Retry-After`.
     pub async fn login_attempt(&self) -> Result<LoginAttempt, GuardRejection> {
         let respond = self.respond.clone();
         match AllowedClient::login_attempt(self).await {
@@ -30,8 +33,8 @@ impl AllowedIp {
     }
 }
 
-/// An attempt to log in, from [`AllowedIp::login_attempt`]. Dropped without a word it counts as failed, so that hanging up
-/// does not buy further guesses.
+/// An attempt to log in, from [`AllowedIp::login_attempt`]. Dropped without a word it counts as
+/// failed, so that hanging up does not buy further guesses.
 #[must_use = "an attempt that is dropped counts as failed"]
 pub struct LoginAttempt {
     attempt: Attempt,

@@ -12,8 +12,9 @@ use crate::head::NO_PEER_HINT;
 /// How denials are answered; `None` is as core words them.
 pub(crate) type Respond = Option<Arc<dyn Fn(&Denial) -> Response + Send + Sync>>;
 
-/// Why a filter of this crate did not let a request through, or a failed login was the client's last. [`recover`] answers it; an application that answers it
-/// itself finds it by `rejection.find::<GuardRejection>()`.
+/// Why a filter of this crate did not let a request through, or a failed login was the client's
+/// last. [`recover`] answers it; an application that answers it itself finds it by
+/// `rejection.find::<GuardRejection>()`.
 #[derive(Clone, thiserror::Error)]
 #[error("{reason}")]
 pub struct GuardRejection {
@@ -97,8 +98,8 @@ impl Reply for GuardRejection {
     }
 }
 
-/// Answers the rejections of this crate's filters and passes on all others, whatever other branches of the routes said:
-/// `routes.recover(ipwhois_guard_warp::recover)`.
+/// Answers the rejections of this crate's filters and passes on all others, whatever other branches
+/// of the routes said: `routes.recover(ipwhois_guard_warp::recover)`.
 ///
 /// # Errors
 /// The rejection, when it is not one of this crate's.

@@ -37,13 +37,10 @@ pub(crate) fn refused() -> impl Filter<Extract = (Response,), Error = Rejection>
         .then(answer)
 }
 
-async fn answer<B: Buf>(
+async fn answer<B: Buf + Send + 'static>(
     refusal: GuardRejection,
     body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
-) -> Response
-where
-    B: Send + 'static,
-{
+) -> Response {
     let mut response = refusal.response();
     let mut body = Box::pin(body);
     // The stream of a request without a body ends at once.

@@ -16,8 +16,8 @@ use tracing_subscriber::EnvFilter;
 
 pub use monitoring::{METRICS_TYPE, Monitoring};
 
-/// A made-up attacker, a made-up visitor, and one who guesses passwords, from networks that nobody announces: documentation addresses would not do,
-/// since the guard never asks about them.
+/// A made-up attacker, a made-up visitor, and one who guesses passwords, from networks that nobody
+/// announces: documentation addresses would not do, since the guard never asks about them.
 const LISTED: Ipv4Addr = Ipv4Addr::new(25, 0, 0, 7);
 const CLEAN: Ipv4Addr = Ipv4Addr::new(26, 0, 0, 1);
 const GUESSER: Ipv4Addr = Ipv4Addr::new(26, 0, 0, 2);
@@ -42,8 +42,9 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// To be called on a tokio runtime. Reads the environment (`PORT`, `IPWHOIS_GUARD_…`). Without `IPWHOIS_GUARD_API_URL` the stand-in service is started
-    /// inside this process and loopback is trusted as a proxy, so that the guard can be tried without a network.
+    /// To be called on a tokio runtime. Reads the environment (`PORT`, `IPWHOIS_GUARD_…`). Without
+    /// `IPWHOIS_GUARD_API_URL` the stand-in service is started inside this process and loopback is
+    /// trusted as a proxy, so that the guard can be tried without a network.
     ///
     /// # Errors
     /// When a variable has a value that cannot be used.
@@ -112,7 +113,8 @@ impl Demo {
         println!();
     }
 
-    /// To be awaited when the server has ended: sends what is still to be reported, and says what could not be.
+    /// To be awaited when the server has ended: sends what is still to be reported, and says what
+    /// could not be.
     pub async fn end(&self) {
         let undelivered = self.guard.shutdown(Duration::from_secs(5)).await;
         if undelivered > 0 {
@@ -121,8 +123,9 @@ impl Demo {
     }
 }
 
-/// Runs a server that ends gracefully when [`stop_signal`] resolves, but not for longer than some seconds after that: a
-/// client that never ends its request must not keep the reports from being sent before the platform's patience is over.
+/// Runs a server that ends gracefully when [`stop_signal`] resolves, but not for longer than some
+/// seconds after that: a client that never ends its request must not keep the reports from being
+/// sent before the platform's patience is over.
 pub async fn until_stopped<T>(server: impl Future<Output = T>) -> Option<T> {
     let overdue = async {
         stop_signal().await;
@@ -134,7 +137,8 @@ pub async fn until_stopped<T>(server: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// Resolves when the process is asked to end: by ctrl-c, or by SIGTERM, which is what container platforms send.
+/// Resolves when the process is asked to end: by ctrl-c, or by SIGTERM, which is what container
+/// platforms send.
 pub async fn stop_signal() {
     let ctrl_c = async {
         // Without a handler for the signal there is nothing to wait for but the end.

@@ -2,10 +2,11 @@
 //!
 //! `cargo run --release -p conformance --bin blocked [-- ROUNDS]`
 //!
-//! Both know the same 186,817 made-up addresses, the guard from a feed that denies. Each framework's app and an nginx of two
-//! workers, like the apps, get the same load in turn: sixteen connections, each of which sends its next request when it has
-//! the answer to the last one. Every request names another listed client, behind a trusted proxy. The figure is the
-//! median over all pairs of rounds. Needs nginx in the `PATH` (Debian: `apt-get install nginx-light`).
+//! Both know the same 186,817 made-up addresses, the guard from a feed that denies. Each
+//! framework's app and an nginx of two workers, like the apps, get the same load in turn: sixteen
+//! connections, each of which sends its next request when it has the answer to the last one. Every
+//! request names another listed client, behind a trusted proxy. The figure is the median over all
+//! pairs of rounds. Needs nginx in the `PATH` (Debian: `apt-get install nginx-light`).
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -87,7 +88,8 @@ fn refusing<D: Driver>(feed: &Path) -> Bench {
     bench
 }
 
-/// Distinct addresses in two networks that nobody announces, in an order that no prefetcher guesses (SplitMix64).
+/// Distinct addresses in two networks that nobody announces, in an order that no prefetcher guesses
+/// (SplitMix64).
 fn made_up() -> Vec<Ipv4Addr> {
     let mut state: u64 = 186_817;
     let mut known = BTreeSet::new();

@@ -3,9 +3,10 @@
 //! `cargo run --release -p conformance --bin feed-swap -- OLD NEW`
 //!
 //! 1. At a minimum confidence of 50 each address of NEW is refused, without a check.
-//! 2. At 90 each is confirmed by one urgent check, although the pace of the day's routine checks is used up.
-//! 3. While clients of both lists ask, the feed goes from OLD to NEW: no request is lost, and none of an address that
-//!    is in both is let in.
+//! 2. At 90 each is confirmed by one urgent check, although the pace of the day's routine checks is
+//!    used up.
+//! 3. While clients of both lists ask, the feed goes from OLD to NEW: no request is lost, and none
+//!    of an address that is in both is let in.
 //!
 //! Ends with 1 when something is not as it should be.
 

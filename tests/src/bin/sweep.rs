@@ -2,9 +2,10 @@
 //!
 //! `cargo run --release -p conformance --bin sweep -- FEED [CONFIDENCE]`
 //!
-//! The stand-in service lists every address of the feed file at the confidence (95 by default). Each of them, and as many
-//! that are not listed, asks for `/admin` through a trusted proxy's `X-Forwarded-For`; twice, so that the second round
-//! comes from memory. Ends with 1 when an answer or the number of checks is not as it should be.
+//! The stand-in service lists every address of the feed file at the confidence (95 by default).
+//! Each of them, and as many that are not listed, asks for `/admin` through a trusted proxy's
+//! `X-Forwarded-For`; twice, so that the second round comes from memory. Ends with 1 when an answer
+//! or the number of checks is not as it should be.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};

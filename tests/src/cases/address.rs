@@ -116,7 +116,8 @@ pub fn one_bad_byte_spoils_only_its_element<D: Driver>() {
     let bench = strict().serve::<D>();
     let mut spoofed = b"\xff\xfe\x80, ".to_vec();
     spoofed.extend_from_slice(LISTED.as_bytes());
-    // Where a framework cannot show such a line at all, the client is not determinable: refused as well, never let in.
+    // Where a framework cannot show such a line at all, the client is not determinable: refused as
+    // well, never let in.
     let status = bench.send(&admin().from_client(&spoofed)).status;
     assert!(matches!(status, 403 | 400 | 503), "{status}");
     let status = bench.send(&admin().from_client(b"25.0.0.1\xff")).status;

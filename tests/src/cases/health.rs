@@ -14,8 +14,8 @@ const FEED: &str = "25.0.9.1\n25.0.9.2\n25.0.9.3\n";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A hundred requests tell what all of them have in common, and one that comes while the guard's thread looks is not
-/// counted.
+/// A hundred requests tell what all of them have in common, and one that comes while the guard's
+/// thread looks is not counted.
 const ENOUGH: u8 = 110;
 
 /// The app as it should be: with a feed.

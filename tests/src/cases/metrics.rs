@@ -77,7 +77,8 @@ pub fn everything_is_text_that_prometheus_reads<D: Driver>() {
     for family in &families {
         assert!(family.starts_with("ipwhois_guard_"), "{family}");
     }
-    // All but those of calls that are timed, which go to the recorder of the process, and of a shared tier.
+    // All but those of calls that are timed, which go to the recorder of the process, and of a
+    // shared tier.
     assert!(families.len() >= 17, "{families:?}");
 }
 

@@ -14,8 +14,8 @@ pub mod uploads;
 
 /// Expands `$with!` with the name of every case, as `group: case, case;`.
 ///
-/// A case is a `fn<D: Driver>()` in the group's module that panics when the framework does not keep the promise in its
-/// name.
+/// A case is a `fn<D: Driver>()` in the group's module that panics when the framework does not keep
+/// the promise in its name.
 #[macro_export]
 macro_rules! for_each_case {
     ($with:ident, $driver:ty) => {

@@ -8,7 +8,8 @@ use crate::bench::{Bench, CLEAN, LISTED, Setup};
 use crate::client::Request;
 use crate::driver::Driver;
 
-/// Whatever a framework makes of these: when a handler of `/admin` would run, the guard has refused before.
+/// Whatever a framework makes of these: when a handler of `/admin` would run, the guard has refused
+/// before.
 pub fn no_spelling_of_a_path_slips_past_its_rule<D: Driver>() {
     let bench = Setup::new().serve::<D>();
     for path in [
@@ -180,7 +181,8 @@ impl Spelling {
     }
 }
 
-/// A segment, plain or with some of its characters percent-encoded, in either case of the hexadecimal digits.
+/// A segment, plain or with some of its characters percent-encoded, in either case of the
+/// hexadecimal digits.
 fn segment(text: &'static str) -> impl Strategy<Value = String> {
     let encoded = prop::collection::vec(prop::sample::select(vec![0, 0, 0, 1, 2]), text.len());
     let encoded = encoded.prop_map(move |how| {

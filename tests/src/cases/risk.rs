@@ -10,8 +10,8 @@ use crate::bench::{Bench, LISTED, Setup, address};
 use crate::client::Request;
 use crate::driver::{Driver, Hanging, Install};
 
-/// An app behind a guard with 20 checks a day, so many of which are spent. The rest of the day is long, so a
-/// check costs what the spent part says: at 8 a score of 1.4 requests, at 9 of 1.8.
+/// An app behind a guard with 20 checks a day, so many of which are spent. The rest of the day is
+/// long, so a check costs what the spent part says: at 8 a score of 1.4 requests, at 9 of 1.8.
 fn priced<D: Driver>(setup: Setup, spent: u8) -> Bench {
     let bench = setup.guard(|guard| guard.daily_budget(20)).serve::<D>();
     for n in 1..=spent {
@@ -141,7 +141,8 @@ pub fn denials_of_the_guard_are_no_signal<D: Driver>() {
             guard.on_unverified(OnUnverified::Deny)
         });
     let bench = priced::<D>(setup, 8);
-    // Where clients without a verdict are refused, a check is always worth it: only a pause keeps them refused.
+    // Where clients without a verdict are refused, a check is always worth it: only a pause keeps
+    // them refused.
     bench.service.behave(Behaviour::rate_limited(60));
     bench.ask_about("26.0.30.1");
     bench.service.recover();

@@ -140,7 +140,8 @@ fn rocket(app: App) -> Server<Build> {
     let install = app.install;
     let fairing = IpGuard::new(app.guard.clone());
     let rocket = Server::custom(config)
-        // The cases look for headers that do not belong to a denial; these do not, and are Rocket's default.
+        // The cases look for headers that do not belong to a denial; these do not, and are Rocket's
+        // default.
         .attach(Shield::new())
         .mount("/", routes![open, websocket, answer, health, metrics, hang])
         .mount("/", [Route::new(Method::Post, "/echo", echo)])

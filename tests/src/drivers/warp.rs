@@ -68,7 +68,8 @@ async fn serve(app: App, ready: impl FnOnce(Address)) -> io::Result<()> {
     Ok(())
 }
 
-/// warp's own server always knows the peer of a TCP connection; a server around `warp::service` has to tell.
+/// warp's own server always knows the peer of a TCP connection; a server around `warp::service` has
+/// to tell.
 async fn serve_without_peer(
     listener: TcpListener,
     routes: BoxedFilter<(Response,)>,

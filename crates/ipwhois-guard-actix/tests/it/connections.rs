@@ -36,7 +36,8 @@ impl Server {
                 let server = server
                     .workers(workers)
                     .disable_signals()
-                    // How long it takes what still comes for a request that it has answered: as long as it takes.
+                    // How long it takes what still comes for a request that it has answered: as
+                    // long as it takes.
                     .client_disconnect_timeout(Duration::from_secs(60));
                 let server = server.bind(("127.0.0.1", 0)).expect("a free port");
                 let address = server.addrs()[0];
@@ -197,7 +198,8 @@ fn a_denied_request_without_a_body_keeps_its_connection() {
     }
 }
 
-/// For such a connection actix-web knows no peer, as for a Unix socket, and yet serves the requests that it read.
+/// For such a connection actix-web knows no peer, as for a Unix socket, and yet serves the requests
+/// that it read.
 #[actix_web::test]
 async fn a_client_that_resets_before_it_is_accepted_slips_past_nothing() {
     let (guard, service) = guard(|guard| guard.trusted_proxies(["unix:"]));

@@ -56,7 +56,8 @@ async fn find_the_guard_of_the_scope() {
     assert_eq!(status!(app, "/data", CLEAN), 200);
 }
 
-/// actix-web polls a handler's extractors side by side, so that both have begun before either knows.
+/// actix-web polls a handler's extractors side by side, so that both have begun before either
+/// knows.
 #[actix_web::test]
 async fn that_wait_together_take_one_decision() {
     type Admission = Result<AllowedIp, GuardRejection>;

@@ -1,4 +1,5 @@
-//! What the middleware sees of the application's refusals: enough of them bring a client's check forward.
+//! What the middleware sees of the application's refusals: enough of them bring a client's check
+//! forward.
 
 use actix_web::dev::Service;
 use actix_web::error::ErrorUnauthorized;

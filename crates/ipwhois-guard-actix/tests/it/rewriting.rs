@@ -57,7 +57,8 @@ async fn within_normalize_path_no_spelling_slips_past() {
     assert_eq!(status!(app, "//admin//", CLEAN), 200);
 }
 
-/// `NormalizePath` puts a new URI into the request, so an inner guard cannot see the old one; a guard around it does.
+/// `NormalizePath` puts a new URI into the request, so an inner guard cannot see the old one; a
+/// guard around it does.
 #[actix_web::test]
 async fn the_outermost_guard_sees_what_the_client_wrote() {
     let (guard, _service) = guard(|guard| guard);

@@ -1,5 +1,5 @@
-//! A folder of real logs, and two harder variants of each: fewer clients are listed, or some of them
-//! show no sign.
+//! A folder of real logs, and two harder variants of each: fewer clients are listed, or some of
+//! them show no sign.
 
 use std::fmt;
 use std::io::Read;

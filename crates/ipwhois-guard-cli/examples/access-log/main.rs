@@ -21,7 +21,8 @@ use clap::Parser;
 
 use world::{Plan, Shape};
 
-/// Write a made-up access log in the combined format, and the addresses of the hostile clients in it, one a line.
+/// Write a made-up access log in the combined format, and the addresses of the hostile clients in
+/// it, one a line.
 #[derive(Debug, Parser)]
 #[command(name = "access-log")]
 struct Options {
@@ -29,7 +30,8 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
-    /// When the attackers come: spread over all days, early in each day, or in one burst of two hours
+    /// When the attackers come: spread over all days, early in each day, or in one burst of two
+    /// hours
     #[arg(long, value_name = "SHAPE", default_value_t = Shape::Spread)]
     shape: Shape,
 

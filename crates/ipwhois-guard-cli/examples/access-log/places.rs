@@ -22,7 +22,8 @@ impl Places {
         }
     }
 
-    /// A new address; in so many of a hundred cases from a network that others are in, a /24 or a /64.
+    /// A new address; in so many of a hundred cases from a network that others are in, a /24 or a
+    /// /64.
     pub(crate) fn next(&mut self, random: &mut Random, percent_shared: u64) -> IpAddr {
         loop {
             let ip = if random.chance(percent_shared) {

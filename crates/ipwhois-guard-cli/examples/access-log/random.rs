@@ -1,7 +1,8 @@
-//! Numbers that look random and are the same everywhere: whole ones only, since rounding and logarithms differ between platforms.
+//! Numbers that look random and are the same everywhere: whole ones only, since rounding and
+//! logarithms differ between platforms.
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014): a counter that steps by the
-/// golden ratio of 2⁶⁴, each value of which is mixed.
+/// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014): a
+/// counter that steps by the golden ratio of 2⁶⁴, each value of which is mixed.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -40,13 +41,15 @@ impl Random {
         from[usize::try_from(index).unwrap_or_default()]
     }
 
-    /// A number with a heavy tail, 1 to `most`: twice as large is half as likely (Pareto, with exponent 1).
+    /// A number with a heavy tail, 1 to `most`: twice as large is half as likely (Pareto, with
+    /// exponent 1).
     pub(crate) fn heavy(&mut self, most: u64) -> u64 {
         (most / self.within(1, most)).max(1)
     }
 
-    /// Splits `total` into as many parts as there are weights, each at least 1 and the rest by weight. Nothing is lost: the
-    /// parts add up to `total`, which must be no less than the number of parts.
+    /// Splits `total` into as many parts as there are weights, each at least 1 and the rest by
+    /// weight. Nothing is lost: the parts add up to `total`, which must be no less than the number
+    /// of parts.
     pub(crate) fn split(total: u64, weights: &[u64]) -> Vec<u64> {
         let sum: u128 = weights.iter().copied().map(u128::from).sum();
         let spare = total.saturating_sub(weights.len() as u64);

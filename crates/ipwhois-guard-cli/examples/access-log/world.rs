@@ -196,7 +196,8 @@ fn written(random: &mut Random, clients: &[(IpAddr, Client)]) -> String {
     log
 }
 
-/// A moment of the log by the rhythm of day and night: fewest at four in the morning, most in the evening.
+/// A moment of the log by the rhythm of day and night: fewest at four in the morning, most in the
+/// evening.
 pub(crate) fn waking_hour(random: &mut Random, plan: &Plan) -> u64 {
     const WEIGHTS: [u64; 24] = [
         30, 22, 16, 12, 10, 12, 20, 34, 52, 66, 72, 74, 70, 72, 74, 72, 70, 72, 80, 92, 100, 92,

@@ -29,8 +29,8 @@ pub struct Line<'l> {
 }
 
 impl Line<'_> {
-    /// The request; `None` when nothing that a web application ever sees was sent: a TLS handshake on the wrong port, an
-    /// empty request.
+    /// The request; `None` when nothing that a web application ever sees was sent: a TLS handshake
+    /// on the wrong port, an empty request.
     #[must_use]
     pub fn request(&self) -> Option<Request<'_>> {
         Request::parse(&self.request)

@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead};
 
-/// How many bytes of a line are kept. Everything that matters stands at its beginning; a request's target is far shorter.
+/// How many bytes of a line are kept. Everything that matters stands at its beginning; a request's
+/// target is far shorter.
 pub const LONGEST: usize = 64 * 1_024;
 
 /// In UTF-8.
@@ -24,8 +25,9 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line without its line end, or `None` after the last one. NUL bytes around it are dropped: a log that is
-    /// cut while it is written to has them. So is a byte order mark before it, which each file has that some editors wrote.
+    /// The next line without its line end, or `None` after the last one. NUL bytes around it are
+    /// dropped: a log that is cut while it is written to has them. So is a byte order mark before
+    /// it, which each file has that some editors wrote.
     ///
     /// # Errors
     /// When the stream cannot be read any further.

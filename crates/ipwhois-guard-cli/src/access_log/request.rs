@@ -7,8 +7,8 @@ use std::borrow::Cow;
 pub struct Request<'l> {
     /// The method, `GET`.
     pub method: &'l str,
-    /// The path without the query, percent-encoding included; `/` where the target has none. Bytes that are no UTF-8 are
-    /// replaced.
+    /// The path without the query, percent-encoding included; `/` where the target has none. Bytes
+    /// that are no UTF-8 are replaced.
     pub path: Cow<'l, str>,
 }
 
@@ -64,7 +64,8 @@ fn path(target: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What follows the host in `http://host/path`. A target without a scheme is an authority (`CONNECT host:443`): it has no path.
+/// What follows the host in `http://host/path`. A target without a scheme is an authority
+/// (`CONNECT host:443`): it has no path.
 fn after_authority(target: &[u8]) -> &[u8] {
     let scheme = target.windows(3).position(|window| window == b"://");
     let rest = scheme.map_or(target, |at| &target[at + 3..]);
@@ -74,7 +75,8 @@ fn after_authority(target: &[u8]) -> &[u8] {
     }
 }
 
-/// Undoes what servers do to bytes that would spoil a line: `\"`, `\\`, `\n`, `\x16` (Apache, nginx).
+/// Undoes what servers do to bytes that would spoil a line: `\"`, `\\`, `\n`, `\x16` (Apache,
+/// nginx).
 pub(super) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'\\') {
         return Cow::Borrowed(text);

@@ -20,7 +20,8 @@ pub(super) fn parse(text: &[u8]) -> Result<u64, Malformed> {
 }
 
 fn seconds(text: &[u8]) -> Option<i64> {
-    // By position: the generic parser of the time library takes longer than everything else that is done with a line.
+    // By position: the generic parser of the time library takes longer than everything else that is
+    // done with a line.
     let is_shaped = text.len() == LENGTH
         && [
             (2, b'/'),
@@ -69,7 +70,8 @@ fn number(digits: &[u8]) -> Option<i32> {
     })
 }
 
-/// The time as a log shows it, in UTC. Times past the year 9999 are shown as the last moment before.
+/// The time as a log shows it, in UTC. Times past the year 9999 are shown as the last moment
+/// before.
 #[must_use]
 pub fn timestamp(time: u64) -> String {
     let at = utc(time);

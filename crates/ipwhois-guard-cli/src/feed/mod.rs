@@ -23,30 +23,33 @@ const CONFIGURED: &str = "the configured feed";
 
 /// Verify a feed as strictly as the guard does, and compare it with another one.
 ///
-/// A feed has one IPv4 or IPv6 address or CIDR a line, and `#` comments. Lines that are neither are counted and passed over. A
-/// text is refused when it is HTML, empty, or has more bad lines than good ones, and when it contradicts the number of entries
-/// that it announces.
+/// A feed has one IPv4 or IPv6 address or CIDR a line, and `#` comments. Lines that are neither are
+/// counted and passed over. A text is refused when it is HTML, empty, or has more bad lines than
+/// good ones, and when it contradicts the number of entries that it announces.
 ///
-/// Exit code: 0 for a good feed, 1 when it is refused, with the reason on standard output, 2 for wrong usage and for what cannot
-/// be read.
+/// Exit code: 0 for a good feed, 1 when it is refused, with the reason on standard output, 2 for
+/// wrong usage and for what cannot be read.
 #[derive(Debug, Args)]
 pub(crate) struct FeedCommand {
-    /// The feed: a file, a URL, or `-` for standard input [default: IPWHOIS_GUARD_FEED_URL, or the service's]
+    /// The feed: a file, a URL, or `-` for standard input [default: IPWHOIS_GUARD_FEED_URL, or the
+    /// service's]
     #[arg(value_name = "FILE|URL")]
     feed: Option<String>,
 
-    /// An earlier feed, file or URL, to compare with: what was added and what was removed since. The feed is refused when the
-    /// guard would not let it take the other one's place, because it lost more than half
+    /// An earlier feed, file or URL, to compare with: what was added and what was removed since.
+    /// The feed is refused when the guard would not let it take the other one's place, because it
+    /// lost more than half
     #[arg(long, value_name = "FILE|URL")]
     diff: Option<String>,
 
-    /// Print what was added and removed, as lines `+ADDRESS` and `-ADDRESS`; neighbours are one range, `FIRST-LAST`
+    /// Print what was added and removed, as lines `+ADDRESS` and `-ADDRESS`; neighbours are one
+    /// range, `FIRST-LAST`
     #[arg(long, requires = "diff")]
     verbose: bool,
 
-    /// Print an object instead of text: feed, refused (the reason, or null), entries, bad_lines, first_bad_line, generated,
-    /// announced, diff (with other, added and removed as numbers of addresses and, with --verbose, added_ranges and
-    /// removed_ranges)
+    /// Print an object instead of text: feed, refused (the reason, or null), entries, bad_lines,
+    /// first_bad_line, generated, announced, diff (with other, added and removed as numbers of
+    /// addresses and, with --verbose, added_ranges and removed_ranges)
     #[arg(long)]
     json: bool,
 }

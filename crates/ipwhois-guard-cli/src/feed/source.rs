@@ -19,7 +19,8 @@ pub(super) enum Refusal {
     NoFeed(String),
 }
 
-/// The feed in a file, at a URL, or on standard input. `whose` begins the sentence that says why it cannot be read.
+/// The feed in a file, at a URL, or on standard input. `whose` begins the sentence that says why it
+/// cannot be read.
 pub(super) fn read(whose: &str, place: &str) -> Result<Feed, Refusal> {
     if is_url(place) {
         return fetch(whose, Some(place));
@@ -28,7 +29,8 @@ pub(super) fn read(whose: &str, place: &str) -> Result<Feed, Refusal> {
     Feed::parse(&text).map_err(|error| Refusal::NoFeed(chain(&error)))
 }
 
-/// `file:`, or anything that has a scheme and an authority. The guard knows which schemes can be fetched.
+/// `file:`, or anything that has a scheme and an authority. The guard knows which schemes can be
+/// fetched.
 fn is_url(place: &str) -> bool {
     let scheme = place.split_once(':').map(|(scheme, rest)| {
         scheme.eq_ignore_ascii_case("file")

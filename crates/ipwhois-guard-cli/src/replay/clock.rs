@@ -25,7 +25,8 @@ impl LogClock {
         }))
     }
 
-    /// Moves on to a time, unless that is past already: servers write a request when it ends, under the time when it began.
+    /// Moves on to a time, unless that is past already: servers write a request when it ends, under
+    /// the time when it began.
     pub(super) fn reach(&self, time: u64) {
         self.0.latest.fetch_max(time, Ordering::SeqCst);
     }

@@ -110,7 +110,8 @@ impl OutOfOrder {
 }
 
 impl Figures {
-    /// What a guard would deny that knows at each day's start which listed clients make most requests on it.
+    /// What a guard would deny that knows at each day's start which listed clients make most
+    /// requests on it.
     pub(super) fn clairvoyant(&self, limit: u32) -> u64 {
         let mut days: BTreeMap<Date, Vec<u64>> = BTreeMap::new();
         for (&(day, _), &requests) in &self.listed_days {

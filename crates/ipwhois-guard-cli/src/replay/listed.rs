@@ -58,8 +58,8 @@ impl Listed {
         after > 0 && bits <= self.ranges[after - 1].1
     }
 
-    /// Whether a client counts as listed: by its address, or by the IPv4 address inside a NAT64 (`64:ff9b::/96`) or 6to4
-    /// (`2002::/16`) one, about which the service is asked.
+    /// Whether a client counts as listed: by its address, or by the IPv4 address inside a NAT64
+    /// (`64:ff9b::/96`) or 6to4 (`2002::/16`) one, about which the service is asked.
     pub(super) fn lists(&self, client: IpAddr) -> bool {
         self.contains(client) || embedded(client).is_some_and(|inner| self.contains(inner.into()))
     }
@@ -87,7 +87,8 @@ fn range(text: &str) -> Option<(u128, u128)> {
         Some(_) => return None,
         None => longest,
     };
-    // Host bits are dropped. A prefix as long as the address leaves none: that shift would be too far.
+    // Host bits are dropped. A prefix as long as the address leaves none: that shift would be too
+    // far.
     let free: u32 = u32::checked_sub(longest, prefix)?;
     let hosts = u128::MAX.checked_shr(128 - free).unwrap_or(0);
     let bits = bits(ip);

@@ -13,17 +13,20 @@ use crate::feed;
 use crate::input::{self, STDIN};
 use crate::outcome::{Failure, chain};
 
-/// Tell what the guard would have done with an access log, and beside it what the published module would have done.
+/// Tell what the guard would have done with an access log, and beside it what the published module
+/// would have done.
 ///
-/// Every request of the log is decided by the very code that decides in an application, in the log's own time: the peer is the
-/// log's client, no proxy is trusted, no header is known. A request that is not denied counts as answered with the log's status,
-/// from which the guard learns who is suspicious. Nobody on the network is asked: the addresses in --listed are listed with
-/// confidence 100, all others are clean, and without --listed all are clean. The environment's settings are not read.
+/// Every request of the log is decided by the very code that decides in an application, in the
+/// log's own time: the peer is the log's client, no proxy is trusted, no header is known. A request
+/// that is not denied counts as answered with the log's status, from which the guard learns who is
+/// suspicious. Nobody on the network is asked: the addresses in --listed are listed with confidence
+/// 100, all others are clean, and without --listed all are clean. The environment's settings are
+/// not read.
 ///
-/// The log is in the common or the combined format, also with a virtual host in front, or the JSON of
-/// Caddy, Traefik or Docker. It is plain, in UTF-16, or compressed by gzip, zstd or xz. Several logs
-/// are put in order of their first lines. A log is read as a stream; memory grows with its clients,
-/// not with its lines. Malformed lines are counted and passed over.
+/// The log is in the common or the combined format, also with a virtual host in front, or the JSON
+/// of Caddy, Traefik or Docker. It is plain, in UTF-16, or compressed by gzip, zstd or xz. Several
+/// logs are put in order of their first lines. A log is read as a stream; memory grows with its
+/// clients, not with its lines. Malformed lines are counted and passed over.
 ///
 /// Exit code: 0 when the logs were read to their end. 2 for wrong usage, for input without a single
 /// request, and for logs of which most lines are out of order by days.
@@ -70,8 +73,9 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "IP", conflicts_with = "limits")]
     pub(super) explain: Option<std::net::IpAddr>,
 
-    /// A file that the guard uses as its feed, in the feed's format. Only --listed says who is listed, so with `--feed-action
-    /// block` the feed may deny others, too: they are counted as false denials
+    /// A file that the guard uses as its feed, in the feed's format. Only --listed says who is
+    /// listed, so with `--feed-action block` the feed may deny others, too: they are counted as
+    /// false denials
     #[arg(long, value_name = "FILE")]
     pub(super) feed: Option<PathBuf>,
 
@@ -91,12 +95,13 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "N", default_value_t = 90, allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(super) min_confidence: u8,
 
-    /// Guard only this path and what is below it. May be given several times, or with commas [default: everything]
+    /// Guard only this path and what is below it. May be given several times, or with commas
+    /// [default: everything]
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     pub(super) protect: Vec<String>,
 
-    /// A path where an unknown client is worth a check ahead of others, like a login. May be given several times, or with
-    /// commas. It is guarded whatever --protect says
+    /// A path where an unknown client is worth a check ahead of others, like a login. May be given
+    /// several times, or with commas. It is guarded whatever --protect says
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     pub(super) sensitive: Vec<String>,
 
@@ -142,7 +147,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Checks answer at once, so this is never waited for; it is long so that a busy machine changes no decision.
+/// Checks answer at once, so this is never waited for; it is long so that a busy machine changes no
+/// decision.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -175,7 +181,8 @@ impl Replay {
         guard.map(drop).map_err(|error| self.refused(error))
     }
 
-    /// The guard would say in its log that it has no feed, and go on; who names one here wants it used.
+    /// The guard would say in its log that it has no feed, and go on; who names one here wants it
+    /// used.
     pub(super) fn check_feed_of(&self, guard: &Guard) -> Result<(), Failure> {
         match &self.feed {
             Some(path) if self.feed_action != FeedAction::Off => {

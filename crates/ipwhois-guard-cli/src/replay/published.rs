@@ -1,9 +1,10 @@
 //! What the published guards for other languages would have done with the same requests.
 //!
 //! 1. Every client is asked about, and the decision is kept for an hour.
-//! 2. Who comes first is asked about first, until the day's limit is used up; the day turns at 00:00 UTC.
-//! 3. Without an answer the request goes on, and the next one tries again: nothing is kept of a failure, which is in their
-//!    favour, since a new day's limit is used from its first second.
+//! 2. Who comes first is asked about first, until the day's limit is used up; the day turns at
+//!    00:00 UTC.
+//! 3. Without an answer the request goes on, and the next one tries again: nothing is kept of a
+//!    failure, which is in their favour, since a new day's limit is used from its first second.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,8 @@ use super::figures::{Client, Explained, Figures, MalformedLine, OutOfOrder};
 use super::published::PublishedModule;
 use crate::table::{Align, Table, grouped, percent};
 
-/// Everything that is printed. The JSON has the fields in this order; the README says what they mean.
+/// Everything that is printed. The JSON has the fields in this order; the README says what they
+/// mean.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     requests: u64,

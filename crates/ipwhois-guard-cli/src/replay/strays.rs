@@ -1,10 +1,12 @@
-//! Lines whose time cannot be right: one of them would move the clock by years, and all that follows would be decided at one
-//! moment.
+//! Lines whose time cannot be right: one of them would move the clock by years, and all that
+//! follows would be decided at one moment.
 //!
 //! 1. A time before 1990 or after 2099 is none.
-//! 2. A line that is more than a day ahead of the line before waits for the next ones. When one of them is not, those that
-//!    wait are strays. When [`ENOUGH`] in a row are, the log has a gap there.
-//! 3. The first line has none before it. It is a stray when those in a row that are far from it are so by more than a year.
+//! 2. A line that is more than a day ahead of the line before waits for the next ones. When one of
+//!    them is not, those that wait are strays. When [`ENOUGH`] in a row are, the log has a gap
+//!    there.
+//! 3. The first line has none before it. It is a stray when those in a row that are far from it are
+//!    so by more than a year.
 //! 4. What is behind moves no clock and is left as it is.
 
 /// In seconds. Logs of several workers or machines are never mixed up that much.
@@ -70,7 +72,8 @@ impl Strays {
         passes
     }
 
-    /// Takes a line that does not pass, and answers with all that need not wait any longer, in their order.
+    /// Takes a line that does not pass, and answers with all that need not wait any longer, in
+    /// their order.
     pub(super) fn take(&mut self, line: Held) -> Vec<Judged> {
         if self.latest.is_none() {
             self.latest = Some(line.time);
@@ -138,7 +141,8 @@ mod tests {
     const DAY: u64 = FAR;
     const NOW: u64 = 1_431_857_103;
 
-    /// The times of the lines that are strays, of a log with these times; all others come out in their order.
+    /// The times of the lines that are strays, of a log with these times; all others come out in
+    /// their order.
     #[track_caller]
     fn check(times: &[u64], strays: &[u64]) {
         let mut judge = Strays::default();

@@ -1,4 +1,5 @@
-//! The command from outside: the real binary, files, and a stand-in for the service on a real socket.
+//! The command from outside: the real binary, files, and a stand-in for the service on a real
+//! socket.
 
 mod check;
 mod feed;

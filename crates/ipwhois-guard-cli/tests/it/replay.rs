@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::made_up::{Shape, made};
 use crate::run::{Folder, Ran, run, run_with};
 
-/// Two days, three clients. The second line is late, the fifth is no request, the sixth is no line at all.
+/// Two days, three clients. The second line is late, the fifth is no request, the sixth is no line
+/// at all.
 const LOG: &str = r#"25.0.0.1 - - [17/May/2015:23:50:00 +0000] "GET / HTTP/1.1" 200 5 "-" "Browser"
 www.site.example:443 26.0.0.1 - bob [18/May/2015:01:49:50 +0200] "GET /admin?x HTTP/1.1" 200 5 "-" "Browser"
 25.0.0.1 - - [17/May/2015:23:59:00 +0000] "GET /wp-login.php HTTP/1.1" 404 5 "-" "Browser"
@@ -79,7 +80,8 @@ fn the_published_module_asks_about_every_client_every_hour() {
             "checks_per_day": {"2015-05-17": 2, "2015-05-18": 2},
         }),
     );
-    // The one check of each day is the first client's; the listed one is first on the first day only.
+    // The one check of each day is the first client's; the listed one is first on the first day
+    // only.
     let report = replay(LOG, "26.0.0.1", &["--json", "--daily-budget", "1"]).json(0);
     has(
         &report["published_module"],
@@ -319,7 +321,8 @@ fn a_clairvoyant_checks_the_listed_clients_with_most_requests() {
     assert_eq!(rows[2][3..7], ["100.00", "%", "100.00", "%"], "{}", ran.out);
 }
 
-/// Three days on which forty clients of as many networks ask for a page, and one for what only scanners want.
+/// Three days on which forty clients of as many networks ask for a page, and one for what only
+/// scanners want.
 fn scarce() -> String {
     let line = |day: u32, n: u32, path: &str| {
         format!(

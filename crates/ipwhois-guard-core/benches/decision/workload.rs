@@ -1,4 +1,5 @@
-//! The same requests of the same clients for everyone who measures a cached decision, and what one of them costs.
+//! The same requests of the same clients for everyone who measures a cached decision, and what one
+//! of them costs.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -49,23 +50,6 @@ impl RequestHead for TwoHops {
 const AGENT: &[u8] =
     b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
     Chrome/126.0.0.0 Safari/537.36";
-
-/// A guard that has spent most of a small budget and knows none of the clients: a check is too dear for all of them.
-pub(crate) fn short_of_checks(service: &StandIn) -> Guard {
-    let guard = settings(service, COUNTED_VERDICTS).daily_budget(50);
-    let guard = guard.build().expect("the settings are right");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        for n in 0..40 {
-            guard
-                .check(Ipv4Addr::from_bits(0x2000_0001 + (n << 8)).into())
-                .await;
-        }
-    });
-    guard
-}
 
 fn client(n: u32) -> IpAddr {
     Ipv4Addr::from_bits(0x1a00_0000 + n).into()
@@ -142,8 +126,8 @@ pub(crate) fn median_pair(mut pairs: Vec<(f64, f64)>) -> (f64, f64) {
     pairs[pairs.len() / 2]
 }
 
-/// Runs this program under callgrind, which counts inside [`decide`] only. With `count`, a number and `arguments` the
-/// program calls it so many times. Answers the instructions of one decision.
+/// Runs this program under callgrind, which counts inside [`decide`] only. With `count`, a number
+/// and `arguments` the program calls it so many times. Answers the instructions of one decision.
 pub(crate) fn count_instructions(arguments: &[&str]) -> u64 {
     const DECISIONS: u64 = 10_000;
     let program = std::env::current_exe().expect("this program");

@@ -1,21 +1,23 @@
 //! `Forwarded` (RFC 7239).
 //!
-//! Its elements are separated by commas, and commas may stand in quoted strings. Read from the left, a quotation mark that
-//! a client never closes would swallow what its proxies append. So quotes are matched from the right: what a
-//! proxy wrote correctly is read before any byte of the client's, and nothing in it looks at bytes further left.
+//! Its elements are separated by commas, and commas may stand in quoted strings. Read from the
+//! left, a quotation mark that a client never closes would swallow what its proxies append. So
+//! quotes are matched from the right: what a proxy wrote correctly is read before any byte of the
+//! client's, and nothing in it looks at bytes further left.
 
 use std::net::IpAddr;
 
 use super::text::{parse_node, split_around, split_at_first};
 use crate::token::is_token;
 
-/// How long an address can be that is read although characters of it are escaped. No address needs as much.
+/// How long an address can be that is read although characters of it are escaped. No address needs
+/// as much.
 const UNESCAPED: usize = 64;
 
 /// The last comma that separates two elements.
 ///
-/// The time is in proportion to what is passed over: the search for the beginning of a quoted string ends at the first
-/// quotation mark that is not escaped, and only such marks start one.
+/// The time is in proportion to what is passed over: the search for the beginning of a quoted
+/// string ends at the first quotation mark that is not escaped, and only such marks start one.
 pub(super) fn last_comma(line: &[u8]) -> Option<usize> {
     let mut end = line.len();
     loop {
@@ -50,7 +52,8 @@ fn opening_quote(before: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether the byte that follows is escaped: an even number of backslashes are escapes of each other.
+/// Whether the byte that follows is escaped: an even number of backslashes are escapes of each
+/// other.
 fn is_escaped(before: &[u8]) -> bool {
     let backslashes = before.iter().rev().take_while(|&&byte| byte == b'\\');
     backslashes.count() % 2 == 1

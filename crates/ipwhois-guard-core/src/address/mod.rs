@@ -1,13 +1,14 @@
 //! Who the client is: the peer of the connection, or what a trusted proxy says in one header.
 //!
 //! 1. Without trusted proxies the client is the peer, and no header is read.
-//! 2. With `trusted_proxies` a header is read only when the peer is one of them. A list is walked from the right, the
-//!    end that the nearest proxy wrote, over trusted addresses; the first other address is the client. What stands
-//!    further left may be the client's own invention and decides nothing.
-//! 3. With `trusted_hops` the peer is taken for a proxy whoever it is, and the client is that many elements from the
-//!    right.
-//! 4. Exactly one header is read. When it is missing or unreadable the client is unknown: no other header and no
-//!    element further left takes its place.
+//! 2. With `trusted_proxies` a header is read only when the peer is one of them. A list is walked
+//!    from the right, the end that the nearest proxy wrote, over trusted addresses; the first other
+//!    address is the client. What stands further left may be the client's own invention and decides
+//!    nothing.
+//! 3. With `trusted_hops` the peer is taken for a proxy whoever it is, and the client is that many
+//!    elements from the right.
+//! 4. Exactly one header is read. When it is missing or unreadable the client is unknown: no other
+//!    header and no element further left takes its place.
 //!
 //! Nothing here allocates while a request is looked at.
 
@@ -35,12 +36,14 @@ const MOST_PROXIES: u32 = 16;
 
 /// Who is connected, as the framework says: the other end of the connection, which may be a proxy.
 ///
-/// An IPv4-mapped address (`::ffff:192.0.2.1`) counts as IPv4, and `0.0.0.0` and `::` count as [`Peer::Unknown`].
+/// An IPv4-mapped address (`::ffff:192.0.2.1`) counts as IPv4, and `0.0.0.0` and `::` count as
+/// [`Peer::Unknown`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// An address.
     Ip(IpAddr),
-    /// A Unix socket, whose other end has no address. `trusted_proxies` names such peers as `unix:`.
+    /// A Unix socket, whose other end has no address. `trusted_proxies` names such peers as
+    /// `unix:`.
     Unix,
     /// The framework does not say. Usually a mistake in the set-up.
     Unknown,
@@ -83,14 +86,14 @@ enum Format {
 }
 
 impl ClientResolver {
-    /// `header` is the name of the one header that may be read, in any case: `Forwarded` is read by RFC 7239, a name that
-    /// ends in `Forwarded-For` as a list, any other as a single address.
+    /// `header` is the name of the one header that may be read, in any case: `Forwarded` is read by
+    /// RFC 7239, a name that ends in `Forwarded-For` as a list, any other as a single address.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] for a proxy that is no address, CIDR or `unix:`, for proxies that cover a whole address family,
-    /// for a hop count of 0 or one that the header cannot serve, for proxies and a hop count together, and for a
-    /// name that no header can have.
+    /// [`BuildError`] for a proxy that is no address, CIDR or `unix:`, for proxies that cover a
+    /// whole address family, for a hop count of 0 or one that the header cannot serve, for proxies
+    /// and a hop count together, and for a name that no header can have.
     pub(crate) fn new(
         trusted_proxies: &[String],
         trusted_hops: Option<u32>,
@@ -135,12 +138,13 @@ impl ClientResolver {
         &self.header
     }
 
-    /// The client's address, never an IPv4-mapped one. `lines` gives the values of the header's lines in their order,
-    /// and is not called unless the peer is trusted.
+    /// The client's address, never an IPv4-mapped one. `lines` gives the values of the header's
+    /// lines in their order, and is not called unless the peer is trusted.
     ///
     /// # Errors
     ///
-    /// Why the client is not known: [`Unverified::NoPeer`], [`Unverified::UnixPeer`] or [`Unverified::BadHeader`].
+    /// Why the client is not known: [`Unverified::NoPeer`], [`Unverified::UnixPeer`] or
+    /// [`Unverified::BadHeader`].
     #[inline]
     pub(crate) fn resolve<'h, L, I>(&self, peer: Peer, lines: L) -> Result<IpAddr, Unverified>
     where
@@ -264,7 +268,8 @@ fn trust_hops(hops: u32, format: Format, header: &str) -> Result<Trust, BuildErr
     }
 }
 
-/// The address in its one form, IPv4-mapped as IPv4. `None` for `0.0.0.0` and `::`, which belong to nobody.
+/// The address in its one form, IPv4-mapped as IPv4. `None` for `0.0.0.0` and `::`, which belong to
+/// nobody.
 #[inline]
 fn usable(ip: IpAddr) -> Option<IpAddr> {
     let ip = ip.to_canonical();

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// IPv4 that no client on the internet has, or that no single machine is behind: first address and prefix. From the IANA
-/// IPv4 special-purpose address registry (RFC 6890) and, for the last two, its address space registry.
+/// IPv4 that no client on the internet has, or that no single machine is behind: first address and
+/// prefix. From the IANA IPv4 special-purpose address registry (RFC 6890) and, for the last two,
+/// its address space registry.
 const NON_PUBLIC_IPV4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),       // "this network", RFC 791
     (Ipv4Addr::new(10, 0, 0, 0), 8),      // private, RFC 1918
@@ -41,9 +42,9 @@ const NON_PUBLIC_BY_FIRST_OCTET: [bool; 256] = {
     table
 };
 
-/// The only IPv6 that clients have: global unicast, RFC 4291. Loopback, unique local, link-local, site-local, multicast,
-/// discard-only (`100::/64`), local NAT64 (`64:ff9b:1::/48`) and segment routing (`5f00::/16`) addresses are all outside
-/// of it.
+/// The only IPv6 that clients have: global unicast, RFC 4291. Loopback, unique local, link-local,
+/// site-local, multicast, discard-only (`100::/64`), local NAT64 (`64:ff9b:1::/48`) and segment
+/// routing (`5f00::/16`) addresses are all outside of it.
 const PUBLIC_IPV6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// The exceptions inside [`PUBLIC_IPV6`], from the IANA IPv6 special-purpose address registry.
@@ -60,8 +61,8 @@ const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 9
 /// IPv4 sites on IPv6, with their address after the first 16 bits: 6to4, RFC 3056.
 const SIX_TO_FOUR: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16);
 
-/// Whether a client on the internet can have this address, so that the service may know it. An IPv6 address that holds
-/// an IPv4 address (IPv4-mapped, NAT64, 6to4) is as public as that.
+/// Whether a client on the internet can have this address, so that the service may know it. An IPv6
+/// address that holds an IPv4 address (IPv4-mapped, NAT64, 6to4) is as public as that.
 #[inline]
 pub(crate) fn is_public(ip: IpAddr) -> bool {
     match lookup_address(ip) {
@@ -76,8 +77,8 @@ pub(crate) fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// The address that the service is asked about: the IPv4 address inside a NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`)
-/// address, otherwise the address itself. Never an IPv4-mapped one.
+/// The address that the service is asked about: the IPv4 address inside a NAT64 (`64:ff9b::/96`) or
+/// 6to4 (`2002::/16`) address, otherwise the address itself. Never an IPv4-mapped one.
 #[inline]
 pub(crate) fn lookup_address(ip: IpAddr) -> IpAddr {
     match ip {

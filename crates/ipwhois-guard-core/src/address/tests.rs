@@ -444,7 +444,8 @@ fn appended(forwarded: bool) -> impl Strategy<Value = Vec<&'static str>> {
         })
 }
 
-/// The lines that arrive: what the client wrote, and each appended element in the last line or in a line of its own.
+/// The lines that arrive: what the client wrote, and each appended element in the last line or in a
+/// line of its own.
 fn lines(client: &[Vec<u8>], appended: &[&str], separators: &[Option<&str>]) -> Vec<Vec<u8>> {
     let mut lines = client.to_vec();
     for (element, separator) in appended.iter().zip(separators) {

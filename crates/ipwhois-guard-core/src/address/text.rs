@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Reads one address, and nothing around it:
 ///
-/// - IPv4 with an optional port: `192.0.2.1`, `192.0.2.1:4711`; without leading zeros, which elsewhere mean octal
+/// - IPv4 with an optional port: `192.0.2.1`, `192.0.2.1:4711`; without leading zeros, which
+///   elsewhere mean octal
 /// - IPv6: `2001:db8::1`; with a zone: `fe80::1%eth0`
 /// - IPv6 in brackets with an optional port: `[2001:db8::1]`, `[fe80::1%eth0]:4711`
 ///
-/// The zone and the port (one to five digits, 0 to 65535) are dropped, and an IPv4-mapped address becomes IPv4. `None`
-/// for everything else, and for `0.0.0.0` and `::`.
+/// The zone and the port (one to five digits, 0 to 65535) are dropped, and an IPv4-mapped address
+/// becomes IPv4. `None` for everything else, and for `0.0.0.0` and `::`.
 pub(crate) fn parse_address(bytes: &[u8]) -> Option<IpAddr> {
     parse_node(bytes).or_else(|| super::usable(ipv6(bytes)?.into()))
 }
@@ -48,8 +49,8 @@ fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
     }
 }
 
-/// The IPv4 address that a list ends with, and what stands before its comma. `None` when that element is written in any
-/// other way, and for `0.0.0.0`.
+/// The IPv4 address that a list ends with, and what stands before its comma. `None` when that
+/// element is written in any other way, and for `0.0.0.0`.
 #[inline]
 pub(super) fn last_ipv4(list: &[u8]) -> Option<(Ipv4Addr, Option<&[u8]>)> {
     let (ip, before) = ending_ipv4(list)?;
@@ -61,8 +62,8 @@ pub(super) fn last_ipv4(list: &[u8]) -> Option<(Ipv4Addr, Option<&[u8]>)> {
     (!ip.is_unspecified()).then_some((ip, before))
 }
 
-/// The strict IPv4 address at the end, and what stands before it. By hand and in one pass, because every request comes here
-/// several times.
+/// The strict IPv4 address at the end, and what stands before it. By hand and in one pass, because
+/// every request comes here several times.
 #[inline]
 fn ending_ipv4(bytes: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
     let (d, rest) = last_octet(bytes)?;

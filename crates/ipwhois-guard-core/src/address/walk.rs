@@ -15,15 +15,15 @@ enum Walked {
     AllTrusted(IpAddr),
 }
 
-/// Walks from the right over trusted addresses to the first other one; to the leftmost when all are trusted. `None`
-/// when an element that is no address is in the way, and when there is no element.
+/// Walks from the right over trusted addresses to the first other one; to the leftmost when all are
+/// trusted. `None` when an element that is no address is in the way, and when there is no element.
 pub(super) fn first_untrusted<'h>(
     lines: impl Iterator<Item = &'h [u8]>,
     syntax: Syntax,
     trusted: &IpSet,
 ) -> Option<IpAddr> {
-    // Lines come in order and cannot be gone through backwards. So each is walked by itself, and what was found in
-    // earlier lines counts only while the later ones let the walk through.
+    // Lines come in order and cannot be gone through backwards. So each is walked by itself, and
+    // what was found in earlier lines counts only while the later ones let the walk through.
     let walked = lines.fold(None, |earlier, line| {
         match walk_line(line, syntax, trusted) {
             None => earlier,
@@ -42,8 +42,8 @@ pub(super) fn first_untrusted<'h>(
 fn walk_line(line: &[u8], syntax: Syntax, trusted: &IpSet) -> Option<Walked> {
     let mut rest = line;
     let mut walked = None;
-    // Nearly every element is a bare IPv4 address, and every request comes here several times. Such a one is read from
-    // the right in one pass, without looking for its comma first.
+    // Nearly every element is a bare IPv4 address, and every request comes here several times. Such
+    // a one is read from the right in one pass, without looking for its comma first.
     while let Syntax::List = syntax
         && let Some((ip, before)) = last_ipv4(rest)
     {
@@ -95,7 +95,8 @@ where
     None
 }
 
-/// The address of a header that consists of one. `None` when it has another number of lines, or no address.
+/// The address of a header that consists of one. `None` when it has another number of lines, or no
+/// address.
 pub(super) fn only_address<'h>(mut lines: impl Iterator<Item = &'h [u8]>) -> Option<IpAddr> {
     let line = lines.next()?;
     match lines.next() {

@@ -33,8 +33,8 @@ const AGENT: &str = concat!(
 
 /// Calls to the service.
 ///
-/// No redirect is followed (a reply is believed from the configured host only), no cookie kept, and no proxy taken from
-/// the environment unless `api_proxy_from_env` asks for it.
+/// No redirect is followed (a reply is believed from the configured host only), no cookie kept, and
+/// no proxy taken from the environment unless `api_proxy_from_env` asks for it.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiClient {
     http: reqwest::Client,
@@ -138,15 +138,16 @@ impl CheckService for ApiClient {
     }
 }
 
-/// The HTTP client as the service is spoken to: no redirects, no cookies, no proxies unless `api_proxy_from_env`. It adds no
-/// key to a request.
+/// The HTTP client as the service is spoken to: no redirects, no cookies, no proxies unless
+/// `api_proxy_from_env`. It adds no key to a request.
 pub(crate) fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
     let mut http = reqwest::Client::builder()
         .user_agent(AGENT)
         .redirect(redirect::Policy::none())
         .referer(false)
-        // Calls are few and far between. A connection that the service closes just when it is used again costs an
-        // answer, so it is not kept until servers usually close it (after 5 s and more).
+        // Calls are few and far between. A connection that the service closes just when it is used
+        // again costs an answer, so it is not kept until servers usually close it (after 5 s and
+        // more).
         .pool_idle_timeout(POOL_IDLE);
     if !settings.api_proxy_from_env {
         http = http.no_proxy();
@@ -207,7 +208,8 @@ pub(crate) enum BodyError {
     Broken(reqwest::Error),
 }
 
-/// The whole body, if it has `limit` bytes at most. It is never longer in memory, whatever the peer announces or sends.
+/// The whole body, if it has `limit` bytes at most. It is never longer in memory, whatever the peer
+/// announces or sends.
 pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
     // None was offered, so whoever encodes the body all the same does not speak to us.
     if let Some(encoding) = response.headers().get(CONTENT_ENCODING)

@@ -1,8 +1,9 @@
 //! What is left of the service's limit, as the usual headers say it.
 //!
-//! Read are `RateLimit-Remaining` and `RateLimit-Reset` (the IETF draft up to version 7), their `X-` forms that came before,
-//! and the one header `RateLimit` in its older (`limit=10, remaining=5, reset=30`) and newer (`"default";r=5;t=30`) writing.
-//! The service documents none of them. Rubbish is no word.
+//! Read are `RateLimit-Remaining` and `RateLimit-Reset` (the IETF draft up to version 7), their
+//! `X-` forms that came before, and the one header `RateLimit` in its older
+//! (`limit=10, remaining=5, reset=30`) and newer (`"default";r=5;t=30`) writing. The service
+//! documents none of them. Rubbish is no word.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +11,8 @@ use reqwest::header::HeaderMap;
 
 use crate::service::Quota;
 
-/// A reset beyond this many seconds is no duration but a date in seconds since 1970, as some servers write it.
+/// A reset beyond this many seconds is no duration but a date in seconds since 1970, as some
+/// servers write it.
 const A_DATE: u64 = 1_000_000_000;
 
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Quota> {

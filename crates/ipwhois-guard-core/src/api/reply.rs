@@ -36,7 +36,8 @@ pub(super) fn object(body: &[u8]) -> Option<&str> {
 /// The verdict in a reply's body.
 ///
 /// The body is a JSON object. Its `listed` is a boolean. Its `confidence` is absent, null (both
-/// count as 0) or a number from 0 to 100. Its `ip`, if present, is the address that was asked about.
+/// count as 0) or a number from 0 to 100. Its `ip`, if present, is the address that was asked
+/// about.
 pub(super) fn read(body: &[u8], asked: IpAddr) -> Result<Reputation, ApiError> {
     let text = object(body).ok_or_else(|| malformed("it is no JSON object in UTF-8"))?;
     // The parser's message may quote the body, which is not for the log.

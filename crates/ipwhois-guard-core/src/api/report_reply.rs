@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::reply::object;
 use crate::error::ApiError;
 
-/// The fields in which services say that a request failed although the status is 200. Others exist and are ignored; a
-/// field that stands twice is an error.
+/// The fields in which services say that a request failed although the status is 200. Others exist
+/// and are ignored; a field that stands twice is an error.
 #[derive(Deserialize)]
 struct Reply {
     #[serde(default)]
@@ -18,8 +18,9 @@ struct Reply {
     success: Value,
 }
 
-/// Whether a reply of success accepts the report: its body is empty, or a JSON object without an `error` (null and
-/// `false` are none), without `"success": false`, and with no `status` that is `false`, `error` or `fail…`.
+/// Whether a reply of success accepts the report: its body is empty, or a JSON object without an
+/// `error` (null and `false` are none), without `"success": false`, and with no `status` that is
+/// `false`, `error` or `fail…`.
 pub(super) fn read(body: &[u8]) -> Result<(), ApiError> {
     let body = body.trim_ascii();
     if body.is_empty() {

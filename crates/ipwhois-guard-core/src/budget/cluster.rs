@@ -1,4 +1,5 @@
-//! The budget as several machines share it: what is left of the common day, and what one check takes from it.
+//! The budget as several machines share it: what is left of the common day, and what one check
+//! takes from it.
 //!
 //! Score, price and what a network may waste are each machine's own matter.
 

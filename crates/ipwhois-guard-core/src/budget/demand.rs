@@ -1,5 +1,6 @@
-//! How many bidders there are at each level of score: histograms of the highest bid of each. Each check that was bought counts
-//! as one bidder, and so does each network that still waits for a check.
+//! How many bidders there are at each level of score: histograms of the highest bid of each. Each
+//! check that was bought counts as one bidder, and so does each network that still waits for a
+//! check.
 
 use super::{DAY, Entry, Table};
 use crate::evidence::{exp2, fading, log2};
@@ -20,8 +21,9 @@ const RECENT: f64 = 3.0 * 3_600.0;
 /// Rates are estimated as if no request had come for so long before.
 const QUIET_BEFORE: f64 = 1_800.0;
 
-/// The lowest level that the checks cover in part is bought in part, by score, up to this share. It may be a botnet whose
-/// clients all do the same: waiting until the checks cover all of it would leave them to the last minutes of the day.
+/// The lowest level that the checks cover in part is bought in part, by score, up to this share. It
+/// may be a botnet whose clients all do the same: waiting until the checks cover all of it would
+/// leave them to the last minutes of the day.
 const PART: f64 = 0.25;
 
 /// How often recent demand is faded.
@@ -38,7 +40,8 @@ pub(super) fn level_of(score: f64) -> Level {
     (level as usize).min(LEVELS - 1) as Level
 }
 
-/// The lowest score of a level, or a score inside of one. Beyond the last one it is a score that no client reaches.
+/// The lowest score of a level, or a score inside of one. Beyond the last one it is a score that no
+/// client reaches.
 fn score_of(level: f64) -> f64 {
     if level <= 0.0 {
         return 0.0;
@@ -46,8 +49,8 @@ fn score_of(level: f64) -> f64 {
     exp2(level * OCTAVES_A_LEVEL) / 1_000.0
 }
 
-/// A /24 or /48 from which clients without a verdict came. It counts once, at its highest bid: many addresses in it cannot
-/// raise the price.
+/// A /24 or /48 from which clients without a verdict came. It counts once, at its highest bid: many
+/// addresses in it cannot raise the price.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bidder {
     /// One more than the level of the highest bid within a day; 0 for none.
@@ -161,8 +164,9 @@ impl Demand {
         }
     }
 
-    /// The lowest score at which `left` checks cover all bidders that are expected before midnight with at least this score:
-    /// as many as usual, and those that the last hours brought above that. And the same for the usual bidders alone.
+    /// The lowest score at which `left` checks cover all bidders that are expected before midnight
+    /// with at least this score: as many as usual, and those that the last hours brought above
+    /// that. And the same for the usual bidders alone.
     pub(super) fn price(&mut self, left: f64, now: f64) -> [f64; 2] {
         self.fade(now);
         let rest = DAY * (1.0 - part_of_day(now));
@@ -176,7 +180,8 @@ impl Demand {
         [usual.max(recent), usual].map(score_of)
     }
 
-    /// How many checks at this score or more a day wants: of today so far and of a usual day the greater figure.
+    /// How many checks at this score or more a day wants: of today so far and of a usual day the
+    /// greater figure.
     pub(super) fn wanted(&self, score: f64) -> f64 {
         let level = usize::from(level_of(score));
         let sum = |counts: &[f64; LEVELS]| counts[level..].iter().sum::<f64>();
@@ -194,7 +199,8 @@ impl Demand {
         }
     }
 
-    /// Takes over the demand of earlier days, and adds that of `day`. Counts that no site has are dropped.
+    /// Takes over the demand of earlier days, and adds that of `day`. Counts that no site has are
+    /// dropped.
     pub(super) fn restore(&mut self, stored: &StoredDemand, day: u64, now: f64) {
         let counts = |stored: &[f32]| {
             let is_possible = |count: &&f32| (0.0..MOST).contains(*count);
@@ -223,7 +229,8 @@ impl Demand {
     }
 }
 
-/// Down to which level `most` checks cover the bidders, and how far into the next one, up to `part` of it.
+/// Down to which level `most` checks cover the bidders, and how far into the next one, up to `part`
+/// of it.
 fn lowest_covered(counts: &[f64; LEVELS], most: f64, part: f64) -> f64 {
     let mut left = most;
     for (level, &count) in counts.iter().enumerate().rev() {

@@ -1,9 +1,10 @@
 //! How many requests listed clients still make.
 //!
-//! The assumption: of clients with n requests, one in n + 1 makes no further request within a day. Counts of requests have a
-//! heavy tail. Each stage learns by which factor the assumption is wrong on this site. It learns from every request that
-//! brings no check, weighted by the probability that its client is listed. So where most clients make two requests, the first
-//! one is the time to check; where a few make thousands, checks are for clients that have made many.
+//! The assumption: of clients with n requests, one in n + 1 makes no further request within a day.
+//! Counts of requests have a heavy tail. Each stage learns by which factor the assumption is wrong
+//! on this site. It learns from every request that brings no check, weighted by the probability
+//! that its client is listed. So where most clients make two requests, the first one is the time to
+//! check; where a few make thousands, checks are for clients that have made many.
 
 use super::Client;
 use crate::evidence::{exp2, fading, log2};
@@ -27,11 +28,12 @@ pub(super) struct RequestForecast {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Stage {
-    /// How many requests should have been the last of their clients by the assumption, and how many were. A request counts
-    /// as the last until its client comes again.
+    /// How many requests should have been the last of their clients by the assumption, and how many
+    /// were. A request counts as the last until its client comes again.
     expected: f64,
     ends: f64,
-    /// For a client that enters the stage: whether it gets beyond it, and how many requests it makes in it.
+    /// For a client that enters the stage: whether it gets beyond it, and how many requests it
+    /// makes in it.
     survives: f64,
     requests: f64,
 }
@@ -92,9 +94,9 @@ impl RequestForecast {
 
     /// What a check now is worth, in requests, if the client is listed and has made so many.
     ///
-    /// A check at a later stage denies less, but it is saved if the client stops before. So a check now is worth the requests
-    /// that it denies and the later one does not, divided by the probability that the later one is saved. The best later stage
-    /// makes this least.
+    /// A check at a later stage denies less, but it is saved if the client stops before. So a check
+    /// now is worth the requests that it denies and the later one does not, divided by the
+    /// probability that the later one is saved. The best later stage makes this least.
     pub(super) fn worth(&self, requests: f32) -> f64 {
         let first = stage_of(requests);
         let from = f64::from(requests);
@@ -132,7 +134,8 @@ impl RequestForecast {
 }
 
 impl Stage {
-    /// Of a client that has made `from` requests: whether it makes its `next`th, and how many it makes before that.
+    /// Of a client that has made `from` requests: whether it makes its `next`th, and how many it
+    /// makes before that.
     fn from(&self, from: f64, next: f64) -> (f64, f64) {
         let factor = (self.ends + CERTAINTY) / (self.expected + CERTAINTY);
         let end = (factor / (from + 1.0)).min(1.0);

@@ -1,30 +1,36 @@
 //! The day's budget: which clients are worth one of the day's checks.
 //!
-//! A check reveals whether a client is listed, and a listed client is denied for a day. Only `limit` checks may be spent on a
-//! UTC day. Each request of a client without a verdict is a bid for one of them.
+//! A check reveals whether a client is listed, and a listed client is denied for a day. Only
+//! `limit` checks may be spent on a UTC day. Each request of a client without a verdict is a bid
+//! for one of them.
 //!
-//! 1. **Score.** What a check bought now is expected to deny, in requests: the probability that the client is listed
-//!    ([`Weights`]), times the requests of a listed client that a later check would not deny any more ([`RequestForecast`]).
-//!    Where unverified clients are refused, and where a rule is sensitive, the probability is taken as one: there a check
-//!    settles a request whatever it finds.
-//! 2. **Price.** The lowest score at which the checks that are left cover all bidders that are expected before midnight
-//!    ([`Demand`]). Where they cover everybody, the price is 0 and everybody is checked at the first request. A bidder is a
-//!    network and not a client. While the checks cover the usual bidders, the price is never above a [`ceiling`] that rises
-//!    with what is spent, however unusual the last hours were.
-//! 3. **Rations.** A network may waste only so many checks ([`Rations`]): clients cannot spend the day, whatever they request.
-//!    Refreshes are among them.
-//! 4. A check is bought when the score is not below the price and the rations allow it. Feed hits and explicit checks are
-//!    always bought, to the last check; a fiftieth of the limit is kept for them, less as the day goes. Stale verdicts are
-//!    refreshed while half of what is left would cover everybody.
+//! 1. **Score.** What a check bought now is expected to deny, in requests: the probability that the
+//!    client is listed ([`Weights`]), times the requests of a listed client that a later check
+//!    would not deny any more ([`RequestForecast`]). Where unverified clients are refused, and
+//!    where a rule is sensitive, the probability is taken as one: there a check settles a request
+//!    whatever it finds.
+//! 2. **Price.** The lowest score at which the checks that are left cover all bidders that are
+//!    expected before midnight ([`Demand`]). Where they cover everybody, the price is 0 and
+//!    everybody is checked at the first request. A bidder is a network and not a client. While the
+//!    checks cover the usual bidders, the price is never above a [`ceiling`] that rises with what
+//!    is spent, however unusual the last hours were.
+//! 3. **Rations.** A network may waste only so many checks ([`Rations`]): clients cannot spend the
+//!    day, whatever they request. Refreshes are among them.
+//! 4. A check is bought when the score is not below the price and the rations allow it. Feed hits
+//!    and explicit checks are always bought, to the last check; a fiftieth of the limit is kept for
+//!    them, less as the day goes. Stale verdicts are refreshed while half of what is left would
+//!    cover everybody.
 //!
-//! **What the service says.** When it says that less is left, that holds until the moment it names ([`Budget::believe`]). For
-//! the rest of the day it is a lower limit. After a 429 nothing is left for anything ([`Budget::exhaust`]).
+//! **What the service says.** When it says that less is left, that holds until the moment it names
+//! ([`Budget::believe`]). For the rest of the day it is a lower limit. After a 429 nothing is left
+//! for anything ([`Budget::exhaust`]).
 //!
-//! **Days.** Never more than the limit is taken in one day. A clock that goes back to the day before stays in the later day, at
-//! its start. One that goes back further is believed, and the count of that day is remembered ([`day`]).
+//! **Days.** Never more than the limit is taken in one day. A clock that goes back to the day
+//! before stays in the later day, at its start. One that goes back further is believed, and the
+//! count of that day is remembered ([`day`]).
 //!
-//! Nothing here reads a clock: time since the Unix epoch comes in as an argument, and may jump. Memory is fixed, about 2 MB.
-//! A request that buys nothing allocates nothing.
+//! Nothing here reads a clock: time since the Unix epoch comes in as an argument, and may jump.
+//! Memory is fixed, about 2 MB. A request that buys nothing allocates nothing.
 
 mod cluster;
 mod day;
@@ -114,8 +120,8 @@ impl Refusal {
     }
 }
 
-/// A check that was taken. Give it back with [`Budget::refund`] if it is not sent; otherwise tell [`Budget::found`] what it
-/// found, or drop it.
+/// A check that was taken. Give it back with [`Budget::refund`] if it is not sent; otherwise tell
+/// [`Budget::found`] what it found, or drop it.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Spend {
@@ -167,7 +173,8 @@ impl Budget {
         }
     }
 
-    /// A request of a client without a verdict. `matters`: whether a check settles the request whatever it finds.
+    /// A request of a client without a verdict. `matters`: whether a check settles the request
+    /// whatever it finds.
     pub(crate) fn bid(&mut self, ip: IpAddr, signs: Signs, matters: bool, now: Duration) -> Bid {
         let now = self.turn(now).as_secs_f64();
         let origin = Origin::of(ip);
@@ -330,7 +337,8 @@ impl Budget {
         }
     }
 
-    /// The service says that so many checks are left, until that moment or else for the rest of the day.
+    /// The service says that so many checks are left, until that moment or else for the rest of the
+    /// day.
     pub(crate) fn believe(&mut self, left: u32, until: Option<Duration>, now: Duration) {
         let moment = self.turn(now);
         let spent = self.today.spent;
@@ -360,8 +368,8 @@ impl Budget {
         most.saturating_sub(self.today.spent)
     }
 
-    /// When there is a check for clients again, if there is none now; at the latest with the next day. `None` as well with a
-    /// limit of 0.
+    /// When there is a check for clients again, if there is none now; at the latest with the next
+    /// day. `None` as well with a limit of 0.
     pub(crate) fn gone_until(&mut self, now: Duration) -> Option<Duration> {
         let moment = self.turn(now);
         let reserve = self.reserve(moment.as_secs_f64()) as u32;
@@ -424,15 +432,17 @@ impl Budget {
     }
 }
 
-/// The highest price, by the part of the day's checks that is spent: 0.5 denied requests at first, 300 in the end. It is
-/// nearly flat at first. So a forecast of a burst that is too high cannot keep the first checks from plain attackers.
+/// The highest price, by the part of the day's checks that is spent: 0.5 denied requests at first,
+/// 300 in the end. It is nearly flat at first. So a forecast of a burst that is too high cannot
+/// keep the first checks from plain attackers.
 fn ceiling(part_spent: f64) -> f64 {
     const LOWEST: f64 = 0.5;
     const DOUBLINGS: f64 = 9.228_8;
     LOWEST * exp2(DOUBLINGS * part_spent * part_spent)
 }
 
-/// As far ahead of `moment` as it is of `now`: a clock that went back over midnight ends no pause before it begins.
+/// As far ahead of `moment` as it is of `now`: a clock that went back over midnight ends no pause
+/// before it begins.
 fn carry(until: Duration, now: Duration, moment: Duration) -> Duration {
     until.saturating_sub(now).saturating_add(moment)
 }

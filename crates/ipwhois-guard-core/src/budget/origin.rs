@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::address::lookup_address;
 
-/// Where a request comes from. An IPv4 address inside an IPv6 one counts as itself: else all of IPv4 were one network behind
-/// a NAT64.
+/// Where a request comes from. An IPv4 address inside an IPv6 one counts as itself: else all of
+/// IPv4 were one network behind a NAT64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     /// The IPv4 address, or the /64 that one IPv6 client holds.
@@ -17,7 +17,8 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// What rations count: the networks, and a /64. An IPv4 client needs none, for its verdict answers for all of it.
+    /// What rations count: the networks, and a /64. An IPv4 client needs none, for its verdict
+    /// answers for all of it.
     pub(super) fn rationed(self) -> impl Iterator<Item = u64> {
         let is_v6 = self.client >> 63 == 1;
         let client = is_v6.then_some(self.client);
@@ -25,7 +26,8 @@ impl Origin {
     }
 
     pub(super) fn of(ip: IpAddr) -> Self {
-        // The first byte tells the kinds of keys apart. Public IPv6 addresses begin with 001, so XOR loses nothing of a /64.
+        // The first byte tells the kinds of keys apart. Public IPv6 addresses begin with 001, so
+        // XOR loses nothing of a /64.
         let key = |kind: u64, network: u64| kind << 56 ^ network;
         match lookup_address(ip) {
             IpAddr::V4(ip) => {

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What the service said today. Each count is kept as a ceiling: the number of checks that are spent when nothing is left.
+/// What the service said today. Each count is kept as a ceiling: the number of checks that are
+/// spent when nothing is left.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServiceQuota {
     /// Until the end of the day.
     day: Option<Ceiling>,
-    /// Until an earlier moment. A second window waits until this one is over: the service repeats it with each reply.
+    /// Until an earlier moment. A second window waits until this one is over: the service repeats
+    /// it with each reply.
     window: Option<(Ceiling, Duration)>,
     /// Nothing is left until then.
     exhausted_until: Duration,
@@ -81,8 +83,8 @@ impl ServiceQuota {
         window.into_iter().chain([self.exhausted_until])
     }
 
-    /// The check with this number was never sent, so the service did not count it. A ceiling from after the check must not
-    /// gain one by it.
+    /// The check with this number was never sent, so the service did not count it. A ceiling from
+    /// after the check must not gain one by it.
     pub(super) fn refund(&mut self, number: u64) {
         for ceiling in self.ceilings() {
             if number <= ceiling.since {

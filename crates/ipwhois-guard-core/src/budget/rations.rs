@@ -1,8 +1,9 @@
 //! What each network has had of the day, and what its checks found lately.
 //!
-//! A check of a clean client is wasted. A /24 (/48) may waste a few checks a day of its own. Further ones come out of a pool
-//! that all networks share. The pool pays for no refresh, and only once for an IPv6 /64: that is one client. A /16 (/28) may
-//! waste a tenth of the day's checks, and have four times as many in all.
+//! A check of a clean client is wasted. A /24 (/48) may waste a few checks a day of its own.
+//! Further ones come out of a pool that all networks share. The pool pays for no refresh, and only
+//! once for an IPv6 /64: that is one client. A /16 (/28) may waste a tenth of the day's checks, and
+//! have four times as many in all.
 
 use super::origin::Origin;
 use super::{Entry, Table};
@@ -80,7 +81,8 @@ pub(super) struct Rations {
     pooled: u32,
 }
 
-/// A network in a snapshot: key, checks and wasted checks of the day, and what was found, listed and clean.
+/// A network in a snapshot: key, checks and wasted checks of the day, and what was found, listed
+/// and clean.
 pub(super) type StoredNetwork = (u64, u32, u32, f32, f32);
 
 impl Rations {
@@ -95,7 +97,8 @@ impl Rations {
         self.pooled = 0;
     }
 
-    /// The ration from which the next check of this origin is paid. `None` if its networks have had theirs.
+    /// The ration from which the next check of this origin is paid. `None` if its networks have had
+    /// theirs.
     pub(super) fn next(&self, origin: Origin, limit: u32, day: u64) -> Option<Paid> {
         let network = |key| self.networks.get(key).copied().unwrap_or_default().on(day);
         let (near, around) = (network(origin.near), network(origin.around));

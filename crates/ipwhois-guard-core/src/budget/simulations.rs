@@ -27,7 +27,8 @@ impl Site {
         }
     }
 
-    /// A request at this second since the first midnight. The answer to one that shows a probe is a 404.
+    /// A request at this second since the first midnight. The answer to one that shows a probe is a
+    /// 404.
     fn request(&mut self, ip: IpAddr, signs: Signs, is_listed: bool, second: u64) -> Answer {
         let known = self
             .verdicts
@@ -129,7 +130,8 @@ fn crowd(style: Style, place: Place) -> Vec<(u64, IpAddr)> {
     }
 }
 
-/// Thirty hostile clients from as many networks, over a day. Each comes once a minute for half an hour.
+/// Thirty hostile clients from as many networks, over a day. Each comes once a minute for half an
+/// hour.
 fn others() -> Vec<(u64, IpAddr, u64)> {
     let other = |n: u64| IpAddr::V4(Ipv4Addr::from_bits(0x1a00_0007 + ((n as u32) << 16)));
     let requests = (0..30).flat_map(|n| (0..30).map(move |minute| (n, minute)));
@@ -140,7 +142,8 @@ fn others() -> Vec<(u64, IpAddr, u64)> {
     timed.collect()
 }
 
-/// What a crowd costs, how many of the thirty others are checked, and how many of them within two minutes.
+/// What a crowd costs, how many of the thirty others are checked, and how many of them within two
+/// minutes.
 fn siege(site: &mut Site, day: u64, crowd: &[(u64, IpAddr)], is_listed: bool) -> [u32; 3] {
     let crowd = crowd.iter().map(|&(second, ip)| (second, false, ip, 0));
     let others = others().into_iter();
@@ -246,8 +249,9 @@ fn days_of_teaching_leave_others_their_checks() {
     }
 }
 
-/// What share of a botnet's requests is denied, and what the best fixed rule denies: check a client at its n-th request. Each
-/// client sends as many probes as `sizes` says in turn, over some minutes, beside visitors.
+/// What share of a botnet's requests is denied, and what the best fixed rule denies: check a client
+/// at its n-th request. Each client sends as many probes as `sizes` says in turn, over some
+/// minutes, beside visitors.
 fn botnet(limit: u32, sizes: &[u64]) -> (f64, f64) {
     const BOTS: u64 = 3_000;
     const DAYS: u64 = 8;

@@ -1,4 +1,5 @@
-//! What outlives a restart: the day's count, what networks had of it, and what was learned. What single clients did does not.
+//! What outlives a restart: the day's count, what networks had of it, and what was learned. What
+//! single clients did does not.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use super::quota::StoredQuota;
 use super::rations::StoredNetwork;
 use super::{Budget, day_of};
 
-/// The form that this version writes. Of an earlier or a later one the count of the day and the word of the service are read.
+/// The form that this version writes. Of an earlier or a later one the count of the day and the
+/// word of the service are read.
 const VERSION: u32 = 2;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,11 +62,11 @@ impl Budget {
         }
     }
 
-    /// Takes over what an earlier run spent and learned. What was spent since the start adds to it. Answers whether all of the
-    /// snapshot was read.
+    /// Takes over what an earlier run spent and learned. What was spent since the start adds to it.
+    /// Answers whether all of the snapshot was read.
     ///
-    /// An earlier day is over. For a later one the rule for a clock that goes back holds: the day after this one is taken
-    /// over, one further away is not, but its count is.
+    /// An earlier day is over. For a later one the rule for a clock that goes back holds: the day
+    /// after this one is taken over, one further away is not, but its count is.
     pub(crate) fn restore(&mut self, snapshot: &Snapshot, now: Duration) -> bool {
         let now = self.turn(now);
         let (day, spent_since) = (self.today.day, self.today.spent);

@@ -1,5 +1,6 @@
-//! A map of fixed size. A new key takes the place of the least useful one in its set, so a flood of keys pushes out itself.
-//! Which set a key falls into depends on a seed of the process: no client can aim at one.
+//! A map of fixed size. A new key takes the place of the least useful one in its set, so a flood of
+//! keys pushes out itself. Which set a key falls into depends on a seed of the process: no client
+//! can aim at one.
 
 use crate::spread::Spread;
 

@@ -684,7 +684,8 @@ fn ops(back: i64, forward: i64) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..300)
 }
 
-/// Runs operations. What was taken and not given back stays in `spends`, with whether it found a listed client.
+/// Runs operations. What was taken and not given back stays in `spends`, with whether it found a
+/// listed client.
 struct Run {
     budget: Budget,
     second: i64,

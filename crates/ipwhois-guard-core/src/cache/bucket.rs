@@ -18,7 +18,8 @@ pub(super) struct Key {
 impl PartialEq for Key {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        // Addresses differ in their low half nearly always. So one comparison an entry, as good as always, is enough.
+        // Addresses differ in their low half nearly always. So one comparison an entry, as good as
+        // always, is enough.
         if self.low != other.low {
             return false;
         }
@@ -183,9 +184,10 @@ impl Bucket {
         }
     }
 
-    /// What has expired goes first, then failures, clean verdicts and listed ones; among equals what was not used for
-    /// the longest time. Listed verdicts that hold more than three quarters of the bucket lose their privilege: the
-    /// blacklist is larger than the cache, and a botnet must not leave clean clients without a place.
+    /// What has expired goes first, then failures, clean verdicts and listed ones; among equals
+    /// what was not used for the longest time. Listed verdicts that hold more than three quarters
+    /// of the bucket lose their privilege: the blacklist is larger than the cache, and a botnet
+    /// must not leave clean clients without a place.
     fn least_worth(&self, now: Tick, ages: Ages) -> Option<usize> {
         let worths = || self.entries.iter().map(|entry| entry.worth(now, ages));
         let listed = worths().filter(|worth| *worth == Worth::Listed).count();

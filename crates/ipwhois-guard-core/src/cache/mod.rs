@@ -1,13 +1,17 @@
-//! The verdict cache: what the service said of an address, how long ago, and whether asking failed lately.
+//! The verdict cache: what the service said of an address, how long ago, and whether asking failed
+//! lately.
 //!
-//! 1. One entry an address. It holds the *verdict*, never a decision: rules with different minimums share it.
-//! 2. A verdict is fresh until `cache_ttl`, then stale until `stale_ttl`, then nothing. A failed call is remembered for
-//!    `error_ttl` beside a verdict or without one, and never hides a verdict that may still be used. So is a look in vain
-//!    at what other machines know.
-//! 3. There are never more than `cache_capacity` entries. Addresses are spread over buckets of about
-//!    [`MEAN_BUCKET`]; when the cache is full, a newcomer takes the place of what is least worth keeping in its bucket
-//!    ([`Bucket::least_worth`]). So eviction looks at a handful of entries, and neither rehashes nor walks the cache.
-//! 4. Which bucket an address falls into depends on a seed of the process: nobody outside can aim at one.
+//! 1. One entry an address. It holds the *verdict*, never a decision: rules with different minimums
+//!    share it.
+//! 2. A verdict is fresh until `cache_ttl`, then stale until `stale_ttl`, then nothing. A failed
+//!    call is remembered for `error_ttl` beside a verdict or without one, and never hides a verdict
+//!    that may still be used. So is a look in vain at what other machines know.
+//! 3. There are never more than `cache_capacity` entries. Addresses are spread over buckets of
+//!    about [`MEAN_BUCKET`]; when the cache is full, a newcomer takes the place of what is least
+//!    worth keeping in its bucket ([`Bucket::least_worth`]). So eviction looks at a handful of
+//!    entries, and neither rehashes nor walks the cache.
+//! 4. Which bucket an address falls into depends on a seed of the process: nobody outside can aim
+//!    at one.
 
 mod bucket;
 
@@ -57,7 +61,8 @@ pub(crate) enum Memory {
     },
     /// No verdict, and asking failed less than `error_ttl` ago.
     Failed(Unverified),
-    /// No verdict, here or on another machine, less than `error_ttl` ago, and no check to spend on it then.
+    /// No verdict, here or on another machine, less than `error_ttl` ago, and no check to spend on
+    /// it then.
     Unpaid,
 }
 
@@ -122,8 +127,8 @@ impl VerdictCache {
         });
     }
 
-    /// Remembers that an address has just been found to be listed, at that time by another clock: a verdict "not listed" of
-    /// any time gives way.
+    /// Remembers that an address has just been found to be listed, at that time by another clock: a
+    /// verdict "not listed" of any time gives way.
     pub(crate) fn learn_listed(
         &self,
         ip: IpAddr,
@@ -162,8 +167,8 @@ impl VerdictCache {
                 return;
             }
         }
-        // The cache is full and this bucket is empty: take the place from another one. The lock on this bucket is
-        // released by now, since two buckets may share a lock.
+        // The cache is full and this bucket is empty: take the place from another one. The lock on
+        // this bucket is released by now, since two buckets may share a lock.
         if self.evict_elsewhere(home, now) {
             write(&mut self.buckets.entry(home).or_default(), key);
         }

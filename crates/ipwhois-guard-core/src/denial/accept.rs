@@ -17,8 +17,8 @@ impl Format {
 
     /// HTML when the lines of `Accept` give it more weight than JSON, otherwise JSON.
     ///
-    /// A more specific range counts before a wider one (`text/html` before `text/*` before `*/*`). What is not a
-    /// media range is passed over.
+    /// A more specific range counts before a wider one (`text/html` before `text/*` before `*/*`).
+    /// What is not a media range is passed over.
     pub(crate) fn preferred<'h>(accept: impl Iterator<Item = &'h [u8]>) -> Self {
         let mut html = Preference::default();
         let mut json = Preference::default();

@@ -17,7 +17,8 @@ pub(crate) use self::accept::Format;
 pub enum DenialKind {
     /// The client is on the blacklist or the denylist: 403.
     Blocked,
-    /// The client is banned for too many failed logins, or has no attempt left: 429 with `Retry-After`.
+    /// The client is banned for too many failed logins, or has no attempt left: 429 with
+    /// `Retry-After`.
     TooManyAttempts,
     /// The client could not be verified, and the rule refuses such clients: 503 with `Retry-After`.
     Unverified,

@@ -1,7 +1,7 @@
 //! What a client names itself, in its `User-Agent`.
 //!
-//! A careful attacker names a browser, so a name alone decides nothing. But most programs that go through the whole internet
-//! do not take the trouble.
+//! A careful attacker names a browser, so a name alone decides nothing. But most programs that go
+//! through the whole internet do not take the trouble.
 
 /// Names of scanners, wherever they stand, in the order of their first letters.
 const SCANNERS: &[&str] = &[
@@ -36,7 +36,8 @@ const SCANNERS: &[&str] = &[
     "zmeu",
 ];
 
-/// A user agent that begins with one of these is a script. Libraries of phone applications are not among them.
+/// A user agent that begins with one of these is a script. Libraries of phone applications are not
+/// among them.
 const SCRIPTS: &[&str] = &[
     "aiohttp/",
     "apache-httpclient/",
@@ -132,8 +133,8 @@ fn scanners_with(letter: u8) -> &'static [&'static str] {
     }
 }
 
-/// Whether a text begins with a name in lower case. Most names fail at the first byte, which needs no
-/// call.
+/// Whether a text begins with a name in lower case. Most names fail at the first byte, which needs
+/// no call.
 #[inline]
 fn begins(text: &[u8], with: &str) -> bool {
     let is_first_the_same =
@@ -144,8 +145,9 @@ fn begins(text: &[u8], with: &str) -> bool {
             .is_some_and(|beginning| beginning.eq_ignore_ascii_case(with.as_bytes()))
 }
 
-/// For the first letter of each name above, which second letters follow it. Most pairs of letters begin no name, so most of
-/// a user agent costs one look each. Of a letter five bits count, which are the same in both cases.
+/// For the first letter of each name above, which second letters follow it. Most pairs of letters
+/// begin no name, so most of a user agent costs one look each. Of a letter five bits count, which
+/// are the same in both cases.
 static PAIRS: [u32; 32] = {
     let mut pairs = [0; 32];
     let lists = [SCANNERS, CRAWLERS];

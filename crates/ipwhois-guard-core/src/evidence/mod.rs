@@ -1,4 +1,5 @@
-//! What speaks for or against a client, and how much. A sign never denies anybody: it decides who is checked first.
+//! What speaks for or against a client, and how much. A sign never denies anybody: it decides who
+//! is checked first.
 //!
 //! - [`Signs`]: what a request, its answer or the application shows, as one-bit signs;
 //! - [`Weights`]: how likely a client with these signs is listed;
@@ -19,11 +20,12 @@ pub(crate) use self::signs::{Signs, is_refusal, refusal_tells};
 use self::weights::SIGNS;
 pub(crate) use self::weights::Weights;
 
-/// The built-in list of probe paths, which holds unless `probe_paths` is set: groups of patterns, each with what they have in
-/// common.
+/// The built-in list of probe paths, which holds unless `probe_paths` is set: groups of patterns,
+/// each with what they have in common.
 ///
-/// Patterns are in lower case. `name` is a segment anywhere in the path, `one/two` two segments one after the other, `/name`
-/// a segment at the root, `name*` one that begins so, and `*.php` one that ends so.
+/// Patterns are in lower case. `name` is a segment anywhere in the path, `one/two` two segments one
+/// after the other, `/name` a segment at the root, `name*` one that begins so, and `*.php` one that
+/// ends so.
 pub fn built_in_probe_paths() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     let groups = probes::BUILT_IN.iter();
     groups.map(|group| (group.what, group.patterns))

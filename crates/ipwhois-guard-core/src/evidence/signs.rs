@@ -161,8 +161,9 @@ pub(crate) const fn is_refusal(status: u16) -> bool {
     matches!(status, 401 | 403 | 404)
 }
 
-/// Whether a refused answer to this request tells something of its client. It tells nothing where browsers, mail programs
-/// and crawlers ask by themselves: a phone that opens one page may ask for five icons that the site does not have.
+/// Whether a refused answer to this request tells something of its client. It tells nothing where
+/// browsers, mail programs and crawlers ask by themselves: a phone that opens one page may ask for
+/// five icons that the site does not have.
 pub(crate) fn refusal_tells(method: &str, path: &str) -> bool {
     let path = path.split(['?', '#']).next().unwrap_or(path);
     let is_well_known = WELL_KNOWN_FILES.contains(&path)

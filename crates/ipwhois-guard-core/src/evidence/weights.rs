@@ -1,4 +1,5 @@
-//! How likely a client with these signs is listed: a logistic regression, taught by the site's own checks.
+//! How likely a client with these signs is listed: a logistic regression, taught by the site's own
+//! checks.
 
 use super::powers::exp2;
 use super::signs::Signs;
@@ -9,18 +10,18 @@ pub(crate) const SIGNS: usize = 14;
 /// One for each sign, and one that always counts.
 const WEIGHTS: usize = SIGNS + 1;
 
-/// The weights before anything is learned: logarithms of likelihood ratios. They are rounded means of what ten sites
-/// taught. The last one is the log-odds of a client without any sign.
+/// The weights before anything is learned: logarithms of likelihood ratios. They are rounded means
+/// of what ten sites taught. The last one is the log-odds of a client without any sign.
 const START: [f64; WEIGHTS] = [
     3.0, 4.0, 0.5, 0.0, 1.5, 1.0, -1.5, -1.0, 2.0, 4.0, 4.0, -4.5, 2.5, -1.0, -2.0,
 ];
 
-/// How far checks may move a weight. Sites differ by about 0.5 to 1. So days of checks that an attacker arranged cannot
-/// turn a sign into its opposite.
+/// How far checks may move a weight. Sites differ by about 0.5 to 1. So days of checks that an
+/// attacker arranged cannot turn a sign into its opposite.
 const REACH: f64 = 2.0;
 
-/// The certainty of a weight before anything is learned: the inverse of its variance between sites. A check adds at most a
-/// quarter.
+/// The certainty of a weight before anything is learned: the inverse of its variance between sites.
+/// A check adds at most a quarter.
 const START_CERTAINTY: f64 = 4.0;
 
 /// More certainty than this would take 40,000 checks, and would freeze the weight.
@@ -46,7 +47,8 @@ impl Weights {
         1.0 / (1.0 + exp2(-log_odds * std::f64::consts::LOG2_E))
     }
 
-    /// What a check found: one step of Newton's method. A weight moves the less the more checks it has seen.
+    /// What a check found: one step of Newton's method. A weight moves the less the more checks it
+    /// has seen.
     pub(crate) fn learn(&mut self, signs: Signs, is_listed: bool) {
         let probability = self.probability(signs);
         let error = f64::from(u8::from(is_listed)) - probability;
@@ -64,8 +66,8 @@ impl Weights {
         pairs.map(|(&w, &q)| (w as f32, q as f32)).collect()
     }
 
-    /// Takes over what an earlier run learned. A value that learning cannot bring about is dropped, and so is a list that
-    /// is not as long as this one.
+    /// Takes over what an earlier run learned. A value that learning cannot bring about is dropped,
+    /// and so is a list that is not as long as this one.
     pub(crate) fn restore(&mut self, stored: &[(f32, f32)]) {
         if stored.len() != WEIGHTS {
             return;

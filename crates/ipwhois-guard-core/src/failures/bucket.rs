@@ -95,7 +95,8 @@ impl Bucket {
         }
     }
 
-    /// Bans a client that has failed too often, unless it is banned. When it does, also when the ban ends.
+    /// Bans a client that has failed too often, unless it is banned. When it does, also when the
+    /// ban ends.
     pub(super) fn trip(
         &mut self,
         client: Client,
@@ -119,7 +120,8 @@ impl Bucket {
         }
     }
 
-    /// Bans a client and forgets its failures. A ban that lasts longer already stays as it is. Returns when it ends.
+    /// Bans a client and forgets its failures. A ban that lasts longer already stays as it is.
+    /// Returns when it ends.
     pub(super) fn ban(
         &mut self,
         client: Client,

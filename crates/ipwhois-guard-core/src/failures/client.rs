@@ -6,8 +6,9 @@ use crate::address::lookup_address;
 
 /// An IPv4 address, or an IPv6 /64: who has one address of a /64 has them all.
 ///
-/// An address that stands for an IPv4 address (mapped, NAT64, 6to4) is that IPv4 address. By its /64, everyone who
-/// comes through a NAT64 would be one client, and one guesser would lock out all of them.
+/// An address that stands for an IPv4 address (mapped, NAT64, 6to4) is that IPv4 address. By its
+/// /64, everyone who comes through a NAT64 would be one client, and one guesser would lock out all
+/// of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Client {
     V4(u32),

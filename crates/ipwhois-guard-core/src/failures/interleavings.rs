@@ -1,5 +1,5 @@
-//! The tracker under a concurrency checker, which runs each scene once for every order of events that can make a
-//! difference.
+//! The tracker under a concurrency checker, which runs each scene once for every order of events
+//! that can make a difference.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -51,8 +51,8 @@ impl Word for AtomicU32 {
 
 type Scene = Arc<Tracker<Checked>>;
 
-/// Plays a scene in every order, or in every order with at most so many switches away from a thread that could go on.
-/// Fewer orders than `at_least` would mean that the checker sees nothing.
+/// Plays a scene in every order, or in every order with at most so many switches away from a thread
+/// that could go on. Fewer orders than `at_least` would mean that the checker sees nothing.
 #[track_caller]
 fn explore(switches: Option<usize>, at_least: usize, scene: impl Fn() + Send + Sync + 'static) {
     let orders = Arc::new(AtomicUsize::new(0));
@@ -181,7 +181,8 @@ fn a_success_forgets_the_failures_that_ended_before_it_in_every_order() {
         together([Box::new(succeed), Box::new(begin)], || {
             failure = Some(tracker.fail(wrong, at(0)));
         });
-        // It failed first and was forgotten, or it failed last. The third thread's success may have come between.
+        // It failed first and was forgotten, or it failed last. The third thread's success may have
+        // come between.
         let next = tracker.note_failure(client(1), at(0));
         match failure {
             Some(Failure::Counted { left: 1 }) => assert_eq!(next, Failure::Counted { left: 2 }),

@@ -1,23 +1,29 @@
 //! Failed logins and bans, in fail2ban's terms, in memory.
 //!
-//! 1. A failure counts for `find_time`. The one that makes it `max_failures` trips: the client is banned for `ban_time`,
-//!    its failures are forgotten, and exactly that caller learns of it, so that there is one report.
-//! 2. An attempt under way takes one of the places: it begins only while failures and attempts together are fewer than
-//!    `max_failures`. So, of any number of guesses at once, at most `max_failures` reach the password check.
-//! 3. An attempt counts by the time of its end. One that never ends holds its place for `find_time` from its beginning,
-//!    as a failure at that moment would. One that ends after that, or after its place was lost, counts all the same.
-//! 4. A success forgets the failures that ended before it. Other attempts keep their places, and one that fails
-//!    afterwards counts. A success lifts no ban.
+//! 1. A failure counts for `find_time`. The one that makes it `max_failures` trips: the client is
+//!    banned for `ban_time`, its failures are forgotten, and exactly that caller learns of it, so
+//!    that there is one report.
+//! 2. An attempt under way takes one of the places: it begins only while failures and attempts
+//!    together are fewer than `max_failures`. So, of any number of guesses at once, at most
+//!    `max_failures` reach the password check.
+//! 3. An attempt counts by the time of its end. One that never ends holds its place for `find_time`
+//!    from its beginning, as a failure at that moment would. One that ends after that, or after its
+//!    place was lost, counts all the same.
+//! 4. A success forgets the failures that ended before it. Other attempts keep their places, and
+//!    one that fails afterwards counts. A success lifts no ban.
 //! 5. Failures of a banned client are not counted, whenever their attempt began.
-//! 6. Where bans grow, each further ban within 24 h after the end of the last one lasts twice as long. A ban from
-//!    elsewhere ([`Tracker::ban`]) counts as one of them, and a lifted one is forgotten.
+//! 6. Where bans grow, each further ban within 24 h after the end of the last one lasts twice as
+//!    long. A ban from elsewhere ([`Tracker::ban`]) counts as one of them, and a lifted one is
+//!    forgotten.
 //! 7. A client is an IPv4 address or an IPv6 /64 ([`client::Client`]).
-//! 8. At most [`CAPACITY`] clients are tracked and as many banned, in buckets that share a lock. In a full table the
-//!    newcomer replaces what is least worth keeping in its bucket: of the clients the one with the fewest places taken,
-//!    of the bans the one that ends soonest. An empty bucket has nothing to replace and takes one entry more. A flood of
-//!    failures evicts no ban: the tables are separate.
+//! 8. At most [`CAPACITY`] clients are tracked and as many banned, in buckets that share a lock. In
+//!    a full table the newcomer replaces what is least worth keeping in its bucket: of the clients
+//!    the one with the fewest places taken, of the bans the one that ends soonest. An empty bucket
+//!    has nothing to replace and takes one entry more. A flood of failures evicts no ban: the
+//!    tables are separate.
 //!
-//! Which bucket a client falls into depends on a seed of the process: nobody outside can aim at one.
+//! Which bucket a client falls into depends on a seed of the process: nobody outside can aim at
+//! one.
 
 mod bucket;
 mod client;
@@ -52,8 +58,9 @@ const CAPACITY: u32 = 65_536;
 /// How many clients share a bucket when the table is full, on average.
 const MEAN_BUCKET: u32 = 16;
 
-/// The place of an attempt under way. Whoever holds it ends it once, by [`Tracker::succeed`] or [`Tracker::fail`], and
-/// by the latter when it is dropped without a word: nothing here does so by itself.
+/// The place of an attempt under way. Whoever holds it ends it once, by [`Tracker::succeed`] or
+/// [`Tracker::fail`], and by the latter when it is dropped without a word: nothing here does so by
+/// itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "an attempt that is not ended holds its place for the whole `find_time`"]
 pub(crate) struct Reservation {
@@ -76,7 +83,8 @@ pub(crate) struct Refused {
 pub(crate) enum Failure {
     /// So many more failures trip; at least 1.
     Counted { left: u32 },
-    /// This one tripped: the client is banned from now on, for so long. It is for the caller to report.
+    /// This one tripped: the client is banned from now on, for so long. It is for the caller to
+    /// report.
     Tripped { ban: Duration },
     /// The client was banned already.
     Banned { retry_after: Duration },
@@ -191,7 +199,8 @@ impl<P: Parts> Tracker<P> {
 
     /// How much longer a client is banned.
     ///
-    /// Every request asks this, so the usual answers come without a lock: nobody is banned, or nobody of its bucket.
+    /// Every request asks this, so the usual answers come without a lock: nobody is banned, or
+    /// nobody of its bucket.
     pub(crate) fn banned(&self, client: IpAddr, now: Tick) -> Option<Duration> {
         if self.last_ban_ends.get() <= now.to_bits() {
             return None;
@@ -220,7 +229,8 @@ impl<P: Parts> Tracker<P> {
         self.at(client, |bucket| bucket.unban(client, &self.common));
     }
 
-    /// How many clients have failures or attempts under way, some of those included whose time has passed.
+    /// How many clients have failures or attempts under way, some of those included whose time has
+    /// passed.
     pub(crate) fn tracked_clients(&self) -> usize {
         self.common.tracked.taken() as usize
     }
@@ -253,8 +263,8 @@ impl<P: Parts> Tracker<P> {
         })
     }
 
-    /// Lets [`Tracker::banned`] know of a ban. Under the lock: whoever takes it next must not find the ban in one place
-    /// and not in the other.
+    /// Lets [`Tracker::banned`] know of a ban. Under the lock: whoever takes it next must not find
+    /// the ban in one place and not in the other.
     fn announce(&self, slot: &Slot<P>, ends: Tick) {
         slot.last_ban_ends.raise_to(ends.to_bits());
         self.last_ban_ends.raise_to(ends.to_bits());

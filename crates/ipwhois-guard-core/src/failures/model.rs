@@ -1,4 +1,5 @@
-//! What the tracker should answer, from a diary of everything that happened, read from end to end each time.
+//! What the tracker should answer, from a diary of everything that happened, read from end to end
+//! each time.
 
 use proptest::prelude::*;
 use proptest::sample::Index;

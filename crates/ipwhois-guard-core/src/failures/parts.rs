@@ -1,7 +1,7 @@
 //! The lock and the atomic word that the tracker is built from.
 //!
-//! They are a type parameter so that a concurrency checker can put its own in their place and run the very same tracker
-//! through every order of events.
+//! They are a type parameter so that a concurrency checker can put its own in their place and run
+//! the very same tracker through every order of events.
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};

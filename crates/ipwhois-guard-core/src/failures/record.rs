@@ -18,7 +18,8 @@ pub(crate) struct Limits {
     pub(crate) find_time: Duration,
     /// How long a ban lasts.
     pub(crate) ban_time: Duration,
-    /// With it, each further ban of a client within 24 h after the end of its last one lasts twice as long, up to this.
+    /// With it, each further ban of a client within 24 h after the end of its last one lasts twice
+    /// as long, up to this.
     pub(crate) max_ban_time: Option<Duration>,
 }
 
@@ -35,7 +36,8 @@ impl Limits {
     }
 }
 
-/// Never holds as many failures as the limit: the one that reaches it is not kept, and its ban forgets the others.
+/// Never holds as many failures as the limit: the one that reaches it is not kept, and its ban
+/// forgets the others.
 #[derive(Debug)]
 pub(super) struct Record {
     client: Client,
@@ -77,7 +79,8 @@ impl Record {
         }
     }
 
-    /// Counts a failure. How many more reach the limit; none when this one does, which leads to a ban.
+    /// Counts a failure. How many more reach the limit; none when this one does, which leads to a
+    /// ban.
     pub(super) fn fail(&mut self, now: Tick, limits: &Limits) -> Option<u32> {
         self.forget_lapsed(now, limits);
         let failures = self.failures.len() as u32 + 1;
@@ -130,7 +133,8 @@ impl Entry for Record {
         !self.is_empty()
     }
 
-    /// A flood of strangers has one failure each: they replace each other, and not who is close to the limit.
+    /// A flood of strangers has one failure each: they replace each other, and not who is close to
+    /// the limit.
     fn worth(&self) -> Self::Worth {
         (self.places(), self.last_seen())
     }
@@ -149,7 +153,8 @@ impl Ban {
         now < self.ends
     }
 
-    /// How many bans came before one that begins now. While this ban lasts, that one only lengthens it.
+    /// How many bans came before one that begins now. While this ban lasts, that one only lengthens
+    /// it.
     pub(super) fn before_one_from(&self, now: Tick) -> u32 {
         if self.is_active(now) {
             self.bans_before

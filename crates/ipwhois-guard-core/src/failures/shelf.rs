@@ -40,8 +40,8 @@ impl<W: Word> Places<W> {
         self.taken.add_within(self.capacity)
     }
 
-    /// For a shelf that is empty while the table is full. Addresses are spread evenly, so this is next to impossible,
-    /// and it can come once for each shelf.
+    /// For a shelf that is empty while the table is full. Addresses are spread evenly, so this is
+    /// next to impossible, and it can come once for each shelf.
     fn take_beyond_capacity(&self) {
         self.taken.add_within(u32::MAX);
     }
@@ -80,7 +80,8 @@ impl<T: Entry> Shelf<T> {
         }
     }
 
-    /// Adds an entry of a client that has none. The entry that had to go for it, if any, was still worth something.
+    /// Adds an entry of a client that has none. The entry that had to go for it, if any, was still
+    /// worth something.
     pub(super) fn add(
         &mut self,
         entry: T,

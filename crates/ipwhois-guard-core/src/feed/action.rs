@@ -9,8 +9,8 @@ use crate::rules::UnknownChoice;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FeedAction {
-    /// Where the minimum confidence is 50 or less, the client is denied without a check. Above, it is checked before anybody
-    /// else.
+    /// Where the minimum confidence is 50 or less, the client is denied without a check. Above, it
+    /// is checked before anybody else.
     #[default]
     Confirm,
     /// The client is denied without a check, whatever the minimum confidence.

@@ -79,8 +79,8 @@ pub enum FeedError {
         /// The number of lines that are no comment, bad ones too.
         found: usize,
     },
-    /// The list has lost more than half of its entries since the last good one. It is refused for seven days since that one
-    /// was last known to be current, and then taken.
+    /// The list has lost more than half of its entries since the last good one. It is refused for
+    /// seven days since that one was last known to be current, and then taken.
     #[error("the feed has shrunk from {before} entries to {now}")]
     Shrunk {
         /// The entries of the last good feed.

@@ -46,7 +46,8 @@ pub(super) enum Fetched {
 
 /// Where the feed comes from. Has no `Debug`, for the URL may hold a password or a key.
 ///
-/// No redirect is followed, and the guard's own key is not sent: the feed needs none, and it may be on another host.
+/// No redirect is followed, and the guard's own key is not sent: the feed needs none, and it may be
+/// on another host.
 pub(crate) struct FeedSource {
     place: Place,
     deadline: Duration,

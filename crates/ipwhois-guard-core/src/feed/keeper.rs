@@ -1,4 +1,5 @@
-//! The last good feed: held for the requests, asked about in the background, replaced without a pause.
+//! The last good feed: held for the requests, asked about in the background, replaced without a
+//! pause.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -112,7 +113,8 @@ struct State {
 }
 
 impl FeedKeeper {
-    /// A keeper without a feed yet. `on_feed` is told of each new one, but not of what is restored or merely confirmed.
+    /// A keeper without a feed yet. `on_feed` is told of each new one, but not of what is restored
+    /// or merely confirmed.
     pub(crate) fn new(
         settings: &Settings,
         clock: Arc<dyn Clock>,
@@ -158,7 +160,8 @@ impl FeedKeeper {
         self.source.is_some()
     }
 
-    /// Since when the list that has this address, which must not be an IPv4-mapped one, is in force. `None`: not listed.
+    /// Since when the list that has this address, which must not be an IPv4-mapped one, is in
+    /// force. `None`: not listed.
     ///
     /// Neither waits nor allocates.
     #[inline]
@@ -168,7 +171,8 @@ impl FeedKeeper {
         in_force.feed.contains(ip).then_some(in_force.since)
     }
 
-    /// Since when the list in force is, [`Tick::NEVER`] without one. What is younger needs no look at it.
+    /// Since when the list in force is, [`Tick::NEVER`] without one. What is younger needs no look
+    /// at it.
     #[inline]
     pub(crate) fn since(&self) -> Tick {
         Tick::from_bits(self.since.load(Ordering::Acquire))
@@ -187,7 +191,8 @@ impl FeedKeeper {
         }
     }
 
-    /// Puts the feed of an earlier run in force, unless there is one already. Its text is read on the caller's thread.
+    /// Puts the feed of an earlier run in force, unless there is one already. Its text is read on
+    /// the caller's thread.
     ///
     /// It counts as known since it was fetched, so a verdict of this run is newer.
     pub(crate) fn restore(&self, stored: StoredFeed) {
@@ -213,7 +218,8 @@ impl FeedKeeper {
         let since = Tick::at(noted.saturating_sub(age));
         let mut validators = stored.validators;
         if validators.etag.is_none() {
-            // The feed may have moved since. A tag is of one text; a date would make another server confirm this one.
+            // The feed may have moved since. A tag is of one text; a date would make another server
+            // confirm this one.
             validators.last_modified = None;
         }
         let entries = feed.len();
@@ -229,11 +235,12 @@ impl FeedKeeper {
         event!(INFO, entries, "the feed of the last run is in force");
     }
 
-    /// Asks for the feed and puts it in force if it is a good and another one. Whoever comes while that is being done
-    /// waits and gets the same answer.
+    /// Asks for the feed and puts it in force if it is a good and another one. Whoever comes while
+    /// that is being done waits and gets the same answer.
     ///
-    /// A list that lost more than half of its entries is refused for seven days since the last good one was known to be
-    /// current, and then taken: by then it is the service's word and no accident.
+    /// A list that lost more than half of its entries is refused for seven days since the last good
+    /// one was known to be current, and then taken: by then it is the service's word and no
+    /// accident.
     ///
     /// # Errors
     ///
@@ -257,8 +264,8 @@ impl FeedKeeper {
         outcome
     }
 
-    /// Refreshes now and then every `feed_interval`, sooner after a failure. Ends at once when there is no source, and
-    /// otherwise never.
+    /// Refreshes now and then every `feed_interval`, sooner after a failure. Ends at once when
+    /// there is no source, and otherwise never.
     pub(crate) async fn keep(self: Arc<Self>) {
         if self.source.is_none() {
             return;
@@ -273,8 +280,8 @@ impl FeedKeeper {
         }
     }
 
-    /// Resolves when the first refresh has ended, well or badly, and at once when there is no source. Only as long as
-    /// somebody [refreshes](Self::keep).
+    /// Resolves when the first refresh has ended, well or badly, and at once when there is no
+    /// source. Only as long as somebody [refreshes](Self::keep).
     pub(crate) async fn first_attempt_done(&self) {
         if self.source.is_some() {
             // The sender lives as long as `self`.
@@ -373,7 +380,8 @@ impl FeedKeeper {
         }
     }
 
-    /// Nothing that runs under the lock leaves the state half changed, so a panic of another holder is no reason to stop.
+    /// Nothing that runs under the lock leaves the state half changed, so a panic of another holder
+    /// is no reason to stop.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

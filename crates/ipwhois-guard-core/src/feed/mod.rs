@@ -1,8 +1,11 @@
 //! The feed: addresses that the service lists for free, fetched as a whole.
 //!
-//! - A text becomes a [`Feed`] when every doubt about it is dispelled ([`parse`]); reading it is pure.
-//! - A [`FeedSource`](fetch::FeedSource) gets the text from a server or a file, when it has changed.
-//! - The [`FeedKeeper`](keeper::FeedKeeper) holds the last good feed, asks for the next one ([`schedule`]) and swaps them.
+//! - A text becomes a [`Feed`] when every doubt about it is dispelled ([`parse`]); reading it is
+//!   pure.
+//! - A [`FeedSource`](fetch::FeedSource) gets the text from a server or a file, when it has
+//!   changed.
+//! - The [`FeedKeeper`](keeper::FeedKeeper) holds the last good feed, asks for the next one
+//!   ([`schedule`]) and swaps them.
 
 mod action;
 mod error;

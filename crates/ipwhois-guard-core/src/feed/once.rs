@@ -7,16 +7,18 @@ use crate::error::BuildError;
 use crate::settings::Settings;
 
 impl Feed {
-    /// Fetches and reads the feed that the settings name: `feed_url`, or `feed.txt` beside `api_url`. For tools; a guard does
-    /// it by itself.
+    /// Fetches and reads the feed that the settings name: `feed_url`, or `feed.txt` beside
+    /// `api_url`. For tools; a guard does it by itself.
     ///
     /// The future runs on a tokio runtime with I/O and time. It takes 30 s at most.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] when `feed_url` or `api_url` is no URL or the HTTP client cannot be started. The future's are those of
-    /// [`parse`](Self::parse), [`FeedError::NoFeed`] when the settings name none, and the ways in which a text cannot be had:
-    /// [`FeedError::Transport`], [`FeedError::Timeout`], [`FeedError::Status`], [`FeedError::Encoded`] and [`FeedError::File`].
+    /// [`BuildError`] when `feed_url` or `api_url` is no URL or the HTTP client cannot be started.
+    /// The future's are those of [`parse`](Self::parse), [`FeedError::NoFeed`] when the settings
+    /// name none, and the ways in which a text cannot be had: [`FeedError::Transport`],
+    /// [`FeedError::Timeout`], [`FeedError::Status`], [`FeedError::Encoded`] and
+    /// [`FeedError::File`].
     pub fn fetch(
         settings: &Settings,
     ) -> Result<impl Future<Output = Result<Self, FeedError>> + Send + use<>, BuildError> {

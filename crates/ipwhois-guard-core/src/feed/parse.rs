@@ -11,15 +11,17 @@ use crate::shown::printable;
 /// The longest feed that is read, in bytes: some four million addresses.
 pub(super) const LIMIT: usize = 64 * 1_024 * 1_024;
 
-/// The largest networks that an entry may name: /8 in IPv4, /16 in IPv6. Each of these is its last address less its first.
+/// The largest networks that an entry may name: /8 in IPv4, /16 in IPv6. Each of these is its last
+/// address less its first.
 const LARGEST_IPV4: u32 = u32::MAX >> 8;
 const LARGEST_IPV6: u128 = u128::MAX >> 16;
 
 /// A feed: the addresses that the service lists, as one text.
 ///
-/// One address or CIDR a line, IPv4 or IPv6; `#` comments on a line of their own or after an entry; blank lines; LF or CRLF;
-/// with or without a UTF-8 byte order mark. A line that is none of it is counted and passed over, and so is a network that
-/// covers far too much: one shorter than /8 (IPv4) or /16 (IPv6). A text that cannot be a feed as a whole is refused.
+/// One address or CIDR a line, IPv4 or IPv6; `#` comments on a line of their own or after an entry;
+/// blank lines; LF or CRLF; with or without a UTF-8 byte order mark. A line that is none of it is
+/// counted and passed over, and so is a network that covers far too much: one shorter than /8
+/// (IPv4) or /16 (IPv6). A text that cannot be a feed as a whole is refused.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -46,10 +48,10 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`FeedError::TooLong`] above 64 MiB, [`FeedError::Html`] when the first byte that is no white space is `<`,
-    /// [`FeedError::BadLines`] when more lines are bad than good, [`FeedError::Contradiction`] when the number of lines with
-    /// an entry, good or bad, is not the one in the last `# Generated: … | Entries: N`, and [`FeedError::Empty`] without any
-    /// entry.
+    /// [`FeedError::TooLong`] above 64 MiB, [`FeedError::Html`] when the first byte that is no
+    /// white space is `<`, [`FeedError::BadLines`] when more lines are bad than good,
+    /// [`FeedError::Contradiction`] when the number of lines with an entry, good or bad, is not the
+    /// one in the last `# Generated: … | Entries: N`, and [`FeedError::Empty`] without any entry.
     pub fn parse(text: &[u8]) -> Result<Self, FeedError> {
         if text.len() > LIMIT {
             return Err(FeedError::TooLong { limit: LIMIT });
@@ -121,15 +123,16 @@ impl Feed {
         self.entries == 0
     }
 
-    /// Whether an address is listed. IPv4 is asked for as IPv4: an IPv4-mapped IPv6 address is to be made canonical first
-    /// ([`IpAddr::to_canonical`]).
+    /// Whether an address is listed. IPv4 is asked for as IPv4: an IPv4-mapped IPv6 address is to
+    /// be made canonical first ([`IpAddr::to_canonical`]).
     #[must_use]
     #[inline]
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.listed.contains(ip)
     }
 
-    /// How many lines were passed over, as neither an address nor a CIDR or as far too large a network.
+    /// How many lines were passed over, as neither an address nor a CIDR or as far too large a
+    /// network.
     #[must_use]
     pub fn bad_lines(&self) -> usize {
         self.bad_lines
@@ -141,8 +144,8 @@ impl Feed {
         self.first_bad_line.as_ref()
     }
 
-    /// When the service made the feed, as its comment `# Generated: … | Entries: N` says it: `2026-08-22 04:30:03 UTC`.
-    /// Shortened to 80 characters.
+    /// When the service made the feed, as its comment `# Generated: … | Entries: N` says it:
+    /// `2026-08-22 04:30:03 UTC`. Shortened to 80 characters.
     #[must_use]
     pub fn generated(&self) -> Option<&str> {
         self.header.generated.as_deref()
@@ -160,8 +163,8 @@ impl Feed {
         self.header.entries
     }
 
-    /// What is listed, in ascending order, IPv4 first. Entries that overlap or touch are one range: there is at least one
-    /// address between a range and the next.
+    /// What is listed, in ascending order, IPv4 first. Entries that overlap or touch are one range:
+    /// there is at least one address between a range and the next.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<IpAddr>> {
         self.listed.ranges()
     }
@@ -198,7 +201,8 @@ fn network(entry: &[u8]) -> Result<Network, String> {
     }
 }
 
-/// What the service says of the feed in a comment: `Generated: 2026-08-22 04:30:03 UTC | Entries: 884`.
+/// What the service says of the feed in a comment:
+/// `Generated: 2026-08-22 04:30:03 UTC | Entries: 884`.
 #[derive(Clone, Debug, Default)]
 struct Header {
     generated: Option<String>,
@@ -206,7 +210,8 @@ struct Header {
 }
 
 impl Header {
-    /// Takes in a comment. What is said twice counts as it was said last, so that two feeds in a row contradict themselves.
+    /// Takes in a comment. What is said twice counts as it was said last, so that two feeds in a
+    /// row contradict themselves.
     fn read(&mut self, comment: &[u8]) {
         let Some(rest) = comment.trim_ascii().strip_prefix(b"Generated:") else {
             return;

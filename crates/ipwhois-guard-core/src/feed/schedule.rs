@@ -5,8 +5,9 @@ use std::time::Duration;
 /// After the first failure.
 const FIRST_RETRY: Duration = Duration::from_secs(60);
 
-/// How long to wait after so many failures in a row: `interval` after none, otherwise 1 min, doubling up to `interval`. Give
-/// or take a tenth, as `random` says, so that guards that were started together do not ask together.
+/// How long to wait after so many failures in a row: `interval` after none, otherwise 1 min,
+/// doubling up to `interval`. Give or take a tenth, as `random` says, so that guards that were
+/// started together do not ask together.
 pub(super) fn wait(interval: Duration, failures: u32, random: u64) -> Duration {
     let wait = match failures.checked_sub(1) {
         None => interval,

@@ -25,7 +25,8 @@ use crate::worker::Worker;
 /// How much longer than a call to the service its lease lasts.
 const BESIDE_THE_CALL: Duration = Duration::from_secs(1);
 
-/// How long the state folder may take to open. Checks wait for it, and nobody waits for a disk that hangs.
+/// How long the state folder may take to open. Checks wait for it, and nobody waits for a disk that
+/// hangs.
 const OPENING: Duration = Duration::from_secs(5);
 
 impl Guard {

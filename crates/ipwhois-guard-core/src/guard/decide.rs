@@ -49,7 +49,8 @@ impl Step {
     }
 }
 
-/// A decision that waits for the service, `max_wait` at most. Dropping it cancels nothing: the answer goes into the cache.
+/// A decision that waits for the service, `max_wait` at most. Dropping it cancels nothing: the
+/// answer goes into the cache.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Asking {
@@ -95,7 +96,8 @@ impl Guard {
         }
     }
 
-    /// Decides a request by the guard's defaults, whatever the rules cover: what an extractor on a handler asks for.
+    /// Decides a request by the guard's defaults, whatever the rules cover: what an extractor on a
+    /// handler asks for.
     pub fn decide_by_defaults(&self, request: &impl RequestHead) -> Step {
         self.decide_under(self.defaults(), request)
     }

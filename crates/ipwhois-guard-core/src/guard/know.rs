@@ -59,7 +59,8 @@ impl Guard {
         }
     }
 
-    /// A client that the feed lists: what memory knows since then counts, otherwise the feed's word or an urgent check.
+    /// A client that the feed lists: what memory knows since then counts, otherwise the feed's word
+    /// or an urgent check.
     #[cold]
     #[inline(never)]
     fn know_in_feed(&self, terms: &Terms, client: IpAddr, ip: IpAddr, since: Tick) -> Known {
@@ -173,7 +174,8 @@ impl Guard {
         }
     }
 
-    /// Why the service is not asked about a client, whose lookup address is `ip`: it knows nothing of such addresses.
+    /// Why the service is not asked about a client, whose lookup address is `ip`: it knows nothing
+    /// of such addresses.
     #[inline]
     fn never_asked(&self, client: IpAddr, ip: IpAddr) -> Option<Source> {
         if self.0.resolver.is_trusted_proxy(client) {

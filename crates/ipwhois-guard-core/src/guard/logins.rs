@@ -26,12 +26,14 @@ const ATTEMPTS_ELSEWHERE: Duration = Duration::from_secs(1);
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl Guard {
-    /// Begins an attempt to log in, before the password is checked: see [`LoginAttempt`]. IPv6 counts by /64. Handlers take
-    /// [`AllowedClient::login_attempt`](crate::AllowedClient::login_attempt), which knows the client.
+    /// Begins an attempt to log in, before the password is checked: see [`LoginAttempt`]. IPv6
+    /// counts by /64. Handlers take
+    /// [`AllowedClient::login_attempt`](crate::AllowedClient::login_attempt), which knows the
+    /// client.
     ///
     /// # Errors
-    /// When the client is banned, or attempts under way have taken its last places: the answer to give it, 429 with
-    /// `Retry-After`. In `monitor` mode nobody is refused.
+    /// When the client is banned, or attempts under way have taken its last places: the answer to
+    /// give it, 429 with `Retry-After`. In `monitor` mode nobody is refused.
     pub async fn login_attempt(&self, ip: IpAddr) -> Result<LoginAttempt, Denial> {
         self.begin(self.visitor_by_address(ip)).await
     }
@@ -39,8 +41,8 @@ impl Guard {
     /// Counts a failed login, without an attempt begun before.
     ///
     /// # Errors
-    /// When the client is banned, by this or before: the answer to give it, 429 with `Retry-After`. In `monitor` mode nobody
-    /// is refused.
+    /// When the client is banned, by this or before: the answer to give it, 429 with `Retry-After`.
+    /// In `monitor` mode nobody is refused.
     pub async fn failed_login(&self, ip: IpAddr) -> Result<(), Denial> {
         self.note_failure(&self.visitor_by_address(ip)).await
     }
@@ -122,7 +124,8 @@ impl Guard {
         }
     }
 
-    /// Counts a failure here, and begins to count it elsewhere: both happen even if nobody waits for the answer.
+    /// Counts a failure here, and begins to count it elsewhere: both happen even if nobody waits
+    /// for the answer.
     pub(crate) fn end_badly(
         &self,
         visitor: &Visitor,

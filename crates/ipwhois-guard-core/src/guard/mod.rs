@@ -3,7 +3,8 @@
 //! - here: what applications call;
 //! - `build`: a guard out of its settings, and what it does in the background;
 //! - `decide`: what adapters call: a request's head is looked at, decided and counted;
-//! - `know`: the steps after the client's address is known, in the order that the crate documentation gives;
+//! - `know`: the steps after the client's address is known, in the order that the crate
+//!   documentation gives;
 //! - `elsewhere`: what is shared with other machines besides verdicts and budget;
 //! - `fork`: what becomes of a guard in a forked child;
 //! - `logins`: failed logins and bans;
@@ -117,11 +118,11 @@ impl Guard {
         GuardBuilder::from(settings).build()
     }
 
-    /// What is known of an address, under the guard's defaults. Waits for the service `max_wait` at most, and makes no
-    /// call when the verdict is in memory.
+    /// What is known of an address, under the guard's defaults. Waits for the service `max_wait` at
+    /// most, and makes no call when the verdict is in memory.
     ///
-    /// An explicit check may use the day's budget to its last, and no ration of networks holds for it: do not let clients
-    /// decide how often it is called.
+    /// An explicit check may use the day's budget to its last, and no ration of networks holds for
+    /// it: do not let clients decide how often it is called.
     pub async fn check(&self, ip: IpAddr) -> Verdict {
         let guard = self.here();
         let terms = guard.defaults();
@@ -136,9 +137,9 @@ impl Guard {
         verdict
     }
 
-    /// Reports an attacker to the service: at most once in 15 minutes for the same thing, and again until the service has
-    /// accepted it, for 24 h. What is worded, awaited and known of its delivery: see [`ReportRequest`] and
-    /// [`QueuedReport`](crate::QueuedReport).
+    /// Reports an attacker to the service: at most once in 15 minutes for the same thing, and again
+    /// until the service has accepted it, for 24 h. What is worded, awaited and known of its
+    /// delivery: see [`ReportRequest`] and [`QueuedReport`](crate::QueuedReport).
     ///
     /// Non-public, allowlisted and trusted proxies' addresses are never reported, nor is any
     /// address while health suspects that a proxy stands in front of nearly all clients: an error
@@ -157,9 +158,10 @@ impl Guard {
         self.here().0.reporter.enqueue(report)
     }
 
-    /// Sends what is still to be reported, within this time, and writes what is to be kept: to be awaited when the server
-    /// has ended. From now on no report is taken; decisions go on. Answers how many reports are not delivered: with a state
-    /// folder they are sent after the next start, without one they are lost.
+    /// Sends what is still to be reported, within this time, and writes what is to be kept: to be
+    /// awaited when the server has ended. From now on no report is taken; decisions go on. Answers
+    /// how many reports are not delivered: with a state folder they are sent after the next start,
+    /// without one they are lost.
     pub async fn shutdown(&self, within: Duration) -> usize {
         let guard = self.here();
         let reporter = Arc::clone(&guard.0.reporter);
@@ -175,15 +177,17 @@ impl Guard {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Resolves when what was kept from the last run is loaded and the first feed is in use, or neither can be had. Requests
-    /// need not wait for it: they do by themselves, `max_wait` at most, when they need what is being loaded.
+    /// Resolves when what was kept from the last run is loaded and the first feed is in use, or
+    /// neither can be had. Requests need not wait for it: they do by themselves, `max_wait` at
+    /// most, when they need what is being loaded.
     pub async fn ready(&self) {
         let guard = self.here();
         guard.0.lookup.until_open().await;
         guard.0.feed.first_attempt_done().await;
     }
 
-    /// Resolves when no check is under way, neither for a request nor to refresh a verdict. For tests and replays.
+    /// Resolves when no check is under way, neither for a request nor to refresh a verdict. For
+    /// tests and replays.
     pub async fn settled(&self) {
         self.here().0.lookup.settled().await;
     }
@@ -202,15 +206,16 @@ impl Guard {
         }
     }
 
-    /// Takes note that the application finds a client suspicious, for the reason that the log shall show. It denies nobody;
-    /// it decides who is checked first.
+    /// Takes note that the application finds a client suspicious, for the reason that the log shall
+    /// show. It denies nobody; it decides who is checked first.
     pub fn suspect(&self, ip: IpAddr, reason: &'static str) {
         let client = ip.to_canonical();
         event!(DEBUG, %client, reason, "the application suspects a client");
         self.note(client, Signs::SUSPECTED);
     }
 
-    /// How many addresses the cache remembers, for a verdict or because asking failed; never more than `cache_capacity`.
+    /// How many addresses the cache remembers, for a verdict or because asking failed; never more
+    /// than `cache_capacity`.
     #[must_use]
     pub fn cache_entries(&self) -> usize {
         self.0.lookup.cached()

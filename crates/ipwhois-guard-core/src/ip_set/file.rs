@@ -20,8 +20,8 @@ fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 impl IpSet {
-    /// The set of what a file names: one address or CIDR a line, `#` comments on a line of their own or after an
-    /// entry, blank lines, LF or CRLF, with or without a UTF-8 byte order mark.
+    /// The set of what a file names: one address or CIDR a line, `#` comments on a line of their
+    /// own or after an entry, blank lines, LF or CRLF, with or without a UTF-8 byte order mark.
     ///
     /// Blocks on the disk, so it belongs to building a guard and not to a request.
     ///

@@ -1,13 +1,15 @@
 //! Single IPv4 addresses: four bytes each, and an index that leads to a handful of them.
 //!
-//! Listed addresses crowd in the networks of a few hosters, so an index by their own leading bits would lead to thousands in
-//! one place and to none in most. They are kept under another number, their *key*, whose leading bits are spread evenly.
+//! Listed addresses crowd in the networks of a few hosters, so an index by their own leading bits
+//! would lead to thousands in one place and to none in most. They are kept under another number,
+//! their *key*, whose leading bits are spread evenly.
 
 /// The longest prefix that is indexed, in bits: 256 KiB of index.
 const LONGEST_PREFIX: u32 = 16;
 
-/// 2^32 divided by the golden ratio. Multiplying by an odd number, modulo 2^32, gives each address a key of its own, and with
-/// this one neighbours are far from each other (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+/// 2^32 divided by the golden ratio. Multiplying by an odd number, modulo 2^32, gives each address
+/// a key of its own, and with this one neighbours are far from each other (Knuth, The Art of
+/// Computer Programming, volume 3, section 6.4).
 const SPREAD: u32 = 0x9e37_79b9;
 /// What undoes it.
 pub(super) const GATHER: u32 = 0x144c_bc89;
@@ -21,7 +23,8 @@ const fn key(address: u32) -> u32 {
 pub(super) struct Hosts {
     /// The addresses' keys, ascending, each once.
     keys: Box<[u32]>,
-    /// Where the keys of each prefix begin, and where the last one's end. Empty when there is no address.
+    /// Where the keys of each prefix begin, and where the last one's end. Empty when there is no
+    /// address.
     starts: Box<[u32]>,
     /// How many of a key's bits come after the prefix.
     shift: u32,

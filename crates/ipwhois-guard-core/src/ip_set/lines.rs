@@ -5,7 +5,8 @@
 pub(crate) struct Line<'a> {
     /// Counted from 1.
     pub(crate) number: usize,
-    /// What stands before a `#`, without the white space around it. Empty on a blank line and on one with a comment only.
+    /// What stands before a `#`, without the white space around it. Empty on a blank line and on
+    /// one with a comment only.
     pub(crate) entry: &'a [u8],
     /// What stands after the first `#`.
     pub(crate) comment: Option<&'a [u8]>,

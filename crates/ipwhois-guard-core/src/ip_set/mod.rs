@@ -1,8 +1,9 @@
 //! A set of addresses and networks, from settings and from list files.
 //!
-//! The networks become ranges that neither overlap nor touch, IPv4 and IPv6 apart, so a lookup is one binary search. Single
-//! IPv4 addresses, which a list of clients is mostly made of, are kept beside them ([`Hosts`]) and found by an index. An IPv4
-//! entry takes 8 bytes at most. Host bits are accepted: `10.1.2.3/8` is `10.0.0.0/8`.
+//! The networks become ranges that neither overlap nor touch, IPv4 and IPv6 apart, so a lookup is
+//! one binary search. Single IPv4 addresses, which a list of clients is mostly made of, are kept
+//! beside them ([`Hosts`]) and found by an index. An IPv4 entry takes 8 bytes at most. Host bits
+//! are accepted: `10.1.2.3/8` is `10.0.0.0/8`.
 
 mod file;
 mod hosts;
@@ -32,7 +33,8 @@ pub(crate) struct IpSet {
 }
 
 impl IpSet {
-    /// The set of what `items` name, each an address or a CIDR. White space around an item does not count.
+    /// The set of what `items` name, each an address or a CIDR. White space around an item does not
+    /// count.
     ///
     /// # Errors
     ///
@@ -90,7 +92,8 @@ impl IpSet {
         self.ipv6.contains(bits)
     }
 
-    /// What is in the set, ascending, IPv4 first: ranges with a gap between one and the next. Sorts, so it is for no request.
+    /// What is in the set, ascending, IPv4 first: ranges with a gap between one and the next.
+    /// Sorts, so it is for no request.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = RangeInclusive<IpAddr>> {
         let ipv4 = self.ipv4_ranges().into_iter().map(|(first, last)| {
             Ipv4Addr::from_bits(first).into()..=Ipv4Addr::from_bits(last).into()
@@ -171,7 +174,8 @@ fn in_order<T: Bits>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
 /// One range for each group of ascending ones that overlap or touch.
 fn joined<T: Bits>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
     ranges.dedup_by(|later, kept| {
-        // Nothing comes after the last address of all, so a range that reaches it takes in whatever follows.
+        // Nothing comes after the last address of all, so a range that reaches it takes in whatever
+        // follows.
         let joined = kept.1.successor().is_none_or(|after| later.0 <= after);
         if joined {
             kept.1 = kept.1.max(later.1);

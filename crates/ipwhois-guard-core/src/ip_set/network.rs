@@ -34,7 +34,8 @@ impl Network {
         Self::parse(text)
     }
 
-    /// Reads `address` or `address/prefix`. IPv4 in IPv6 (`::ffff:10.0.0.0/104`) becomes IPv4 (`10.0.0.0/8`).
+    /// Reads `address` or `address/prefix`. IPv4 in IPv6 (`::ffff:10.0.0.0/104`) becomes IPv4
+    /// (`10.0.0.0/8`).
     pub(super) fn parse(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() {
             return Err(Invalid::Empty);
@@ -67,7 +68,8 @@ impl Network {
     }
 }
 
-/// Digits only: the parser of the standard library would take a sign, and leading zeros mean octal elsewhere.
+/// Digits only: the parser of the standard library would take a sign, and leading zeros mean octal
+/// elsewhere.
 fn parse_prefix(digits: &str, longest: u8) -> Result<u8, Invalid> {
     const DIGITS: RangeInclusive<usize> = 1..=3;
     let is_plain = DIGITS.contains(&digits.len())

@@ -18,8 +18,8 @@ impl Lookup {
         self.calls.acquire().await
     }
 
-    /// One call, if the gate still admits it. Its result is in the cache when this returns. `spend` is taken when the
-    /// call goes out.
+    /// One call, if the gate still admits it. Its result is in the cache when this returns. `spend`
+    /// is taken when the call goes out.
     pub(super) async fn call(
         &self,
         question: Question,

@@ -1,4 +1,5 @@
-//! The day's budget where the lookup uses it: behind a lock, with the clock, and with its place in the state folder.
+//! The day's budget where the lookup uses it: behind a lock, with the clock, and with its place in
+//! the state folder.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +32,8 @@ impl DailyBudget {
         budget
     }
 
-    /// A request of a client without a verdict. `matters`: whether a check settles the request whatever it finds.
+    /// A request of a client without a verdict. `matters`: whether a check settles the request
+    /// whatever it finds.
     pub(crate) fn bid(&self, ip: IpAddr, signs: Signs, matters: bool) -> Bid {
         self.budget().bid(ip, signs, matters, self.now())
     }
@@ -120,8 +122,8 @@ impl DailyBudget {
         self.budget().exhaust(now.saturating_add(pause), now);
     }
 
-    /// Resolves when what is spent by now is on disk, so that a restart never counts less. At once without a state folder,
-    /// and when the disk does not answer.
+    /// Resolves when what is spent by now is on disk, so that a restart never counts less. At once
+    /// without a state folder, and when the disk does not answer.
     pub(super) async fn save(&self) {
         let snapshot = self.budget().snapshot(self.now());
         if let Ok(bytes) = serde_json::to_vec(&snapshot) {

@@ -31,7 +31,8 @@ pub(crate) struct Elsewhere {
 pub(super) enum Sight {
     /// Another machine knows.
     Settled(Answer),
-    /// This one asks the service. The lease is the right to do so for all machines; without one the others may ask, too.
+    /// This one asks the service. The lease is the right to do so for all machines; without one the
+    /// others may ask, too.
     Ask(Option<Lease>),
     /// It asks alone: there is no tier, or it did not answer.
     Alone,
@@ -46,7 +47,8 @@ impl Lookup {
         }
     }
 
-    /// Looks for a verdict of another machine, and waits while another one asks: as long as its lease lasts.
+    /// Looks for a verdict of another machine, and waits while another one asks: as long as its
+    /// lease lasts.
     pub(super) async fn look_elsewhere(&self, question: Question) -> Sight {
         let Some(elsewhere) = &self.elsewhere else {
             return Sight::Alone;
@@ -61,7 +63,8 @@ impl Lookup {
                 return Sight::Settled(Ok(found));
             }
             match elsewhere.tier.look(ip, elsewhere.lease).await {
-                // Who waits for another machine's verdict does not give it up for one answer that is late.
+                // Who waits for another machine's verdict does not give it up for one answer that
+                // is late.
                 None if awaited
                     && elsewhere.tier.is_there()
                     && begun.elapsed() <= 2 * elsewhere.lease =>
@@ -129,7 +132,8 @@ impl Lookup {
         });
     }
 
-    /// Tells the others what the service has said. They use it as long as it is fresh: then one of them asks again.
+    /// Tells the others what the service has said. They use it as long as it is fresh: then one of
+    /// them asks again.
     pub(super) fn tell(&self, ip: IpAddr, reputation: Reputation) {
         if let Some(elsewhere) = &self.elsewhere {
             let verdict = SharedVerdict {
@@ -140,8 +144,8 @@ impl Lookup {
         }
     }
 
-    /// Has a check that this machine can afford counted for all of them, by the tier or alone. Refused, it is given back
-    /// here, too.
+    /// Has a check that this machine can afford counted for all of them, by the tier or alone.
+    /// Refused, it is given back here, too.
     pub(super) async fn share(
         &self,
         ip: IpAddr,

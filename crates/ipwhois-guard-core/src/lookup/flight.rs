@@ -106,13 +106,14 @@ impl Future for Waiting {
     }
 }
 
-/// The right to make the flight of one address, and the duty to end it: dropped at any point, it leaves no flight
-/// behind that would never land, and gives back a check that was not sent.
+/// The right to make the flight of one address, and the duty to end it: dropped at any point, it
+/// leaves no flight behind that would never land, and gives back a check that was not sent.
 #[derive(Debug)]
 pub(super) struct Landing {
     lookup: Arc<Lookup>,
     question: Question,
-    /// What the check is paid with. `None` before the state folder is read: nobody knows what is left until then.
+    /// What the check is paid with. `None` before the state folder is read: nobody knows what is
+    /// left until then.
     pub(super) spend: Option<Spend>,
     pub(super) waiters: Arc<Waiters>,
     answer: Option<Answer>,

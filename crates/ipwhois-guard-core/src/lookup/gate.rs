@@ -9,7 +9,8 @@ use crate::verdict::Unverified;
 
 /// So many failures in a row open the breaker.
 const FAILURES: u32 = 5;
-/// The first probe comes after this time; the wait doubles with each probe that fails, up to the second value.
+/// The first probe comes after this time; the wait doubles with each probe that fails, up to the
+/// second value.
 const FIRST_PROBE: Duration = Duration::from_secs(10);
 const LAST_PROBE: Duration = Duration::from_secs(5 * 60);
 

@@ -1,21 +1,23 @@
 //! From an address to what the service says of it: memory first, then one call however many ask.
 //!
 //! 1. What the cache knows is answered at once ([`Lookup::recall`]).
-//! 2. Otherwise one *flight* asks for everybody who wants to know ([`Lookup::ask`]). It runs on the guard's own thread,
-//!    so a request that is cancelled neither cancels nor repeats it.
+//! 2. Otherwise one *flight* asks for everybody who wants to know ([`Lookup::ask`]). It runs on the
+//!    guard's own thread, so a request that is cancelled neither cancels nor repeats it.
 //! 3. A request that waits is answered at the latest `max_wait` after the flight began, by the
 //!    [`Alarm`], which keeps its time when the guard's own thread does not. The flight goes on and
 //!    fills the cache. Until it lands, or `error_ttl` has passed, no request waits for that address
 //!    again.
-//! 4. A flight whose turn does not come within `max_wait` is given up, so that a burst of strangers is over as soon as it ends.
-//! 5. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the [`Gate`](gate::Gate)
-//!    keeps calls from a service that is down or wants peace.
-//! 6. With a shared tier a flight looks there before anything else, so that one machine asks for all ([`elsewhere`]). A
-//!    client that nobody knows and that no check can be spent on is not looked for again for `error_ttl`: the budget here
-//!    answers, and only if it has a check now the tier is asked again. A client whose network has had its share on all
-//!    machines waits as long.
-//! 7. Each call is paid for from the day's budget ([`DailyBudget`]) before it is made, and the count is on disk before the call
-//!    goes out. Until the state folder is read nobody knows what is left or known: flights wait for it.
+//! 4. A flight whose turn does not come within `max_wait` is given up, so that a burst of strangers
+//!    is over as soon as it ends.
+//! 5. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the
+//!    [`Gate`](gate::Gate) keeps calls from a service that is down or wants peace.
+//! 6. With a shared tier a flight looks there before anything else, so that one machine asks for
+//!    all ([`elsewhere`]). A client that nobody knows and that no check can be spent on is not
+//!    looked for again for `error_ttl`: the budget here answers, and only if it has a check now the
+//!    tier is asked again. A client whose network has had its share on all machines waits as long.
+//! 7. Each call is paid for from the day's budget ([`DailyBudget`]) before it is made, and the
+//!    count is on disk before the call goes out. Until the state folder is read nobody knows what
+//!    is left or known: flights wait for it.
 
 mod call;
 mod daily_budget;
@@ -49,7 +51,8 @@ pub(crate) use self::flight::Waiting;
 /// So many calls to the service are under way at once.
 const MAX_CALLS: usize = 16;
 
-/// So many addresses are being asked about or queue for it. Beyond, a new one is unverified at once.
+/// So many addresses are being asked about or queue for it. Beyond, a new one is unverified at
+/// once.
 const MAX_FLIGHTS: usize = 1_024;
 
 /// When so many are in the air, stale verdicts are not refreshed: strangers come first.
@@ -166,7 +169,8 @@ impl Lookup {
         self.cache.restore(ip, reputation, verified, self.now());
     }
 
-    /// From now on what is remembered is all that is known: the state folder has been read, or cannot be.
+    /// From now on what is remembered is all that is known: the state folder has been read, or
+    /// cannot be.
     pub(crate) fn open(&self) {
         self.opened.store(true, Ordering::SeqCst);
         self.opening.notify_waiters();
@@ -219,7 +223,8 @@ impl Lookup {
         }
     }
 
-    /// Asks about an address for whom nobody waits, unless that is being done, was done just now, or is no use now.
+    /// Asks about an address for whom nobody waits, unless that is being done, was done just now,
+    /// or is no use now.
     pub(crate) fn refresh(self: &Arc<Self>, ip: IpAddr, is_urgent: bool) {
         let question = Question {
             ip,
@@ -259,8 +264,9 @@ impl Lookup {
         Some(Found { source, reputation })
     }
 
-    /// A place in the air, if the service may be called now, the budget has a check for it, and fewer than `limit` places
-    /// are taken. Where another machine may know, only the last counts for now, unless none knew a moment ago.
+    /// A place in the air, if the service may be called now, the budget has a check for it, and
+    /// fewer than `limit` places are taken. Where another machine may know, only the last counts
+    /// for now, unless none knew a moment ago.
     fn prepare(self: &Arc<Self>, question: Question, limit: usize) -> Result<Landing, Unverified> {
         let recall = || self.recall_since(question.ip, question.clean_since);
         let is_alone = self.is_alone() || recall() == Memory::Unpaid;

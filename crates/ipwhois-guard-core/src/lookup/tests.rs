@@ -354,7 +354,8 @@ async fn five_hundred_fail_at_once(bench: &Bench) {
 async fn who_queues_behind_a_failing_service_is_answered_without_a_call() {
     let bench = bench(LONG);
     five_hundred_fail_at_once(&bench).await;
-    // The breaker opened at the fifth failure; the calls that were under way by then end as they end.
+    // The breaker opened at the fifth failure; the calls that were under way by then end as they
+    // end.
     assert!(bench.service.calls() <= 16 + 5, "{}", bench.service.calls());
 }
 

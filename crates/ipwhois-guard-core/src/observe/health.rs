@@ -9,9 +9,10 @@ use crate::rules::Mode;
 
 /// Whether a guard works, and what is silently wrong: [`Guard::health`](crate::Guard::health).
 ///
-/// A guard that is degraded still decides, and lets in whom it cannot verify unless a rule says otherwise: no reason to take
-/// the site out of rotation. As JSON it is an object of its fields, durations in seconds. It never contains a key, or a
-/// password from a URL; it does name addresses and files, so show it to those who run the site.
+/// A guard that is degraded still decides, and lets in whom it cannot verify unless a rule says
+/// otherwise: no reason to take the site out of rotation. As JSON it is an object of its fields,
+/// durations in seconds. It never contains a key, or a password from a URL; it does name addresses
+/// and files, so show it to those who run the site.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
@@ -19,11 +20,12 @@ pub struct Health {
     pub status: HealthStatus,
     /// What is wrong.
     pub problems: Vec<Problem>,
-    /// The guard's own mode: in `monitor` and `off` it refuses nobody, unless a rule has another one.
+    /// The guard's own mode: in `monitor` and `off` it refuses nobody, unless a rule has another
+    /// one.
     #[serde(serialize_with = "word")]
     pub mode: Mode,
-    /// How many guarded requests, and explicit checks, had a client that is welcome, those that could not be verified and
-    /// were let in included.
+    /// How many guarded requests, and explicit checks, had a client that is welcome, those that
+    /// could not be verified and were let in included.
     pub allowed: u64,
     /// How many were refused.
     pub denied: u64,
@@ -39,7 +41,8 @@ pub struct Health {
     pub cache_entries: usize,
     /// How many entries the feed in force has; 0 without one.
     pub feed_entries: usize,
-    /// How long ago the feed in force was last known to be current; `None` without one. In JSON: `feed_age_seconds`.
+    /// How long ago the feed in force was last known to be current; `None` without one. In JSON:
+    /// `feed_age_seconds`.
     #[serde(rename = "feed_age_seconds", serialize_with = "seconds")]
     pub feed_age: Option<Duration>,
     /// How many clients are banned.

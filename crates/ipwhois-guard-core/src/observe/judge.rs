@@ -8,7 +8,8 @@ use super::problem::Problem;
 use super::reliability::Unreliable;
 use crate::events;
 
-/// A feed is old when it was not known to be current for so many times its interval, and for so long.
+/// A feed is old when it was not known to be current for so many times its interval, and for so
+/// long.
 const OLD_FEED: u32 = 3;
 const OLD_FEED_AT_LEAST: Duration = Duration::from_secs(2 * 60 * 60);
 

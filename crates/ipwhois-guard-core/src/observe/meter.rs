@@ -1,7 +1,7 @@
 //! What is counted where it happens.
 //!
-//! Plain numbers, whoever reads them and whenever: a recorder may be installed later than the guard is built. Only how long
-//! calls take goes straight to the recorder that is there at the time.
+//! Plain numbers, whoever reads them and whenever: a recorder may be installed later than the guard
+//! is built. Only how long calls take goes straight to the recorder that is there at the time.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -152,8 +152,8 @@ impl Meter {
         own.chain(name).collect()
     }
 
-    /// Counts a decision on a request. Answers whether the request is one of the few that are looked at for what all of them
-    /// have in common ([`see`](Self::see)).
+    /// Counts a decision on a request. Answers whether the request is one of the few that are
+    /// looked at for what all of them have in common ([`see`](Self::see)).
     #[inline]
     pub(crate) fn decided(&self, decision: &Decision) -> bool {
         let verdict = decision.verdict();

@@ -1,7 +1,7 @@
 //! The metrics: their names, what they mean, and how they come to the recorder.
 //!
-//! Nothing is registered before it is published, and everything each time: the recorder may be installed at any time, and
-//! another one may be asked for ([`metrics::with_local_recorder`]).
+//! Nothing is registered before it is published, and everything each time: the recorder may be
+//! installed at any time, and another one may be asked for ([`metrics::with_local_recorder`]).
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 

@@ -6,7 +6,8 @@
 //!   often;
 //! - `reliability`: what became of the last calls to the service;
 //! - `metrics`, `totals`: the metrics and how they are published;
-//! - `judge`: the rules of health; `problem`, `wording`, `health`: what comes of them; `watch`: what is remembered between two looks;
+//! - `judge`: the rules of health; `problem`, `wording`, `health`: what comes of them; `watch`:
+//!   what is remembered between two looks;
 //! - here: the look at all parts of a guard, once a second and whenever somebody asks.
 //!
 //! 1. A request pays for one addition. One in 64 is looked at for what all of them have in common.
@@ -86,8 +87,8 @@ pub(crate) struct Observer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) memory: Mutex<Memory>,
     pub(crate) pulse: Mutex<Pulse>,
-    /// What the counters were when they were published last. Locked before they are read: of two who publish at once the later
-    /// one has the later figures.
+    /// What the counters were when they were published last. Locked before they are read: of two
+    /// who publish at once the later one has the later figures.
     pub(crate) published: Mutex<Vec<u64>>,
 }
 

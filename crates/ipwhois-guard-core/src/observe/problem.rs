@@ -7,8 +7,8 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::verdict::Unverified;
 
-/// Something that is silently wrong. Shown as a sentence that says what it is and how to mend it; serialised as
-/// `{"code": …, "message": …}`.
+/// Something that is silently wrong. Shown as a sentence that says what it is and how to mend it;
+/// serialised as `{"code": …, "message": …}`.
 ///
 /// Never contains a key, or a password from a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,8 +102,8 @@ pub enum Problem {
         /// When there will be one again.
         until: SystemTime,
     },
-    /// The day's checks are far too few: today, or on a usual day, more than twice as many clients are
-    /// worth a check. Clients of one network count once for each check of it.
+    /// The day's checks are far too few: today, or on a usual day, more than twice as many clients
+    /// are worth a check. Clients of one network count once for each check of it.
     BudgetTooSmall {
         /// Clients that should be checked on a day.
         wanted: u32,
@@ -117,9 +117,10 @@ pub enum Problem {
         /// Why the last check failed.
         error: Option<String>,
     },
-    /// Half of the last calls to the service failed, or were answered later than `max_wait`. Looked at are the last 20 within
-    /// six hours, and ten at least; it is well again after eight good ones in a row. An exhausted limit and a refused key do
-    /// not count: they are problems of their own.
+    /// Half of the last calls to the service failed, or were answered later than `max_wait`. Looked
+    /// at are the last 20 within six hours, and ten at least; it is well again after eight good
+    /// ones in a row. An exhausted limit and a refused key do not count: they are problems of their
+    /// own.
     ServiceUnreliable {
         /// How many calls were looked at.
         calls: usize,
@@ -135,7 +136,8 @@ pub enum Problem {
         /// Why the last call failed.
         error: Option<String>,
     },
-    /// The shared tier answers, and this machine cannot listen to what the others announce: it has tried six times or more.
+    /// The shared tier answers, and this machine cannot listen to what the others announce: it has
+    /// tried six times or more.
     SharedTierUnheard {
         /// Why.
         error: String,
@@ -168,8 +170,9 @@ pub enum Problem {
         /// Why.
         error: String,
     },
-    /// Within the last hour the state file was removed while it was in use. What it held is written anew, as soon as that is
-    /// noticed: with the next write, within a second of what the guard learns.
+    /// Within the last hour the state file was removed while it was in use. What it held is written
+    /// anew, as soon as that is noticed: with the next write, within a second of what the guard
+    /// learns.
     StateRemoved {
         /// How often it was since the start.
         times: u64,
@@ -183,7 +186,8 @@ pub enum Problem {
         /// Why the last attempt failed.
         error: Option<String>,
     },
-    /// Within the last hour a report was dropped, because the queue was full, or given up after 24 h.
+    /// Within the last hour a report was dropped, because the queue was full, or given up after 24
+    /// h.
     ReportsLost {
         /// How many were lost since the start.
         reports: u64,

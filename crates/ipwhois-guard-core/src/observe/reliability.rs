@@ -1,13 +1,15 @@
 //! Whether the service can be relied upon, by what became of the last calls to it.
 //!
-//! The breaker knows only failures in a row. A service that fails four calls of five, or that answers each one too late for
-//! who waits, opens none, and yet hardly anybody is verified.
+//! The breaker knows only failures in a row. A service that fails four calls of five, or that
+//! answers each one too late for who waits, opens none, and yet hardly anybody is verified.
 //!
-//! A state machine without a clock. Only calls count that say something of the service: an exhausted limit and a refused key
-//! are problems of their own.
+//! A state machine without a clock. Only calls count that say something of the service: an
+//! exhausted limit and a refused key are problems of their own.
 //!
-//! 1. Of the last [`MOST`] calls within [`RECENT`], and [`ENOUGH`] at least, half went wrong: that is told.
-//! 2. It is well again after [`GOOD`] good ones in a row. Then all is forgotten, so what is borderline does not flicker.
+//! 1. Of the last [`MOST`] calls within [`RECENT`], and [`ENOUGH`] at least, half went wrong: that
+//!    is told.
+//! 2. It is well again after [`GOOD`] good ones in a row. Then all is forgotten, so what is
+//!    borderline does not flicker.
 //! 3. Where no call was made for that long, nobody knows, and nothing is told.
 
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! How many decisions there were, by outcome and source.
 //!
-//! Every request counts here, so it must cost next to nothing: one addition, in a stripe of the counts that few other
-//! threads write to. Nobody reads but who publishes.
+//! Every request counts here, so it must cost next to nothing: one addition, in a stripe of the
+//! counts that few other threads write to. Nobody reads but who publishes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

@@ -1,14 +1,16 @@
 //! What all guards of a process that share a name have counted together.
 //!
-//! A counter must never go back, but a guard begins at zero: two guards at once, or one that takes the place of another, would
-//! overwrite each other's counts. So what is published is the sum over all that there are and were.
+//! A counter must never go back, but a guard begins at zero: two guards at once, or one that takes
+//! the place of another, would overwrite each other's counts. So what is published is the sum over
+//! all that there are and were.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 static TOTALS: Mutex<BTreeMap<Option<String>, Vec<u64>>> = Mutex::new(BTreeMap::new());
 
-/// Adds what was counted since `published`, and answers the sums. The counts are always the same ones, in the same order.
+/// Adds what was counted since `published`, and answers the sums. The counts are always the same
+/// ones, in the same order.
 pub(super) fn add(name: Option<&str>, published: &mut Vec<u64>, counted: Vec<u64>) -> Vec<u64> {
     published.resize(counted.len(), 0);
     let mut totals = TOTALS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -25,7 +25,8 @@ pub(super) fn failure(report: &Report, error: ApiError, pause: Option<Duration>)
     }
 }
 
-/// Never with the message: it may quote an attacker, or hold what an application should not have put there.
+/// Never with the message: it may quote an attacker, or hold what an application should not have
+/// put there.
 pub(super) fn fate(report: &Report, fate: Fate) {
     let (client, threat_type) = (report.ip(), report.threat_type());
     match fate {

@@ -1,4 +1,5 @@
-//! What of an application's words is sent. A message may quote an attacker: it ends in somebody's terminal, log or page.
+//! What of an application's words is sent. A message may quote an attacker: it ends in somebody's
+//! terminal, log or page.
 
 use crate::error::ReportError;
 
@@ -34,8 +35,9 @@ pub(super) fn source(name: &str) -> Result<&str, ReportError> {
     Ok(name)
 }
 
-/// Control characters and line separators count as white space, a run of which becomes one space; marks that change the
-/// direction of the text vanish; what is not UTF-8 becomes U+FFFD. Reads no further than it keeps.
+/// Control characters and line separators count as white space, a run of which becomes one space;
+/// marks that change the direction of the text vanish; what is not UTF-8 becomes U+FFFD. Reads no
+/// further than it keeps.
 fn clean(text: &[u8], limit: usize) -> String {
     let mut line = Line::new(limit);
     for chunk in text.utf8_chunks() {
@@ -103,7 +105,8 @@ impl Line {
     }
 }
 
-/// The directional formatting characters of Unicode (UAX #9, section 2): they can make a line read as another one.
+/// The directional formatting characters of Unicode (UAX #9, section 2): they can make a line read
+/// as another one.
 const fn turns_direction(char: char) -> bool {
     matches!(
         char,

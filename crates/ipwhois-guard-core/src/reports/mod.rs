@@ -1,13 +1,16 @@
 //! Reports to the service: none is lost, and none is sent twice.
 //!
-//! One task sends them one by one ([`Reporter::run`]); whoever reports only puts into its queue and never waits.
+//! One task sends them one by one ([`Reporter::run`]); whoever reports only puts into its queue and
+//! never waits.
 //!
 //! 1. A report is on the shelf before it is sent, if the disk answers within 5 s.
-//! 2. Its row is removed as soon as the service accepted it or refused it for good, and the next report is not sent
-//!    before that; that it was accepted is kept for as long as one like it is not sent again. So a process that is killed can repeat one report: the one that was accepted and whose removal was
-//!    not on disk. It can lose those that were not on disk yet.
-//! 3. The service can take a report and fail to say so (a connection that breaks, a reply that is not understood). Then
-//!    the report is sent again: between losing and repeating, the queue repeats.
+//! 2. Its row is removed as soon as the service accepted it or refused it for good, and the next
+//!    report is not sent before that; that it was accepted is kept for as long as one like it is
+//!    not sent again. So a process that is killed can repeat one report: the one that was accepted
+//!    and whose removal was not on disk. It can lose those that were not on disk yet.
+//! 3. The service can take a report and fail to say so (a connection that breaks, a reply that is
+//!    not understood). Then the report is sent again: between losing and repeating, the queue
+//!    repeats.
 //!
 //! 4. Sixty reports may go at once, then one a second. After a 429 all of them pause as checks do:
 //!    for its `Retry-After`, else for 15 min, doubling, at most to the service's next day.
@@ -104,8 +107,8 @@ impl Reporter {
         }
     }
 
-    /// Asks once more whether an address may be reported when its report comes from an earlier run: it may have been
-    /// allowlisted since.
+    /// Asks once more whether an address may be reported when its report comes from an earlier run:
+    /// it may have been allowlisted since.
     #[must_use]
     pub(crate) fn screened(
         mut self,
@@ -115,8 +118,8 @@ impl Reporter {
         self
     }
 
-    /// Queues a report. Neither waits nor blocks. One that repeats another of the last 15 minutes is not sent; its ticket
-    /// tells what becomes of the other.
+    /// Queues a report. Neither waits nor blocks. One that repeats another of the last 15 minutes
+    /// is not sent; its ticket tells what becomes of the other.
     ///
     /// # Errors
     /// When the queue is full, or the reporter closed.
@@ -175,11 +178,13 @@ impl Reporter {
         }
     }
 
-    /// Sends what it can within this time, and answers how many reports remain. Every report is tried at once, also one
-    /// that waits after a failure; from then on failures make it wait as usual. Ends early when nothing more can be done
-    /// in time, so when the service has asked for a longer pause.
+    /// Sends what it can within this time, and answers how many reports remain. Every report is
+    /// tried at once, also one that waits after a failure; from then on failures make it wait as
+    /// usual. Ends early when nothing more can be done in time, so when the service has asked for a
+    /// longer pause.
     ///
-    /// [`run`](Self::run) does the work, so it has to be running. Needs a tokio runtime for its timer.
+    /// [`run`](Self::run) does the work, so it has to be running. Needs a tokio runtime for its
+    /// timer.
     pub(crate) async fn flush(&self, within: Duration) -> usize {
         let now = self.clock.elapsed();
         self.state().queue.hurry(now);

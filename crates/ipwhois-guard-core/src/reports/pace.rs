@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use crate::pause::Pause;
 
-/// The wait after the first attempt that failed. It doubles with each further one, up to the second value.
+/// The wait after the first attempt that failed. It doubles with each further one, up to the second
+/// value.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// After so many failures in a row, of whichever reports, all of them wait: each alone would be patient enough, ten
-/// thousand of them would not.
+/// After so many failures in a row, of whichever reports, all of them wait: each alone would be
+/// patient enough, ten thousand of them would not.
 const FAILURES: u32 = 5;
 
 /// A token bucket: one report a second, and this many at once after a pause. So a botnet that is

@@ -1,11 +1,15 @@
 //! The queue: which report is sent when, and what becomes of each.
 //!
-//! A state machine without a clock: time since the guard's start comes in as an argument, and so does chance.
+//! A state machine without a clock: time since the guard's start comes in as an argument, and so
+//! does chance.
 //!
-//! 1. A report comes in once per pair of address and threat type in [`DEDUPLICATION`]; one more shares its fate.
-//! 2. It is due at once when it is on disk, and after [`DISK_PATIENCE`] if the disk does not answer.
+//! 1. A report comes in once per pair of address and threat type in [`DEDUPLICATION`]; one more
+//!    shares its fate.
+//! 2. It is due at once when it is on disk, and after [`DISK_PATIENCE`] if the disk does not
+//!    answer.
 //! 3. The one that is due first is sent; nothing else is, until it is known what came of it.
-//! 4. Every report that came in goes out with a [`Fate`]: accepted, refused for good, or given up at [`MAX_AGE`].
+//! 4. Every report that came in goes out with a [`Fate`]: accepted, refused for good, or given up
+//!    at [`MAX_AGE`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,7 +31,8 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A report that is not on disk by then is sent all the same.
 pub(super) const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The first number of a new report. Restored ones have those below, so that they go first when all are due.
+/// The first number of a new report. Restored ones have those below, so that they go first when all
+/// are due.
 const FIRST_NEW: u64 = 1 << 32;
 
 /// So many pairs are remembered for each that may wait.
@@ -108,7 +113,8 @@ pub(super) struct Queue {
     next_restored: u64,
     next_new: u64,
     entries: HashMap<u64, Entry, foldhash::fast::RandomState>,
-    /// Everything but what is in flight, by the time of its next attempt and by the time of its end.
+    /// Everything but what is in flight, by the time of its next attempt and by the time of its
+    /// end.
     due: BTreeSet<(Duration, u64)>,
     expiring: BTreeSet<(Duration, u64)>,
     in_flight: Option<u64>,
@@ -149,7 +155,8 @@ impl Queue {
         Pushed::New(id)
     }
 
-    /// A report of this age from an earlier run. It goes before all new ones, and finds room when they leave none.
+    /// A report of this age from an earlier run. It goes before all new ones, and finds room when
+    /// they leave none.
     pub(super) fn restore(&mut self, report: Report, age: Duration, now: Duration) -> Pushed {
         if age < DEDUPLICATION
             && let Some(original) = self.recent.original(report.pair(), now)
@@ -163,8 +170,8 @@ impl Queue {
         Pushed::New(id)
     }
 
-    /// One of this age that an earlier run has delivered. Answers the new one that repeats it, if that came in already: it is
-    /// not sent.
+    /// One of this age that an earlier run has delivered. Answers the new one that repeats it, if
+    /// that came in already: it is not sent.
     pub(super) fn remember_delivered(
         &mut self,
         pair: Pair,
@@ -324,7 +331,8 @@ impl Queue {
         Some(next_try.max(self.pace.opens_at()))
     }
 
-    /// When [`take`](Self::take) or [`expire`](Self::expire) has something to say, provided that nothing is in flight.
+    /// When [`take`](Self::take) or [`expire`](Self::expire) has something to say, provided that
+    /// nothing is in flight.
     pub(super) fn next_event(&self) -> Option<Duration> {
         let expires = self.expiring.first().map(|&(expires, _)| expires);
         self.next_attempt().into_iter().chain(expires).min()

@@ -26,8 +26,8 @@ struct Memory {
     original: Original,
 }
 
-/// A memory of limited length and size. When it is full the oldest report is forgotten: its pair can then be reported
-/// a second time.
+/// A memory of limited length and size. When it is full the oldest report is forgotten: its pair
+/// can then be reported a second time.
 #[derive(Debug)]
 pub(super) struct Recent {
     limit: usize,

@@ -101,7 +101,8 @@ pub(super) fn encode(report: &Report, queued_at: u64) -> Vec<u8> {
     serde_json::to_vec(&row).unwrap_or_default()
 }
 
-/// The report and when it was queued. `None` when the bytes are of another version or not what was written.
+/// The report and when it was queued. `None` when the bytes are of another version or not what was
+/// written.
 pub(super) fn decode(row: &[u8]) -> Option<(Report, u64)> {
     // A struct is also read from a JSON array, by position, which was never written.
     if row.len() > MAX_ROW || row.first() != Some(&b'{') {

@@ -17,7 +17,8 @@ use super::{Reporter, log, report, seconds};
 use crate::pause::until_next_day;
 
 impl Reporter {
-    /// The sender. Reads the shelf first, then never ends. To be run once; dropping it is as good as killing the process.
+    /// The sender. Reads the shelf first, then never ends. To be run once; dropping it is as good
+    /// as killing the process.
     pub(crate) async fn run(self: Arc<Self>) {
         self.restore().await;
         tokio::join!(self.fill_shelf(), self.send());

@@ -10,7 +10,8 @@ use crate::error::ApiError;
 
 /// Somebody who takes reports: the service, or what stands in for it.
 pub(crate) trait ReportService: fmt::Debug + Send + Sync + 'static {
-    /// Delivers one report. Ends within a deadline of its own, and means by `Ok` that the report was accepted.
+    /// Delivers one report. Ends within a deadline of its own, and means by `Ok` that the report
+    /// was accepted.
     fn deliver<'a>(&'a self, report: &'a Report) -> BoxFuture<'a, Result<(), NotAccepted>>;
 }
 

@@ -9,7 +9,8 @@ use crate::verdict::ThreatType;
 /// A future in a box, as traits need it.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A report that the service accepted: what would repeat it soon is not sent, after a restart either.
+/// A report that the service accepted: what would repeat it soon is not sent, after a restart
+/// either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delivered {
     pub(crate) ip: IpAddr,
@@ -27,19 +28,21 @@ pub(crate) struct Left {
     pub(crate) delivered: Vec<Delivered>,
 }
 
-/// Rows of bytes by number, on disk. Every future ends: what cannot be read is not there, and what cannot be written is
-/// said in the log.
+/// Rows of bytes by number, on disk. Every future ends: what cannot be read is not there, and what
+/// cannot be written is said in the log.
 pub(crate) trait ReportShelf: fmt::Debug + Send + Sync + 'static {
     /// Everything of earlier runs. Called once, before anything is put.
     fn load(&self) -> BoxFuture<'_, Left>;
 
-    /// Keeps a row. Resolves when it is on disk. Many are under way at once, so that one commit can hold them all.
+    /// Keeps a row. Resolves when it is on disk. Many are under way at once, so that one commit can
+    /// hold them all.
     fn put(&self, row: u64, bytes: Vec<u8>) -> BoxFuture<'_, ()>;
 
-    /// Removes a row. Resolves when that is on disk. Never called before the row's `put` has resolved.
+    /// Removes a row. Resolves when that is on disk. Never called before the row's `put` has
+    /// resolved.
     fn remove(&self, row: u64) -> BoxFuture<'_, ()>;
 
-    /// Keeps that a report was delivered, and removes its row, if it has one, in the same breath. Resolves when that is on
-    /// disk.
+    /// Keeps that a report was delivered, and removes its row, if it has one, in the same breath.
+    /// Resolves when that is on disk.
     fn deliver(&self, row: Option<u64>, report: Delivered) -> BoxFuture<'_, ()>;
 }

@@ -1,4 +1,5 @@
-//! What the reporter knows, behind its lock: the queue, who waits for each report, and where each is on the shelf.
+//! What the reporter knows, behind its lock: the queue, who waits for each report, and where each
+//! is on the shelf.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use super::report::Report;
 use super::shelf::Delivered;
 use super::ticket::{Stage, Ticket};
 
-/// By so many seconds a wall clock may be set back without a reason to doubt what was written before.
+/// By so many seconds a wall clock may be set back without a reason to doubt what was written
+/// before.
 const CLOCK_SLACK: u64 = 5 * 60;
 
 /// 2020-01-01. A machine whose clock shows an earlier date has not been told the date.
@@ -78,7 +80,8 @@ impl State {
         }
     }
 
-    /// A new report, queued at this time of the clock and of the wall. `None` when the queue is full.
+    /// A new report, queued at this time of the clock and of the wall. `None` when the queue is
+    /// full.
     pub(super) fn push(&mut self, report: Report, now: Duration, wall: u64) -> Option<Ticket> {
         match self.queue.push(report, now) {
             Pushed::New(id) => {
@@ -96,7 +99,8 @@ impl State {
         }
     }
 
-    /// Takes in the reports of earlier runs. Answers the rows that are to be removed; they count as writes.
+    /// Takes in the reports of earlier runs. Answers the rows that are to be removed; they count as
+    /// writes.
     pub(super) fn restore(&mut self, leftovers: Leftovers, now: Duration, wall: u64) -> Vec<u64> {
         self.next_row = Some(leftovers.next_row);
         self.unreadable = leftovers.unreadable;
@@ -128,7 +132,8 @@ impl State {
             threat_type,
             queued_at,
         } = delivered;
-        // A report of the future says that the wall clock went back, and nothing of its age: rather repeat one than lose one.
+        // A report of the future says that the wall clock went back, and nothing of its age: rather
+        // repeat one than lose one.
         if queued_at > wall + CLOCK_SLACK {
             return;
         }
@@ -155,7 +160,8 @@ impl State {
                 self.slots.insert(id, slot);
                 true
             }
-            // It came in again before the shelf was read, and nothing is sent before that: the new one takes the row.
+            // It came in again before the shelf was read, and nothing is sent before that: the new
+            // one takes the row.
             Pushed::Duplicate(Original::Pending(id)) => {
                 let is_without_row = self
                     .slots
@@ -244,7 +250,8 @@ impl State {
                 queued_at: slot.queued_at,
             }
         });
-        // Under the same lock as the report's leave: whoever waits for both must not find a moment with neither.
+        // Under the same lock as the report's leave: whoever waits for both must not find a moment
+        // with neither.
         self.writes += usize::from(row.is_some() || delivered.is_some());
         Some(Farewell {
             row,
@@ -286,8 +293,8 @@ pub(super) enum Recorded {
     },
 }
 
-/// What is left to do for a report that has left the queue: first its row goes and its delivery is kept, then those who wait
-/// are told. That is one write, counted already.
+/// What is left to do for a report that has left the queue: first its row goes and its delivery is
+/// kept, then those who wait are told. That is one write, counted already.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Farewell {

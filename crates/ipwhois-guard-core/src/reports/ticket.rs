@@ -43,13 +43,14 @@ impl Ticket {
         Self::of_original(watch::channel(Stage::Settled(fate)).1)
     }
 
-    /// Whether the same address was reported for the same thing less than 15 minutes ago, so that this report is not sent.
+    /// Whether the same address was reported for the same thing less than 15 minutes ago, so that
+    /// this report is not sent.
     pub(crate) const fn is_duplicate(&self) -> bool {
         self.is_duplicate
     }
 
-    /// Resolves when the report survives the end of the process, or is done with. Without a state folder nothing
-    /// survives, and this resolves as soon as the report is ready to be sent.
+    /// Resolves when the report survives the end of the process, or is done with. Without a state
+    /// folder nothing survives, and this resolves as soon as the report is ready to be sent.
     ///
     /// # Errors
     /// When the guard ended first.
@@ -61,7 +62,8 @@ impl Ticket {
     /// Resolves when the service has accepted the report.
     ///
     /// # Errors
-    /// When the service refused it for good, when it was given up after 24 h, or when the guard ended first.
+    /// When the service refused it for good, when it was given up after 24 h, or when the guard
+    /// ended first.
     pub(crate) async fn delivered(&self) -> Result<(), ReportError> {
         let stage = self
             .reached(|stage| matches!(stage, Stage::Settled(_)))

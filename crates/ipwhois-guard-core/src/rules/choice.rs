@@ -56,8 +56,9 @@ impl FromStr for Mode {
     }
 }
 
-/// What happens to a client that cannot be verified: the service is down, the budget is used up, the address is not
-/// determinable. Default: [`Allow`](Self::Allow), so that the guard never takes the site down.
+/// What happens to a client that cannot be verified: the service is down, the budget is used up,
+/// the address is not determinable. Default: [`Allow`](Self::Allow), so that the guard never takes
+/// the site down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnverified {

@@ -1,13 +1,16 @@
 //! Which requests are guarded, and how strictly.
 //!
-//! 1. Without rules every request is guarded with the settings' defaults. With rules, those that a rule covers are.
-//! 2. A rule covers its path and what is below it, by whole segments, with the methods that it names.
+//! 1. Without rules every request is guarded with the settings' defaults. With rules, those that a
+//!    rule covers are.
+//! 2. A rule covers its path and what is below it, by whole segments, with the methods that it
+//!    names.
 //! 3. Of several rules the longest path wins, then one that names methods, then the first.
-//! 4. **No path that reaches a protected handler may slip past its rule.** A path that can be read in several ways (percent
-//!    escapes, `//`, dot segments) is held against the rules in each of them. When that picks different rules, the
-//!    strictest of what they say holds.
-//! 5. A path in which dot segments and escapes or empty segments come together has more readings than anyone can list. It
-//!    is covered by every rule whose segments occur in it in their order. No honest client sends such a path.
+//! 4. **No path that reaches a protected handler may slip past its rule.** A path that can be read
+//!    in several ways (percent escapes, `//`, dot segments) is held against the rules in each of
+//!    them. When that picks different rules, the strictest of what they say holds.
+//! 5. A path in which dot segments and escapes or empty segments come together has more readings
+//!    than anyone can list. It is covered by every rule whose segments occur in it in their order.
+//!    No honest client sends such a path.
 //! 6. An exempt path is never guarded, whatever rules cover it. So an exemption holds only where
 //!    all readings agree: for the plain spelling of its path and of what is below it.
 
@@ -133,7 +136,8 @@ impl RuleSet {
         self.defaults
     }
 
-    /// What holds for a request with this method and raw path; `None` when it is not in scope. Does not allocate.
+    /// What holds for a request with this method and raw path; `None` when it is not in scope. Does
+    /// not allocate.
     pub(crate) fn policy(&self, method: &str, path: &str) -> Option<Policy> {
         let path = path.as_bytes();
         if self.exempt.iter().any(|exempt| exempt.is_surely(path)) {
@@ -168,8 +172,8 @@ impl RuleSet {
 
     /// What the path's spellings pick, dot segments being segments like others.
     fn as_it_stands(&self, method: &str, path: RequestPath<'_>) -> Option<Policy> {
-        // `/admin//health` is `/admin/health` for who collapses slashes, and something else below `/admin` for who does
-        // not. So the longest rule does not settle it.
+        // `/admin//health` is `/admin/health` for who collapses slashes, and something else below
+        // `/admin` for who does not. So the longest rule does not settle it.
         let how_many = if path.has_empty_segment() {
             usize::MAX
         } else {

@@ -1,8 +1,9 @@
 //! Paths, segment by segment, in every way a framework or a proxy could read them.
 //!
-//! Frameworks differ: one decodes percent escapes in the whole path, another only inside of segments, a third not at all;
-//! some collapse `//`; proxies resolve `.` and `..`. A rule has to hold for all of them, so a request's path has several
-//! readings. All of them are walked in place, without building the path they stand for.
+//! Frameworks differ: one decodes percent escapes in the whole path, another only inside of
+//! segments, a third not at all; some collapse `//`; proxies resolve `.` and `..`. A rule has to
+//! hold for all of them, so a request's path has several readings. All of them are walked in place,
+//! without building the path they stand for.
 
 use crate::shown::path_slip;
 
@@ -75,7 +76,8 @@ impl Prefix {
         self.segments.len()
     }
 
-    /// What follows the prefix in a path, as it is written. `None` when the prefix is not plain, or the path not below it.
+    /// What follows the prefix in a path, as it is written. `None` when the prefix is not plain, or
+    /// the path not below it.
     #[inline]
     pub(super) fn rest_of<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
         let rest = path.strip_prefix(self.plain.as_deref()?)?;
@@ -91,7 +93,8 @@ impl Prefix {
 
     /// The same, after `.` and `..` have done their work.
     pub(super) fn starts_resolved(&self, segments: Segments<'_>) -> bool {
-        // Of the path resolved so far only two numbers matter: its length, and how much of the prefix it begins with.
+        // Of the path resolved so far only two numbers matter: its length, and how much of the
+        // prefix it begins with.
         let mut depth: usize = 0;
         let mut matched: usize = 0;
         for segment in segments {
@@ -116,10 +119,11 @@ impl Prefix {
         matched == self.segments.len()
     }
 
-    /// Whether the prefix's segments occur in this order, with anything before, between and after them.
+    /// Whether the prefix's segments occur in this order, with anything before, between and after
+    /// them.
     ///
-    /// However dot segments are resolved, what is left of a path is some of its segments in their order. So this holds
-    /// whenever any way to resolve them leads below the prefix.
+    /// However dot segments are resolved, what is left of a path is some of its segments in their
+    /// order. So this holds whenever any way to resolve them leads below the prefix.
     pub(super) fn occurs_in_order(&self, mut segments: Segments<'_>) -> bool {
         self.segments
             .iter()
@@ -131,8 +135,9 @@ fn is_control(byte: u8) -> bool {
     byte.is_ascii_control()
 }
 
-/// Whether every way to read a path takes it for the same one, seen at a glance: a path with a query never counts as plain.
-/// What is left of a path after a plain beginning can be asked about alone.
+/// Whether every way to read a path takes it for the same one, seen at a glance: a path with a
+/// query never counts as plain. What is left of a path after a plain beginning can be asked about
+/// alone.
 #[inline]
 pub(super) fn is_plain(path: &[u8]) -> bool {
     let ([b'/', after @ ..] | after @ []) = path else {
@@ -239,8 +244,9 @@ pub(super) enum Dots {
     None,
     /// Whoever resolves them comes to the same path.
     Plain,
-    /// There are escapes or empty segments as well. What `..` climbs out of depends on what was decoded or collapsed
-    /// before: `/a%2Fb/%2e%2e/admin` is `/a/admin` for one reader and `/admin` for another.
+    /// There are escapes or empty segments as well. What `..` climbs out of depends on what was
+    /// decoded or collapsed before: `/a%2Fb/%2e%2e/admin` is `/a/admin` for one reader and `/admin`
+    /// for another.
     Tangled,
 }
 

@@ -8,9 +8,9 @@ use super::{Mode, OnUnverified};
 
 /// Which requests are guarded, and how: a path and all paths below it.
 ///
-/// `/admin` covers `/admin`, `/admin/` and `/admin/users`, not `/administrator`. `/` covers everything. What a rule does
-/// not say is taken from the guard's settings. When several rules cover a request, the longest path wins, then a rule that
-/// names methods, then the first.
+/// `/admin` covers `/admin`, `/admin/` and `/admin/users`, not `/administrator`. `/` covers
+/// everything. What a rule does not say is taken from the guard's settings. When several rules
+/// cover a request, the longest path wins, then a rule that names methods, then the first.
 ///
 /// In settings a rule is a string, `"/admin"`, or a table with the keys `path`, `methods`,
 /// `min_confidence`, `mode`, `on_unverified`, `on_unknown_client` and `sensitive`.
@@ -30,8 +30,8 @@ impl Rule {
     ///
     /// The path begins with `/` and is no pattern: `*`, `{id}`, `<id>` and `/:id` are refused when
     /// the guard is built, and so are blanks, `;`, `?`, `#`, characters that cannot be seen, and
-    /// the segments `.` and `..`. It is percent-decoded once: `%20` is a blank. Upper and lower case
-    /// differ, and a slash at its end makes no difference.
+    /// the segments `.` and `..`. It is percent-decoded once: `%20` is a blank. Upper and lower
+    /// case differ, and a slash at its end makes no difference.
     #[must_use]
     pub fn path(path: impl Into<String>) -> Self {
         Self {
@@ -45,7 +45,8 @@ impl Rule {
         }
     }
 
-    /// Only these methods, in any case. `GET` covers `HEAD` too, since frameworks answer `HEAD` with the handler for `GET`.
+    /// Only these methods, in any case. `GET` covers `HEAD` too, since frameworks answer `HEAD`
+    /// with the handler for `GET`.
     #[must_use]
     pub fn methods<I>(mut self, methods: I) -> Self
     where
@@ -85,8 +86,9 @@ impl Rule {
         self
     }
 
-    /// Whether an unknown client here is worth a check ahead of others: a login, an admin area. It takes precedence over the
-    /// pace of the day's budget, not over the part that is kept for urgent checks. Default: no.
+    /// Whether an unknown client here is worth a check ahead of others: a login, an admin area. It
+    /// takes precedence over the pace of the day's budget, not over the part that is kept for
+    /// urgent checks. Default: no.
     #[must_use]
     pub fn sensitive(mut self, sensitive: bool) -> Self {
         self.sensitive = Some(sensitive);
@@ -112,7 +114,8 @@ impl<'de> Deserialize<'de> for Rule {
     }
 }
 
-/// Reads a string or a table. Derived `untagged` code would answer every mistake with "did not match any variant".
+/// Reads a string or a table. Derived `untagged` code would answer every mistake with "did not
+/// match any variant".
 struct RuleVisitor;
 
 const KEYS: &[&str] = &[

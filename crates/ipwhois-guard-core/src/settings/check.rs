@@ -1,4 +1,5 @@
-//! The checks of values that belong to no other module, and the two settings that have to be worked out.
+//! The checks of values that belong to no other module, and the two settings that have to be worked
+//! out.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -21,7 +21,8 @@ pub(crate) struct UnknownVar {
 }
 
 impl Settings {
-    /// Reads the process's environment: `IPWHOIS_GUARD_API_KEY`, `IPWHOIS_GUARD_MAX_WAIT`, and so on.
+    /// Reads the process's environment: `IPWHOIS_GUARD_API_KEY`, `IPWHOIS_GUARD_MAX_WAIT`, and so
+    /// on.
     ///
     /// An empty variable counts as unset, but for `IPWHOIS_GUARD_FEED_URL`, where it means no
     /// feed. An unknown variable with this prefix is logged as a warning with the nearest name,

@@ -25,8 +25,8 @@ impl Settings {
     /// # }
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, BuildError> {
-        // The parser's own `Display` prints the line it complains about, which may be the one with the key. So a message
-        // is made here, out of its `message()` and `span()`.
+        // The parser's own `Display` prints the line it complains about, which may be the one with
+        // the key. So a message is made here, out of its `message()` and `span()`.
         let table = DeTable::parse(text).map_err(|error| syntax_error(text, &error))?;
         let keys: Vec<Key<'_>> = table
             .get_ref()
@@ -89,8 +89,8 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> BuildError {
 fn value_error(text: &str, keys: &[Key<'_>], error: &toml::de::Error) -> BuildError {
     let start = start(error);
     let end = error.span().map_or(0, |span| span.end);
-    // Settings are not nested, so the last name that begins before the error ends is the one it is about. In
-    // `[[protect]]` the name is inside of what the error is about.
+    // Settings are not nested, so the last name that begins before the error ends is the one it is
+    // about. In `[[protect]]` the name is inside of what the error is about.
     let key = keys
         .iter()
         .filter(|key| key.span.start < end)

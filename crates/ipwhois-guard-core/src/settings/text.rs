@@ -1,4 +1,5 @@
-//! Values as text. A reason is the rest of the sentence that the value begins: "`5x` is no duration …".
+//! Values as text. A reason is the rest of the sentence that the value begins: "`5x` is no duration
+//! …".
 
 use std::fmt;
 use std::str::FromStr;

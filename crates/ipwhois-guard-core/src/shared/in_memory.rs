@@ -19,8 +19,8 @@ const BACKLOG: usize = 1024;
 
 /// What several guards of one process know together: a [`SharedTier`] for tests, without a server.
 ///
-/// A clone is the same machine, [`another`](Self::another) is another one at the same place. It is never away, goes by the
-/// system's clock, and grows with what it is told.
+/// A clone is the same machine, [`another`](Self::another) is another one at the same place. It is
+/// never away, goes by the system's clock, and grows with what it is told.
 #[derive(Clone, Debug)]
 pub struct InMemory {
     place: Arc<Place>,

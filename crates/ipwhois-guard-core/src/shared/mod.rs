@@ -1,17 +1,19 @@
 //! What several machines know together.
 //!
-//! A guard works from its own memory. With a shared tier (`GuardBuilder::shared`) it asks it
-//! where its memory knows nothing, counts the day's budget and failed logins there, and hears from it what the other
-//! machines have learnt. The tier is never a reason for a slow or a failed request: each call has a deadline
-//! ([`DEADLINE`] on the way of a request), a breaker keeps calls from a tier that is away, and until it is back the guard
-//! decides alone.
+//! A guard works from its own memory. With a shared tier (`GuardBuilder::shared`) it asks it where
+//! its memory knows nothing, counts the day's budget and failed logins there, and hears from it
+//! what the other machines have learnt. The tier is never a reason for a slow or a failed request:
+//! each call has a deadline ([`DEADLINE`] on the way of a request), a breaker keeps calls from a
+//! tier that is away, and until it is back the guard decides alone.
 //!
-//! An implementation need not be durable. What it forgets is learnt anew; what it says wrong must not be taken for a
-//! verdict, so anything that it cannot read is [`SharedError::Unreadable`] or nothing, never a guess.
+//! An implementation need not be durable. What it forgets is learnt anew; what it says wrong must
+//! not be taken for a verdict, so anything that it cannot read is [`SharedError::Unreadable`] or
+//! nothing, never a guess.
 //!
-//! Whoever writes an implementation runs `suite::run` over it in its tests (feature `shared-suite`): it panics with the
-//! sentence that is not kept. `InMemory`, behind the same feature, is a place inside one process, for tests, and
-//! `Troubled` a tier that fails as it is told to.
+//! Whoever writes an implementation runs `suite::run` over it in its tests (feature
+//! `shared-suite`): it panics with the sentence that is not kept. `InMemory`, behind the same
+//! feature, is a place inside one process, for tests, and `Troubled` a tier that fails as it is
+//! told to.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -36,46 +38,54 @@ pub use troubled::{Trouble, Troubled};
 /// How long a call may take on the way of a request.
 pub const DEADLINE: Duration = Duration::from_millis(50);
 
-/// How long after its last failure a client's attempts are refused in any case: long enough for a ban to be announced.
+/// How long after its last failure a client's attempts are refused in any case: long enough for a
+/// ban to be announced.
 pub const SETTLING: Duration = Duration::from_secs(2);
 
 /// A call's answer, on its way. Dropped when its deadline passes.
 pub type SharedFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SharedError>> + Send + 'a>>;
 
-/// A place that several guards share. All methods are called on the guard's own thread and must not block it.
+/// A place that several guards share. All methods are called on the guard's own thread and must not
+/// block it.
 ///
 /// A call whose future is dropped is not taken back: it may still have its effect.
 ///
 /// Times of verification are wall clock: machines agree on it to some seconds.
 pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
-    /// What another machine has learnt of an address, and whether this one may ask the service about it. Both in one
-    /// trip: a `lease` for an address whose verdict is unknown is taken at once, for so long.
+    /// What another machine has learnt of an address, and whether this one may ask the service
+    /// about it. Both in one trip: a `lease` for an address whose verdict is unknown is taken at
+    /// once, for so long.
     fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen>;
 
-    /// Tells the others, for as long as the verdict may be used (`keep`), and ends the lease. A listed one is announced.
+    /// Tells the others, for as long as the verdict may be used (`keep`), and ends the lease. A
+    /// listed one is announced.
     fn learn(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) -> SharedFuture<'_, ()>;
 
-    /// Ends this machine's lease without a verdict, so that another may try. A lease that has passed to another machine stays.
+    /// Ends this machine's lease without a verdict, so that another may try. A lease that has
+    /// passed to another machine stays.
     fn release(&self, ip: IpAddr) -> SharedFuture<'_, ()>;
 
-    /// Spends one check of the day's budget, if the day and each ration have room for it: atomically, all or nothing.
+    /// Spends one check of the day's budget, if the day and each ration have room for it:
+    /// atomically, all or nothing.
     fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent>;
 
     /// Takes back a check that was never sent.
     fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()>;
 
-    /// Adds checks that were spent while the tier was away; answers how many the day has then. `known` as in a claim.
+    /// Adds checks that were spent while the tier was away; answers how many the day has then.
+    /// `known` as in a claim.
     fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32>;
 
-    /// Begins an attempt to log in: it takes one of `limits.max_failures` places, beside the failures within
-    /// `limits.find_time` and the attempts under way on all machines. The client is an IPv4 address or the first address of
-    /// an IPv6 /64.
+    /// Begins an attempt to log in: it takes one of `limits.max_failures` places, beside the
+    /// failures within `limits.find_time` and the attempts under way on all machines. The client is
+    /// an IPv4 address or the first address of an IPv6 /64.
     fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt>;
 
-    /// Ends an attempt that failed; answers how many failures the window has then, this one included. An attempt that the
-    /// tier does not know (any more) counts as well. The caller that learns the `max_failures`-th bans: no other one learns
-    /// it, the failures and attempts are forgotten with it, and for [`SETTLING`] all further attempts of the client are
-    /// refused, so that nobody gets in before the ban has reached all machines.
+    /// Ends an attempt that failed; answers how many failures the window has then, this one
+    /// included. An attempt that the tier does not know (any more) counts as well. The caller that
+    /// learns the `max_failures`-th bans: no other one learns it, the failures and attempts are
+    /// forgotten with it, and for [`SETTLING`] all further attempts of the client are refused, so
+    /// that nobody gets in before the ban has reached all machines.
     fn fail_attempt(
         &self,
         client: IpAddr,
@@ -83,7 +93,8 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
         limits: AttemptLimits,
     ) -> SharedFuture<'_, u32>;
 
-    /// Forgets a client's failures and its attempts under way: one of them has succeeded, or somebody pardons it.
+    /// Forgets a client's failures and its attempts under way: one of them has succeeded, or
+    /// somebody pardons it.
     fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()>;
 
     /// Bans a client on all machines, and announces it.
@@ -98,9 +109,9 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Calls `hear` with what is announced, from this machine too, until the connection is lost. Before the first
-    /// announcement it calls it with the bans in force, so that a machine that was away or has just started knows them.
-    /// What is announced of one address comes in its order.
+    /// Calls `hear` with what is announced, from this machine too, until the connection is lost.
+    /// Before the first announcement it calls it with the bans in force, so that a machine that was
+    /// away or has just started knows them. What is announced of one address comes in its order.
     fn listen<'a>(&'a self, hear: &'a (dyn Fn(Announcement) + Send + Sync))
     -> SharedFuture<'a, ()>;
 }
@@ -130,8 +141,8 @@ pub struct SharedVerdict {
 pub struct Claim {
     /// The UTC day, in days since 1970.
     pub day: u64,
-    /// So many are spent already, as the tier said itself: one that has forgotten goes on from here. It only ever raises the
-    /// tier's count.
+    /// So many are spent already, as the tier said itself: one that has forgotten goes on from
+    /// here. It only ever raises the tier's count.
     pub known: u32,
     /// It is spent only while fewer than this many are.
     pub below: u32,

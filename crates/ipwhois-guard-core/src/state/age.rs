@@ -1,18 +1,20 @@
 //! How old is what an earlier process learned?
 //!
-//! Only the wall clock goes on between two processes, and it jumps: a machine boots with a wrong date, or somebody sets it.
+//! Only the wall clock goes on between two processes, and it jumps: a machine boots with a wrong
+//! date, or somebody sets it.
 
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Tick;
 
-/// By how much two clocks, or one clock before and after it was set, may differ without a reason to doubt.
+/// By how much two clocks, or one clock before and after it was set, may differ without a reason to
+/// doubt.
 const SLACK: Duration = Duration::from_secs(5 * 60);
 
 /// The age of a verdict; `None` when it may no longer be used.
 ///
-/// A verdict of the future says that the clock went back, and nothing about its age. It counts as exactly `cache_ttl` old:
-/// used at once, and refreshed.
+/// A verdict of the future says that the clock went back, and nothing about its age. It counts as
+/// exactly `cache_ttl` old: used at once, and refreshed.
 pub(crate) fn age(
     verified: SystemTime,
     now: SystemTime,

@@ -7,7 +7,8 @@ use super::{StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
 use crate::verdict::{Reputation, ThreatType};
 
-/// An address as IPv6, IPv4 in its mapped form: the order of the keys is the order of the addresses.
+/// An address as IPv6, IPv4 in its mapped form: the order of the keys is the order of the
+/// addresses.
 pub(super) type Key = [u8; 16];
 
 /// Listed, confidence, threat type, seconds since 1970.

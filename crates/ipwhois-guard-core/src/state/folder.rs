@@ -1,4 +1,5 @@
-//! The state folder: made if need be, held by one guard at a time, and what is of no use in it set aside.
+//! The state folder: made if need be, held by one guard at a time, and what is of no use in it set
+//! aside.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read};
@@ -19,8 +20,9 @@ const DAMAGED_KEPT: usize = 3;
 
 /// The right to use a folder, until it is dropped.
 ///
-/// redb locks its file, but only while it has it open: two processes that start on one damaged file would both find it so,
-/// and the second would set aside what the first has just begun. Hence a lock of our own, around all of it.
+/// redb locks its file, but only while it has it open: two processes that start on one damaged file
+/// would both find it so, and the second would set aside what the first has just begun. Hence a
+/// lock of our own, around all of it.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -29,8 +31,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, with its parents, if there is none. What it makes is for this user alone: clients' addresses
-    /// are nobody else's business.
+    /// Makes the folder, with its parents, if there is none. What it makes is for this user alone:
+    /// clients' addresses are nobody else's business.
     pub(super) fn take(path: &Path) -> Result<Self, StateError> {
         make(path).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => StateError::NotAFolder {
@@ -120,13 +122,15 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Some(lock) = &self.lock {
-            // Closing is not enough: a child that is being started at this moment holds the file until it is.
+            // Closing is not enough: a child that is being started at this moment holds the file
+            // until it is.
             let _ = lock.unlock();
         }
     }
 }
 
-/// Makes an empty file for this user alone, if there is none: redb would make it readable for all. Whether it did.
+/// Makes an empty file for this user alone, if there is none: redb would make it readable for all.
+/// Whether it did.
 pub(super) fn make_private(path: &Path) -> io::Result<bool> {
     match private().create_new(true).open(path) {
         Ok(_) => Ok(true),

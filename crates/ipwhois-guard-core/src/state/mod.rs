@@ -1,13 +1,14 @@
-//! What a guard keeps across restarts, in one folder: verdicts, the budget's counter, the last good feed.
+//! What a guard keeps across restarts, in one folder: verdicts, the budget's counter, the last good
+//! feed.
 //!
 //! 1. Nothing waits for the disk but who asks to ([`Journal::save_budget`]), and that not for long.
-//! 2. One file, one transaction a write, on the disk when the write returns. A process that is killed loses the verdicts
-//!    of the last second.
-//! 3. Nothing is ever deleted. A file that makes no sense is renamed, and a new one takes its place; one of a newer
-//!    version is left alone, and the guard runs from memory.
+//! 2. One file, one transaction a write, on the disk when the write returns. A process that is
+//!    killed loses the verdicts of the last second.
+//! 3. Nothing is ever deleted. A file that makes no sense is renamed, and a new one takes its
+//!    place; one of a newer version is left alone, and the guard runs from memory.
 //! 4. One guard a folder: the second is told so, and runs from memory.
-//! 5. A file that somebody removes while it is in use is written anew, with what it held: it is still open. One that was
-//!    replaced by another is left alone, and so is the other.
+//! 5. A file that somebody removes while it is in use is written anew, with what it held: it is
+//!    still open. One that was replaced by another is left alone, and so is the other.
 //! 6. Ages go by the wall clock, which jumps: see [`age`].
 
 mod age;

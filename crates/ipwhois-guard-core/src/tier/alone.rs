@@ -1,10 +1,10 @@
 //! What a machine may spend while the tier is away, and what it owes the tier afterwards.
 
-/// A machine alone may spend this part of what was left when the tier went away, and one check at least. So ten machines
-/// without a tier stay within the day's limit.
+/// A machine alone may spend this part of what was left when the tier went away, and one check at
+/// least. So ten machines without a tier stay within the day's limit.
 const PART: u32 = 10;
-/// The same for one that has not heard the day's count since its start: it does not know what is left, and may have been
-/// started many times.
+/// The same for one that has not heard the day's count since its start: it does not know what is
+/// left, and may have been started many times.
 const UNHEARD_PART: u32 = 100;
 
 #[derive(Debug, Default)]
@@ -20,7 +20,8 @@ pub(super) struct Alone {
 }
 
 impl Alone {
-    /// Spends one check, if the share has room; `left` of the day with this one, as far as this machine has `heard`.
+    /// Spends one check, if the share has room; `left` of the day with this one, as far as this
+    /// machine has `heard`.
     pub(super) fn spend(&mut self, day: u64, left: u32, heard: bool) -> bool {
         if self.day != day {
             // The day that is over has no use for its count.

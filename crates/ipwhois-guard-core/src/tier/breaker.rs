@@ -29,8 +29,8 @@ impl Breaker {
         }
     }
 
-    /// Whether two probes have failed since it opened, which takes [`FIRST_PROBE`] three times: a tier that stutters has
-    /// answered by then.
+    /// Whether two probes have failed since it opened, which takes [`FIRST_PROBE`] three times: a
+    /// tier that stutters has answered by then.
     pub(super) fn has_been_open(self) -> bool {
         matches!(self, Self::Open { wait } if wait > 2 * FIRST_PROBE)
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Tier;
 
-/// Dropped before it has [`ended`](Self::ended), it is given back, so that another machine may try at once.
+/// Dropped before it has [`ended`](Self::ended), it is given back, so that another machine may try
+/// at once.
 #[derive(Debug)]
 pub(crate) struct Lease {
     tier: Option<Arc<Tier>>,

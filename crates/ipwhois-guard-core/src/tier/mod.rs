@@ -1,24 +1,30 @@
-//! The guard's side of a shared tier: deadlines, a breaker, and what is spent while the tier is away.
+//! The guard's side of a shared tier: deadlines, a breaker, and what is spent while the tier is
+//! away.
 //!
-//! 1. A call that takes longer than [`DEADLINE`] has failed. After three failures in a row the tier is not asked any more,
-//!    so that nobody waits for it again; a probe in the background, after 1 s and up to 30 s, finds out when it is back.
+//! 1. A call that takes longer than [`DEADLINE`] has failed. After three failures in a row the tier
+//!    is not asked any more, so that nobody waits for it again; a probe in the background, after 1
+//!    s and up to 30 s, finds out when it is back.
 //! 2. A tier that is away is never an error: `None` means "go on as if there were none".
-//! 3. What it cannot read ([`SharedError::Unreadable`]) is counted as a failure, but opens no breaker: it answered.
-//! 4. A call whose answer did not come in time may have had its effect: then a check counts twice, which never buys one.
+//! 3. What it cannot read ([`SharedError::Unreadable`]) is counted as a failure, but opens no
+//!    breaker: it answered.
+//! 4. A call whose answer did not come in time may have had its effect: then a check counts twice,
+//!    which never buys one.
 //!
-//! **The day's budget.** *A check goes out when the tier has counted it, so the machines together never spend more than the
-//! day has, whichever of them are killed and started; only a machine that has not reached the tier for three seconds spends
-//! without it, and no more than its share.*
-//! 5. The share is a tenth of what was left when the machine last heard the count, and a hundredth if it has not heard it
-//!    since its start; one check at least, once in an outage ([`Alone`]). Until the three seconds are over
-//!    ([`Breaker::has_been_open`]) the client is unverified. A tier that answers what nobody can read is as one that has
-//!    been away.
-//! 6. What was spent alone is added when the tier is back. If others have spent the rest of the day meanwhile, the day has so
-//!    many too many. Of a machine that ends before, killed or not, the share is lost to the count: the day has that many
-//!    too many for each process that spent alone and ended before the tier was back.
-//! 7. A tier that forgets the day's count (restarted empty, or evicted) is told it by each machine with its next check
-//!    ([`Claim::known`](crate::shared::Claim::known)), and by those that make none every half minute. Spent twice is what
-//!    was known only to machines that have ended or not yet spoken.
+//! **The day's budget.** *A check goes out when the tier has counted it, so the machines together
+//! never spend more than the day has, whichever of them are killed and started; only a machine that
+//! has not reached the tier for three seconds spends without it, and no more than its share.*
+//! 5. The share is a tenth of what was left when the machine last heard the count, and a hundredth
+//!    if it has not heard it since its start; one check at least, once in an outage ([`Alone`]).
+//!    Until the three seconds are over ([`Breaker::has_been_open`]) the client is unverified. A
+//!    tier that answers what nobody can read is as one that has been away.
+//! 6. What was spent alone is added when the tier is back. If others have spent the rest of the day
+//!    meanwhile, the day has so many too many. Of a machine that ends before, killed or not, the
+//!    share is lost to the count: the day has that many too many for each process that spent alone
+//!    and ended before the tier was back.
+//! 7. A tier that forgets the day's count (restarted empty, or evicted) is told it by each machine
+//!    with its next check ([`Claim::known`](crate::shared::Claim::known)), and by those that make
+//!    none every half minute. Spent twice is what was known only to machines that have ended or not
+//!    yet spoken.
 
 mod alone;
 mod breaker;
@@ -51,12 +57,13 @@ use crate::shared::{
     SharedTier, SharedVerdict,
 };
 
-/// How long to wait before listening again after the connection was lost. It doubles up to the second value, and starts
-/// anew when a connection has held that long.
+/// How long to wait before listening again after the connection was lost. It doubles up to the
+/// second value, and starts anew when a connection has held that long.
 const FIRST_RETURN: Duration = Duration::from_millis(100);
 const LAST_RETURN: Duration = Duration::from_secs(5);
 
-/// How often a machine and the tier tell each other the day's count, though no check is spent. The tier may have forgotten it.
+/// How often a machine and the tier tell each other the day's count, though no check is spent. The
+/// tier may have forgotten it.
 const EXCHANGE: Duration = Duration::from_secs(30);
 /// How soon again when that failed.
 const EXCHANGE_AGAIN: Duration = Duration::from_secs(1);
@@ -85,7 +92,8 @@ struct State {
 }
 
 impl State {
-    /// Not for a stutter: what was spent alone is lost to the common count when the machine ends before it tells.
+    /// Not for a stutter: what was spent alone is lost to the common count when the machine ends
+    /// before it tells.
     fn may_spend_alone(&self) -> bool {
         self.unreadable || self.breaker.has_been_open()
     }
@@ -133,7 +141,8 @@ impl Tier {
         self.state().breaker.wait().is_none()
     }
 
-    /// Why the last call failed, or why nothing is heard, and how many calls failed since the start.
+    /// Why the last call failed, or why nothing is heard, and how many calls failed since the
+    /// start.
     pub(crate) fn status(&self) -> (Option<String>, u64) {
         let state = self.state();
         let unheard = || state.hearing.trouble().map(str::to_owned);
@@ -205,7 +214,8 @@ impl Tier {
         self.answer(call).await;
     }
 
-    /// Runs for the life of the guard: keeps the day's count and the tier's together, and probes a tier that is away.
+    /// Runs for the life of the guard: keeps the day's count and the tier's together, and probes a
+    /// tier that is away.
     pub(crate) async fn keep(&self, budget: &DailyBudget) {
         let mut exchange = if self.state().told.has_heard() {
             EXCHANGE
@@ -241,7 +251,8 @@ impl Tier {
         }
     }
 
-    /// At the start, before any check: what an earlier run spent is known, even if the tier has forgotten it.
+    /// At the start, before any check: what an earlier run spent is known, even if the tier has
+    /// forgotten it.
     pub(crate) async fn begin(&self, budget: &DailyBudget) {
         let (day, spent) = (budget.today(), budget.spent_today());
         self.state().told.remember(day, spent);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Tier;
 use crate::shared::{Claim, Spent};
 
-/// A check that was counted: by the tier, or alone. Dropped before it was [`sent`](Self::sent), it is taken back.
+/// A check that was counted: by the tier, or alone. Dropped before it was [`sent`](Self::sent), it
+/// is taken back.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Share {
@@ -21,7 +22,8 @@ pub(crate) struct Share {
 pub(crate) enum Unspent {
     /// The day has no room, by the tier's count, or this machine's share is used up.
     ///
-    /// A tier that has not answered for a moment only counts as one without room: see [`State::may_spend_alone`].
+    /// A tier that has not answered for a moment only counts as one without room: see
+    /// [`State::may_spend_alone`].
     NoBudget {
         spent: Option<u32>,
     },
@@ -82,7 +84,8 @@ impl Tier {
         }
     }
 
-    /// Adds what was spent alone; answers the day and what it has then, if there was anything to add.
+    /// Adds what was spent alone; answers the day and what it has then, if there was anything to
+    /// add.
     pub(super) async fn settle(&self) -> Result<Option<(u64, u32)>, ()> {
         let (owed, known) = {
             let mut state = self.state();

@@ -99,8 +99,8 @@ impl Site {
         self.request(client, path).decision().denial().is_some()
     }
 
-    /// So many of the day's checks are spent. The rest of the day is long, so a check costs what the spent part
-    /// says: 0.5 denied requests at first, 2.5 when half is spent, 300 in the end.
+    /// So many of the day's checks are spent. The rest of the day is long, so a check costs what
+    /// the spent part says: 0.5 denied requests at first, 2.5 when half is spent, 300 in the end.
     fn spend(&self, checks: u32) {
         for n in 0..checks {
             block_on(self.guard.check(network(0x2000_0000, n)));
@@ -224,8 +224,8 @@ fn an_explicit_check_may_use_the_budget_to_its_last_and_no_ration_holds() {
     assert_eq!(site.guard.stats().checks_left, 0);
 }
 
-/// The attack begins in the morning; hostile clients from elsewhere come all day long. Answers how many checks the
-/// attackers' networks cost.
+/// The attack begins in the morning; hostile clients from elsewhere come all day long. Answers how
+/// many checks the attackers' networks cost.
 #[track_caller]
 fn attack(budget: u32, attackers: impl Iterator<Item = IpAddr> + Clone) -> usize {
     let others: Vec<IpAddr> = (0..30).map(|n| network(0x1d00_0000, n * 77)).collect();
@@ -313,14 +313,16 @@ fn what_was_learned_outlives_a_restart() {
     let checked_until = |site: &Site, prober: IpAddr| {
         (0..1_000).find(|_| site.source(prober, "/.env") == Source::Api)
     };
-    // When so much is spent, checks are for those who make many requests, or are likely to be listed.
+    // When so much is spent, checks are for those who make many requests, or are likely to be
+    // listed.
     const SPENT: u32 = 150;
     let fresh = Site::new(200, []);
     fresh.spend(SPENT);
     let untaught = checked_until(&fresh, probers[59]);
     {
         let site = Site::with(200, [], with_state);
-        // They are all clean: the site learns that a probe says little, until its score is below the price.
+        // They are all clean: the site learns that a probe says little, until its score is below
+        // the price.
         for &prober in &probers[..59] {
             let _ = site.source(prober, "/.env");
         }

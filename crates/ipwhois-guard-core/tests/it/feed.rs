@@ -135,7 +135,8 @@ fn a_refused_feed_leaves_the_last_good_one_in_use() {
         Behaviour::Reset,
     ] {
         service.behave_on(Endpoint::Feed, bad.clone());
-        // What is broken on the way must be a new list: of the known one the server says that it is unchanged.
+        // What is broken on the way must be a new list: of the known one the server says that it is
+        // unchanged.
         service.set_feed(&feed(101));
         let result = block_on(guard.refresh_feed());
         assert!(result.is_err(), "{bad:?}: {result:?}");

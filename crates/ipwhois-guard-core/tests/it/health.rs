@@ -418,7 +418,8 @@ fn send(guard: &Guard, head: &Head) {
     block_on(step.decision());
 }
 
-/// The hundredth tells it, or one of the next: who comes while the guard's thread looks is not counted.
+/// The hundredth tells it, or one of the next: who comes while the guard's thread looks is not
+/// counted.
 #[track_caller]
 fn send_until_told(guard: &Guard, expected: &str, head: impl Fn(u8) -> Head) {
     for n in 0..100 {

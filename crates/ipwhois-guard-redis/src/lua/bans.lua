@@ -1,5 +1,5 @@
--- KEYS bans; ARGV cursor, how many about. Answers the next cursor, then clients, each followed by what is left of its
--- ban, which is nothing when it is over.
+-- KEYS bans; ARGV cursor, how many about. Answers the next cursor, then clients, each followed by
+-- what is left of its ban, which is nothing when it is over.
 local time = now()
 local page = redis.pcall('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
 if page.err then

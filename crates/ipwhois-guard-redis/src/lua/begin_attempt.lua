@@ -1,5 +1,5 @@
--- KEYS failures, attempts, tripped; ARGV limit, find time, the attempt, how long it settles. Answers 1: begun, or 0:
--- refused.
+-- KEYS failures, attempts, tripped; ARGV limit, find time, the attempt, how long it settles.
+-- Answers 1: begun, or 0: refused.
 local time = now()
 local span = tonumber(ARGV[2])
 local settles = redis.call('PTTL', KEYS[3])

@@ -1,6 +1,6 @@
--- In front of every script. A key of another type, or with something else in it, counts as one that is not there;
--- what is written goes over it. Nothing is written before the first command that memory may be lacking for, so that
--- a server that is full refuses the whole script.
+-- In front of every script. A key of another type, or with something else in it, counts as one that
+-- is not there; what is written goes over it. Nothing is written before the first command that
+-- memory may be lacking for, so that a server that is full refuses the whole script.
 
 local function now()
   local time = redis.call('TIME')

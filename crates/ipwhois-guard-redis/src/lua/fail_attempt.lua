@@ -1,5 +1,5 @@
--- KEYS failures, attempts, tripped; ARGV limit, find time, the attempt, how long it settles. Answers how many failures
--- there are.
+-- KEYS failures, attempts, tripped; ARGV limit, find time, the attempt, how long it settles.
+-- Answers how many failures there are.
 add(KEYS[1], ARGV[3], now(), tonumber(ARGV[2]))
 local failures = redis.call('ZCARD', KEYS[1])
 if failures >= tonumber(ARGV[1]) then

@@ -1,4 +1,5 @@
--- KEYS verdict, lease; ARGV this machine's lease, its length. Answers the verdict, or 1: leased, or 0: another has it.
+-- KEYS verdict, lease; ARGV this machine's lease, its length. Answers the verdict, or 1: leased, or
+-- 0: another has it.
 local verdict = text(KEYS[1])
 if string.sub(verdict, 1, 2) == '1 ' then
   return verdict

@@ -1,5 +1,5 @@
--- KEYS day, rations; ARGV how many are known to be spent, then for each key: below, how long to keep it. Answers what came
--- of it, and how many the day has. 0: spent, 1: no budget, 2: rationed.
+-- KEYS day, rations; ARGV how many are known to be spent, then for each key: below, how long to
+-- keep it. Answers what came of it, and how many the day has. 0: spent, 1: no budget, 2: rationed.
 local spent = math.max(count(KEYS[1]), tonumber(ARGV[1]))
 if spent >= tonumber(ARGV[2]) then
   return { 1, spent }

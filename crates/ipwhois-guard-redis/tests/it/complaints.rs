@@ -11,7 +11,8 @@ use tokio::net::TcpListener;
 
 use super::server::{PATIENCE, Server, free_port, until};
 
-/// A guard with this URL goes on, with no check but its own share, says what is wrong, and never a password.
+/// A guard with this URL goes on, with no check but its own share, says what is wrong, and never a
+/// password.
 async fn check(url: &str, expected: &str) {
     let service = StandIn::start().expect("a free port");
     let guard = Guard::builder()

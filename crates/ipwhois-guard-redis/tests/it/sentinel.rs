@@ -78,7 +78,8 @@ async fn a_guard_goes_on_when_the_primary_dies_and_shares_again_with_the_next_on
         .build()
         .expect("the settings are right");
     let mut clients = (0..).map(|n: u32| IpAddr::from((0x1a00_0000 + n).to_be_bytes()));
-    // Each client is unknown: what is known of it is asked for, a check is counted, and the verdict is told.
+    // Each client is unknown: what is known of it is asked for, a check is counted, and the verdict
+    // is told.
     let mut longest = Duration::ZERO;
     let mut check = async || {
         let client = clients.next().expect("there are many");

@@ -21,7 +21,8 @@ pub(crate) const BUSY: Duration = Duration::from_secs(3);
 /// An authority of the tests' own, and a server's certificate by it for 127.0.0.1.
 pub(crate) const TLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls");
 
-/// A server on a Unix socket, and on a port of loopback if it got one, without persistence. It ends with this value, and with the process if that is killed.
+/// A server on a Unix socket, and on a port of loopback if it got one, without persistence. It ends
+/// with this value, and with the process if that is killed.
 pub(crate) struct Server {
     folder: PathBuf,
     port: u16,
@@ -194,7 +195,8 @@ impl Server {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// Adds a user with the password `secret` and the rights that the documentation says it needs, and `more`.
+    /// Adds a user with the password `secret` and the rights that the documentation says it needs,
+    /// and `more`.
     pub(crate) fn add_user(&self, name: &str, more: &[&str]) {
         let user = ["ACL", "SETUSER", name, "on", ">secret"];
         let places = ["~ipwhois-guard:*", "&ipwhois-guard:*"];

@@ -1,7 +1,7 @@
 //! TLS with an authority that is known.
 //!
-//! The client takes the authorities from the file in `SSL_CERT_FILE`, and a process has its environment from the start:
-//! the test runs itself anew in another one.
+//! The client takes the authorities from the file in `SSL_CERT_FILE`, and a process has its
+//! environment from the start: the test runs itself anew in another one.
 //!
 //! The files were made so:
 //!

@@ -1,5 +1,5 @@
-//! Rocket drops header lines that are not UTF-8. A client behind a proxy that appends to its line can make the whole line
-//! vanish.
+//! Rocket drops header lines that are not UTF-8. A client behind a proxy that appends to its line
+//! can make the whole line vanish.
 
 use ipwhois_guard_rocket::{AllowedIp, Guard, GuardBuilder, GuardRejection, IpGuard, OnUnverified};
 use rocket::error::ErrorKind;

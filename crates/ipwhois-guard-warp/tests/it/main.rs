@@ -1,5 +1,5 @@
-//! What is particular to warp: branches, rejections, and where a decision is kept. What every framework keeps is in the
-//! conformance suite.
+//! What is particular to warp: branches, rejections, and where a decision is kept. What every
+//! framework keeps is in the conformance suite.
 
 mod answers;
 mod branches;
@@ -17,7 +17,8 @@ use warp::http::Response;
 use warp::test::RequestBuilder;
 use warp::{Filter, Reply};
 
-/// Made up, from a network that nobody announces: the guard never asks about documentation addresses.
+/// Made up, from a network that nobody announces: the guard never asks about documentation
+/// addresses.
 const LISTED: Ipv4Addr = Ipv4Addr::new(25, 0, 0, 7);
 const CLEAN: Ipv4Addr = Ipv4Addr::new(26, 0, 0, 1);
 

@@ -1,4 +1,5 @@
-//! What the wrapper sees of the application's refusals: enough of them bring a client's check forward.
+//! What the wrapper sees of the application's refusals: enough of them bring a client's check
+//! forward.
 
 use std::net::Ipv4Addr;
 

@@ -1,7 +1,7 @@
 //! Instructions of the server for one request, counted by callgrind.
 //!
-//! The server runs in a process of its own, so that the client's work is not counted. Start and end of that process cancel
-//! out: it is run with few requests and with many.
+//! The server runs in a process of its own, so that the client's work is not counted. Start and end
+//! of that process cancel out: it is run with few requests and with many.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;

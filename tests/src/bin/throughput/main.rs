@@ -1,13 +1,16 @@
 //! What the guard costs each framework: a guarded application next to the same one without a guard.
 //!
-//! `cargo run --release -p conformance --bin throughput [-- ROUNDS]` compares requests per second. For each framework both
-//! are served in this process, and get the same load in turn: sixteen connections, each of which sends its next request when
-//! it has the answer to the last one. The figure is the median over all pairs of rounds.
+//! `cargo run --release -p conformance --bin throughput [-- ROUNDS]` compares requests per second.
+//! For each framework both are served in this process, and get the same load in turn: sixteen
+//! connections, each of which sends its next request when it has the answer to the last one. The
+//! figure is the median over all pairs of rounds.
 //!
-//! With `-- instructions`, and valgrind installed, it counts the instructions of the server for one request, which the rest of
-//! the machine does not disturb. What the system does for a request, which is most of it, is not in that figure.
+//! With `-- instructions`, and valgrind installed, it counts the instructions of the server for one
+//! request, which the rest of the machine does not disturb. What the system does for a request,
+//! which is most of it, is not in that figure.
 //!
-//! Every request names a client, behind a trusted proxy, whose verdict is cached; the handler does nothing.
+//! Every request names a client, behind a trusted proxy, whose verdict is cached; the handler does
+//! nothing.
 
 mod instructions;
 mod load;

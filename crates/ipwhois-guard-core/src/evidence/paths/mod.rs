@@ -1,5 +1,5 @@
-//! Lists of paths, and whether one of their patterns covers a request's path: as forgiving in spelling as the servers that
-//! scanners hope for.
+//! Lists of paths, and whether one of their patterns covers a request's path: as forgiving in
+//! spelling as the servers that scanners hope for.
 
 mod pattern;
 mod segments;
@@ -8,8 +8,9 @@ pub(super) use self::pattern::{Pattern, Patterns};
 pub(super) use self::segments::Segments;
 use crate::error::BuildError;
 
-/// Reads a list of the settings. An entry is a path, `/wp-admin`, which covers itself and what is below it by whole segments, or
-/// an extension, `*.php`, which covers every path with a segment that ends so.
+/// Reads a list of the settings. An entry is a path, `/wp-admin`, which covers itself and what is
+/// below it by whole segments, or an extension, `*.php`, which covers every path with a segment
+/// that ends so.
 ///
 /// # Errors
 ///

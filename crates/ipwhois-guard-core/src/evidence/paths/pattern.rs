@@ -1,4 +1,5 @@
-//! What a path is held against, found by hash: an ordinary segment costs one look or two, however long the list is.
+//! What a path is held against, found by hash: an ordinary segment costs one look or two, however
+//! long the list is.
 
 use crate::shown::path_slip;
 
@@ -30,7 +31,8 @@ impl Pattern {
         }
     }
 
-    /// Reads an entry of the settings, or says what is wrong with it as the rest of the sentence "`…`".
+    /// Reads an entry of the settings, or says what is wrong with it as the rest of the sentence
+    /// "`…`".
     pub(in crate::evidence) fn parse(text: &str) -> Result<Self, String> {
         let pattern = Self::read(text).map_err(str::to_owned)?;
         path_slip(text).map_or(Ok(pattern), Err)
@@ -169,7 +171,8 @@ impl Patterns {
             || segments.any(|segment| self.cover_segment(&segment, false))
     }
 
-    /// Whether one of them covers the paths that have this segment, `is_first` or not, and what is after it.
+    /// Whether one of them covers the paths that have this segment, `is_first` or not, and what is
+    /// after it.
     pub(in crate::evidence) fn cover_segment(&self, segment: &Segment<'_>, is_first: bool) -> bool {
         self.paths
             .any(segment.hash(), |path| path.covers(segment, is_first))
@@ -205,7 +208,8 @@ struct Buckets<T> {
 
 impl<T> Buckets<T> {
     fn new(mut items: Vec<(u32, T)>) -> Self {
-        // Four to an item: most of what is looked for is not there, and an empty bucket says so at once.
+        // Four to an item: most of what is looked for is not there, and an empty bucket says so at
+        // once.
         let count = items.len().saturating_mul(4).next_power_of_two();
         let mask = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
         items.sort_by_key(|(number, _)| bucket_of(*number, mask));

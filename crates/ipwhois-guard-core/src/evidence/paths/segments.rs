@@ -1,4 +1,5 @@
-//! A request's path, read once from left to right, as forgiving as the servers that scanners hope for.
+//! A request's path, read once from left to right, as forgiving as the servers that scanners hope
+//! for.
 
 /// The segments of a path, those that say nothing included.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +182,8 @@ fn after_parameters<'p>(mut rest: &'p [u8], has_mark: &mut bool) -> Option<&'p [
     }
 }
 
-/// The byte that an escape stands for, and the rest, given what follows its `%`. Without two digits `%` stands for itself.
+/// The byte that an escape stands for, and the rest, given what follows its `%`. Without two digits
+/// `%` stands for itself.
 fn unescape(after_percent: &[u8]) -> (u8, &[u8]) {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     if let [high, low, rest @ ..] = after_percent
@@ -235,7 +237,8 @@ const fn mix(hash: u32, byte: u8) -> u32 {
     (hash ^ byte as u32).wrapping_mul(0x0100_0193)
 }
 
-/// Most of a path are letters, and this loop is all that they cost. Returns the first byte that needs a second look.
+/// Most of a path are letters, and this loop is all that they cost. Returns the first byte that
+/// needs a second look.
 #[inline(always)]
 fn hash_plain(hash: &mut u32, bytes: &mut std::slice::Iter<'_, u8>) -> Option<u8> {
     for &byte in bytes {

@@ -1,14 +1,15 @@
 //! Paths that only scanners ask for.
 //!
-//! 1. A path is a probe when a pattern of the list covers it. The list is the built-in one ([`BUILT_IN`]) or, instead of
-//!    it, the user's `probe_paths`.
+//! 1. A path is a probe when a pattern of the list covers it. The list is the built-in one
+//!    ([`BUILT_IN`]) or, instead of it, the user's `probe_paths`.
 //! 2. A path that one of `served_paths` covers is no probe, whatever the list says.
-//! 3. Marks of an attack count always: a segment `..` (browsers and good crawlers resolve it before they ask), a null
-//!    byte, a dot or slash in an encoding that is only good for getting past a filter, `${jndi` and `<script`.
-//! 4. Spelling makes no difference: case, percent escapes (decoded once), `//`, `/./`, backslashes for slashes, and
-//!    what follows `;` or an escaped `?` in a segment.
-//! 5. A site that has moved from PHP still gets requests for its old pages, from readers and good crawlers: it names them
-//!    in `served_paths`.
+//! 3. Marks of an attack count always: a segment `..` (browsers and good crawlers resolve it before
+//!    they ask), a null byte, a dot or slash in an encoding that is only good for getting past a
+//!    filter, `${jndi` and `<script`.
+//! 4. Spelling makes no difference: case, percent escapes (decoded once), `//`, `/./`, backslashes
+//!    for slashes, and what follows `;` or an escaped `?` in a segment.
+//! 5. A site that has moved from PHP still gets requests for its old pages, from readers and good
+//!    crawlers: it names them in `served_paths`.
 
 mod built_in;
 #[cfg(test)]
@@ -26,7 +27,8 @@ pub(crate) struct ProbePaths {
 }
 
 impl ProbePaths {
-    /// Reads the settings `probe_paths` (`None`: the built-in list; empty: only the marks count) and `served_paths`.
+    /// Reads the settings `probe_paths` (`None`: the built-in list; empty: only the marks count)
+    /// and `served_paths`.
     pub(crate) fn new(list: Option<&[String]>, served: &[String]) -> Result<Self, BuildError> {
         const EVERYTHING: &str = "covers every path, so that every client would be suspicious";
         let listed = match list {
@@ -43,7 +45,8 @@ impl ProbePaths {
         })
     }
 
-    /// Whether only a scanner asks for this path. It is raw; a query after it is not looked at. Does not allocate.
+    /// Whether only a scanner asks for this path. It is raw; a query after it is not looked at.
+    /// Does not allocate.
     pub(crate) fn matches(&self, path: &str) -> bool {
         let mut is_listed = false;
         let mut is_first = true;

@@ -54,7 +54,8 @@ async fn a_process_killed_at_any_moment_repeats_one_report_at_most() {
         bench.report(5).stored().await.unwrap();
         sleep(Duration::from_millis(ms)).await;
         bench.kill().await;
-        // The disk's last write, which the end of the process would have stopped, comes after the next start.
+        // The disk's last write, which the end of the process would have stopped, comes after the
+        // next start.
         let bench = Bench::on(&service, &shelf_without_last_write(&shelf));
         idle(&bench).await;
         let accepted = service.accepted();

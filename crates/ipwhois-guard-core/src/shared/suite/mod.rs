@@ -14,8 +14,8 @@
 //! # }
 //! ```
 //!
-//! It needs a tokio runtime with its clock, one thread of it is enough, and takes some seconds: what expires is waited
-//! for.
+//! It needs a tokio runtime with its clock, one thread of it is enough, and takes some seconds:
+//! what expires is waited for.
 
 mod attempts;
 mod budget;
@@ -54,8 +54,8 @@ impl Machines<'_> {
     }
 }
 
-/// Holds an implementation to the promises of [`SharedTier`]. `fresh` makes an empty place and returns what makes
-/// tiers at it, one for each machine.
+/// Holds an implementation to the promises of [`SharedTier`]. `fresh` makes an empty place and
+/// returns what makes tiers at it, one for each machine.
 ///
 /// # Panics
 ///

@@ -25,7 +25,8 @@ pub(super) struct Inner {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
-    /// Locked for as long as the disk takes, so never by a task. `None` before the first and after a failed write.
+    /// Locked for as long as the disk takes, so never by a task. `None` before the first and after
+    /// a failed write.
     store: Mutex<Option<Store>>,
     /// Something is pending, or there is nothing more to do.
     pub(super) wake: Notify,
@@ -91,7 +92,8 @@ impl Inner {
         let mut state = self.state();
         state.longest_age = longest_age;
         state.is_stalled = false;
-        // Unless it was closed meanwhile. Then somebody waits for the lock on the store, to close it.
+        // Unless it was closed meanwhile. Then somebody waits for the lock on the store, to close
+        // it.
         if state.phase == Phase::Waiting {
             state.phase = Phase::Open;
         }
@@ -211,7 +213,8 @@ impl Inner {
         result
     }
 
-    /// Somebody has removed the file, which is still open: what is in it goes into a new one with what is to be written.
+    /// Somebody has removed the file, which is still open: what is in it goes into a new one with
+    /// what is to be written.
     fn begin_anew(&self, store: Store, batch: &mut Batch) -> Result<Store, StateError> {
         self.state().removals += 1;
         match store.read() {

@@ -1,8 +1,8 @@
 //! The write-behind between the guard and its file.
 //!
-//! What is noted waits in memory for a second at most and is written with what came meanwhile. One write is under way at a
-//! time, on a thread that may block; who needs to know that something is on the disk waits for it, and all who wait at the
-//! same time wait for the same write.
+//! What is noted waits in memory for a second at most and is written with what came meanwhile. One
+//! write is under way at a time, on a thread that may block; who needs to know that something is on
+//! the disk waits for it, and all who wait at the same time wait for the same write.
 
 mod inner;
 mod pace;
@@ -30,10 +30,12 @@ pub(crate) use self::shelf::Shelf;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the end of the guard may wait for the disk.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
-/// The first time an hour after the start: a machine that boots with a wrong date has corrected it by then.
+/// The first time an hour after the start: a machine that boots with a wrong date has corrected it
+/// by then.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Keeps what the guard learns on disk, as far as there is a folder for it and the folder can be used.
+/// Keeps what the guard learns on disk, as far as there is a folder for it and the folder can be
+/// used.
 #[derive(Debug)]
 pub(crate) struct Journal(Option<Arc<Inner>>);
 
@@ -56,8 +58,8 @@ impl Journal {
         Self(dir.map(|dir| Arc::new(Inner::new(dir, clock))))
     }
 
-    /// Opens the file and reads everything but verdicts older than `longest_age`. When there is no state to be had it says
-    /// so in the log, and nothing is kept from then on.
+    /// Opens the file and reads everything but verdicts older than `longest_age`. When there is no
+    /// state to be had it says so in the log, and nothing is kept from then on.
     pub(crate) async fn open(&self, longest_age: Duration) -> Option<Loaded> {
         let inner = self.0.as_ref()?;
         let opening = Arc::clone(inner);
@@ -88,11 +90,12 @@ impl Journal {
         }
     }
 
-    /// Resolves when this snapshot of the budget or a later one is on the disk: then a power loss does not undo it. What
-    /// else is pending goes along.
+    /// Resolves when this snapshot of the budget or a later one is on the disk: then a power loss
+    /// does not undo it. What else is pending goes along.
     ///
-    /// False when it is not: because nothing is kept, the write failed, or the disk takes more than a second. A disk that
-    /// hangs costs one such wait, not one a check: until it goes on, this resolves at once.
+    /// False when it is not: because nothing is kept, the write failed, or the disk takes more than
+    /// a second. A disk that hangs costs one such wait, not one a check: until it goes on, this
+    /// resolves at once.
     pub(crate) async fn save_budget(&self, snapshot: Vec<u8>) -> bool {
         self.save(|pending| pending.budget(snapshot)).await
     }
@@ -143,15 +146,16 @@ impl Journal {
         }
     }
 
-    /// Waits for the write under way, writes what is pending and closes the file, so that another guard can have it. Takes
-    /// five seconds at most. Blocks. From then on nothing is kept.
+    /// Waits for the write under way, writes what is pending and closes the file, so that another
+    /// guard can have it. Takes five seconds at most. Blocks. From then on nothing is kept.
     pub(crate) fn close(&self) {
         let Some(inner) = &self.0 else {
             return;
         };
         let before = std::mem::replace(&mut inner.state().phase, Phase::Off);
         inner.wake.notify_one();
-        // On a thread of its own, so that a disk that hangs does not keep the application from ending.
+        // On a thread of its own, so that a disk that hangs does not keep the application from
+        // ending.
         let (done, told) = mpsc::channel();
         let closing = Arc::clone(inner);
         let started = thread::Builder::new()

@@ -433,8 +433,8 @@ const PER_ROUND: u32 = 1_000_000;
 
 /// The process that is killed. Does nothing when it is run as a test.
 ///
-/// Says `saved N` when the budget N is saved, with all verdicts up to N; and `kept N` when nothing is pending any more
-/// after verdict N was noted, without anybody having waited for it.
+/// Says `saved N` when the budget N is saved, with all verdicts up to N; and `kept N` when nothing
+/// is pending any more after verdict N was noted, without anybody having waited for it.
 #[tokio::test]
 async fn child_that_writes_until_it_is_killed() {
     let Some(dir) = std::env::var_os(CHILD_FOLDER) else {

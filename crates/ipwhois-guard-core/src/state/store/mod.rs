@@ -52,7 +52,8 @@ pub(super) struct SetAside {
 }
 
 impl Store {
-    /// Opens the file in this folder, makes both if need be, and reads everything but verdicts older than `longest_age`.
+    /// Opens the file in this folder, makes both if need be, and reads everything but verdicts
+    /// older than `longest_age`.
     ///
     /// # Errors
     /// When there is no state to be had from this folder. The file in it is as it was.
@@ -126,7 +127,8 @@ impl Store {
         })
     }
 
-    /// Closes the file and gives up the folder. After a clean one the next start has nothing to repair.
+    /// Closes the file and gives up the folder. After a clean one the next start has nothing to
+    /// repair.
     pub(super) fn close(self) -> Result<(), StateError> {
         let path = self.folder.file();
         contained(&path, || {
@@ -164,7 +166,8 @@ fn attempt(
     let database = contained(&path, || {
         Database::builder()
             .set_cache_size(CACHE_BYTES)
-            // Without it redb trusts the file, and panics where it should not have. It reads the whole file, which is small.
+            // Without it redb trusts the file, and panics where it should not have. It reads the
+            // whole file, which is small.
             .set_check_integrity_on_open(true)
             .create(&path)
             .map_err(|error| StateError::open(&path, error))
@@ -191,8 +194,9 @@ fn attempt(
     }
 }
 
-/// The version of the file format, when it is one that this redb does not know yet. redb calls such a file damaged, as it
-/// would one with a flipped bit there; but both of its commit slots say the same.
+/// The version of the file format, when it is one that this redb does not know yet. redb calls such
+/// a file damaged, as it would one with a flipped bit there; but both of its commit slots say the
+/// same.
 fn newer_redb(path: &Path) -> Option<u8> {
     const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
     const KNOWN: u8 = 3;
@@ -204,9 +208,10 @@ fn newer_redb(path: &Path) -> Option<u8> {
 
 /// Runs what calls redb on a file that may hold anything.
 ///
-/// With its check on opening redb has reported every kind of damage tried so far as an error. But some of its checks are
-/// assertions, in a debug build more of them. A panic here says that the file is damaged. It still reaches the
-/// application's panic hook, and ends the process where panics abort.
+/// With its check on opening redb has reported every kind of damage tried so far as an error. But
+/// some of its checks are assertions, in a debug build more of them. A panic here says that the
+/// file is damaged. It still reaches the application's panic hook, and ends the process where
+/// panics abort.
 fn contained<T>(
     path: &Path,
     work: impl FnOnce() -> Result<T, StateError>,

@@ -16,13 +16,15 @@ use super::{Loaded, StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
-// Rows are bytes of any length as far as redb knows: one that is wrong is skipped, where a type would panic.
+// Rows are bytes of any length as far as redb knows: one that is wrong is skipped, where a type
+// would panic.
 const VERDICTS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("verdicts");
 const BUDGET: TableDefinition<'_, (), &[u8]> = TableDefinition::new("budget");
 const FEED: TableDefinition<'_, (), &[u8]> = TableDefinition::new("feed");
 const REPORTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("reports");
 
-/// A file of an earlier version has no such table and is given one. A version that does not know it leaves it alone.
+/// A file of an earlier version has no such table and is given one. A version that does not know it
+/// leaves it alone.
 const DELIVERED: TableDefinition<'_, (Key, u8), &[u8]> = TableDefinition::new("delivered");
 
 /// In `meta`: whose file this is, and in which form.
@@ -31,12 +33,12 @@ const FORMAT_PREFIX: &str = "ipwhois-guard ";
 const FORMAT_VERSION: u32 = 1;
 const WRITTEN_BY: &str = "written_by";
 
-/// More verdicts than these are not kept across a restart; the oldest go. No budget of the service fills it, but the
-/// service may be one's own.
+/// More verdicts than these are not kept across a restart; the oldest go. No budget of the service
+/// fills it, but the service may be one's own.
 const MOST_VERDICTS: usize = 250_000;
 
-/// More deliveries than these are not kept: as many as the queue of reports remembers. Newcomers are left out, until the hourly
-/// pruning.
+/// More deliveries than these are not kept: as many as the queue of reports remembers. Newcomers
+/// are left out, until the hourly pruning.
 const MOST_DELIVERED: u64 = 40_000;
 
 /// What is written in one transaction.
@@ -158,7 +160,8 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Everything but verdicts older than `longest_age`. Those of the future stay: the clock may be what is wrong.
+/// Everything but verdicts older than `longest_age`. Those of the future stay: the clock may be
+/// what is wrong.
 pub(super) fn load(
     database: &Database,
     now: SystemTime,
