@@ -82,11 +82,15 @@ fn a_process_that_is_killed_again_and_again_never_spends_more_than_its_budget() 
             thread::scope(|scope| {
                 let visitors: Vec<_> = (0..4)
                     .map(|visitor| {
-                        let process = &process;
+                        let (process, service) = (&process, &service);
                         scope.spawn(move || {
                             let numbers = (0..1_000).map(|n| run * 10_000 + visitor * 1_000 + n);
-                            numbers
-                                .take_while(|n| visit(process, &client(*n)).is_some())
+                            // No ration holds for checks that find their client listed.
+                            let clients = numbers.map(client).inspect(|client| {
+                                service.list(client.parse().expect("an address"), 95);
+                            });
+                            clients
+                                .take_while(|client| visit(process, client).is_some())
                                 .count()
                         })
                     })

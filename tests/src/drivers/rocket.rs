@@ -46,7 +46,11 @@ impl Driver for Rocket {
             "Rocket answers methods that it does not know with 400 before any fairing or handler runs",
         ),
         (
-            "an_answer_counts_once_behind_two_middlewares",
+            "a_request_counts_once_behind_two_middlewares",
+            "there is one fairing for all routes, and a second one stops the launch",
+        ),
+        (
+            "an_answer_counts_behind_two_middlewares",
             "there is one fairing for all routes, and a second one stops the launch",
         ),
         (
