@@ -213,15 +213,16 @@ async fn databases_do_not_hear_each_other() {
 }
 
 #[test]
-fn debug_shows_no_password() {
+fn debug_shows_nothing_of_the_url() {
     let url = "redis://guard:secret@redis.example/1";
     let builder = RedisTier::builder(url);
     let shown = format!(
         "{builder:?} {:?}",
         builder.clone().connect().expect("a tier")
     );
-    assert!(!shown.contains("secret"), "{shown}");
-    assert!(shown.contains("redis.example/1"), "{shown}");
+    for part in ["secret", "redis.example"] {
+        assert!(!shown.contains(part), "{shown}");
+    }
 }
 
 #[test]
