@@ -96,7 +96,7 @@ fn a_process_that_is_killed_again_and_again_never_spends_more_than_its_budget() 
                     })
                     .collect();
                 let so_far = service.check_count();
-                let _ = service.wait_for_checks(so_far + 12, Duration::from_millis(500));
+                let _ = service.wait_for_checks(so_far + 12, Duration::from_secs(2));
                 kill(&process);
                 for visitor in visitors {
                     visitor.join().expect("it ends when the process does");
@@ -104,10 +104,10 @@ fn a_process_that_is_killed_again_and_again_never_spends_more_than_its_budget() 
             });
         }
         let checks = service.check_count();
-        // A twentieth is for urgent checks. A kill between the count and the call costs the calls
-        // that were under way.
-        assert!(checks <= 57, "{checks} checks");
-        assert!(checks >= 57 - 6 * 4, "{checks} checks");
+        // A process that forgot the count would spend 12 or more in each run. The price keeps some
+        // for later: the visitors are a rush.
+        assert!(checks <= 60, "{checks} checks");
+        assert!(checks >= 20, "{checks} checks");
     });
 }
 
