@@ -123,7 +123,7 @@ impl Fleet {
         thread::sleep(Duration::from_millis(2));
     }
 
-    /// Until there were so many checks, or the day is used up, by the tier's count or in truth.
+    /// Until there were so many checks, or the day is used up, by the store's count or in truth.
     fn go_on_to(&self, checks: usize) {
         self.pause_at.store(checks, Ordering::SeqCst);
         let enough = checks.min(BUDGET + 1);
@@ -151,7 +151,7 @@ impl Fleet {
         });
     }
 
-    /// What the tier has counted of today.
+    /// What the store has counted of today.
     fn day(&self) -> usize {
         let key = format!("ipwhois-guard:{{budget}}:day:{}", today());
         self.redis().does(&["GET", &key]).parse().unwrap_or(0)

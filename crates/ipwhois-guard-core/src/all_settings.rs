@@ -117,7 +117,7 @@ macro_rules! for_each_setting {
             /// none, so that all bans last `ban_time`.
             max_ban_time: Option<Duration> = None, open, Duration;
             /// Where several machines share what they know: a URL for the crate
-            /// `ipwhois-guard-redis`, which makes a shared tier of it. Built without one, a guard
+            /// `ipwhois-guard-redis`, which makes a shared store of it. Built without one, a guard
             /// that has this set says so in the log and runs alone. Errors and `Debug` do not show
             /// it. Default: none.
             redis_url: Option<SecretUrl> = None, secret, into SecretUrl;

@@ -13,7 +13,7 @@ use crate::logins::{Trip, Wording};
 use crate::rules::{Mode, OnUnverified, Rule};
 use crate::service::CheckService;
 use crate::settings::{ApiKey, SecretUrl, Settings};
-use crate::shared::SharedTier;
+use crate::store::SharedStore;
 
 /// Collects the settings of a guard. Each method sets the field of [`Settings`] with its name,
 /// where unit and default are described; nothing is checked before the guard is built.
@@ -24,7 +24,7 @@ pub struct GuardBuilder {
     clock: Option<Arc<dyn Clock>>,
     service: Option<Arc<dyn CheckService>>,
     wording: Option<Wording>,
-    shared: Option<Arc<dyn SharedTier>>,
+    shared: Option<Arc<dyn SharedStore>>,
     name: Option<String>,
 }
 
@@ -74,19 +74,19 @@ impl GuardBuilder {
         self
     }
 
-    /// Works together with other machines by way of this tier: verdicts, the day's budget, failed
-    /// logins and bans are shared, and one machine asks the service for all. A tier that is slow or
+    /// Works together with other machines by way of this cluster: verdicts, the day's budget, failed
+    /// logins and bans are shared, and one machine asks the service for all. A store that is slow or
     /// away fails no request: each call to it has 50 ms, and after three failures in a row nobody
     /// waits for it until it is back. Meanwhile the machine goes on alone. When it has not reached
-    /// the tier for three seconds it spends at most a tenth of what was left of the day's budget,
+    /// the store for three seconds it spends at most a tenth of what was left of the day's budget,
     /// or a hundredth if it has not heard the count since its start, but one check at least; before
-    /// that, nothing that the tier has not counted. So the machines together never spend more than
+    /// that, nothing that the store has not counted. So the machines together never spend more than
     /// the day has, whichever of them are killed and started, but for these shares of machines that
     /// were alone.
     ///
     /// The machines should have the same settings: each goes by its own.
-    pub fn shared(mut self, tier: impl SharedTier) -> Self {
-        self.shared = Some(Arc::new(tier));
+    pub fn shared(mut self, cluster: impl SharedStore) -> Self {
+        self.shared = Some(Arc::new(cluster));
         self
     }
 

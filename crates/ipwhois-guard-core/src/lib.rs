@@ -30,14 +30,13 @@ mod request;
 mod rules;
 mod service;
 mod settings;
-pub mod shared;
 mod shown;
 mod spread;
 mod state;
 mod stats;
+pub mod store;
 #[cfg(test)]
 mod testing;
-mod tier;
 mod token;
 mod verdict;
 mod warnings;

@@ -9,7 +9,7 @@ use crate::denial::{Denial, Format};
 use crate::failures::Reservation;
 use crate::guard::Guard;
 use crate::rules::Mode;
-use crate::shared::AttemptId;
+use crate::store::AttemptId;
 
 /// Who tries to log in, and how a refusal would reach it.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub struct LoginAttempt {
     guard: Guard,
     visitor: Visitor,
     reservation: Option<Reservation>,
-    /// The attempt as the shared tier knows it.
+    /// The attempt as the shared store knows it.
     elsewhere: Option<AttemptId>,
 }
 

@@ -10,7 +10,7 @@ pub struct Stats {
     /// than `cache_capacity`.
     pub cache_entries: usize,
     /// How many checks of this UTC day are spent, those before a restart included when there is a
-    /// state folder. With a shared tier: by all machines, as of this one's last call to it.
+    /// state folder. With a shared store: by all machines, as of this one's last call to it.
     pub checks_today: u32,
     /// How many checks are left for this UTC day, by the guard's own count or the service's word,
     /// whichever is less.
@@ -24,10 +24,10 @@ pub struct Stats {
     /// Why nothing is kept in the state folder, or why the last write failed; `None` when all is
     /// well, or there is none.
     pub state_error: Option<String>,
-    /// Why the last call to the shared tier failed, or why nothing is heard from it; `None` when
+    /// Why the last call to the shared store failed, or why nothing is heard from it; `None` when
     /// all is well, or there is none.
     pub shared_error: Option<String>,
-    /// How many calls to the shared tier failed since the start.
+    /// How many calls to the shared store failed since the start.
     pub shared_failures: u64,
     /// How many clients have failed logins or attempts under way.
     pub tracked_clients: usize,

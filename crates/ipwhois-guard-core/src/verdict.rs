@@ -127,7 +127,7 @@ pub enum Source {
     /// A verdict from memory, older than `cache_ttl` and younger than `stale_ttl`; it is being
     /// refreshed.
     Stale,
-    /// A verdict of another machine, by way of the shared tier.
+    /// A verdict of another machine, by way of the shared store.
     Shared,
     /// The service was asked for this request.
     Api,

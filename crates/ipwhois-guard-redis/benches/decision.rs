@@ -14,7 +14,7 @@ mod workload;
 use std::time::{Duration, Instant};
 
 use ipwhois_guard_core::Guard;
-use ipwhois_guard_redis::RedisTier;
+use ipwhois_guard_redis::RedisStore;
 use ipwhois_guard_testkit::StandIn;
 
 use server::{PATIENCE, Server};
@@ -52,8 +52,8 @@ fn main() {
 }
 
 fn with_redis(service: &StandIn, server: &Server, verdicts: u32) -> Guard {
-    let tier = RedisTier::connect(server.url()).expect("a URL");
-    let guard = learned(settings(service, verdicts).shared(tier), verdicts);
+    let store = RedisStore::connect(server.url()).expect("a URL");
+    let guard = learned(settings(service, verdicts).shared(store), verdicts);
     let known: u32 = server.does(&["DBSIZE"]);
     assert!(known > 0, "Redis has learnt as well");
     // Under callgrind its answers may have come too late.

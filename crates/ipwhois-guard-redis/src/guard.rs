@@ -1,6 +1,6 @@
 use ipwhois_guard_core::{BuildError, Guard, GuardBuilder, Settings};
 
-use crate::RedisTier;
+use crate::RedisStore;
 
 /// A guard configured by the environment, which shares what it knows when `IPWHOIS_GUARD_REDIS_URL`
 /// is set.
@@ -19,7 +19,7 @@ pub fn guard_from_settings(settings: Settings) -> Result<Guard, BuildError> {
     let url = settings.redis_url.clone();
     let builder = GuardBuilder::from(settings);
     match url {
-        Some(url) => builder.shared(RedisTier::connect(url.expose())?).build(),
+        Some(url) => builder.shared(RedisStore::connect(url.expose())?).build(),
         None => builder.build(),
     }
 }

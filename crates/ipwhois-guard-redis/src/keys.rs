@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use ipwhois_guard_core::shared::Claim;
+use ipwhois_guard_core::store::Claim;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
@@ -69,7 +69,7 @@ impl Keys {
 mod tests {
     use std::time::Duration;
 
-    use ipwhois_guard_core::shared::Ration;
+    use ipwhois_guard_core::store::Ration;
 
     use super::*;
 

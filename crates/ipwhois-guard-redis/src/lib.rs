@@ -9,9 +9,9 @@ mod listen;
 mod nodes;
 mod scripts;
 mod sentinel;
-mod tier;
+mod store;
 mod trouble;
 mod value;
 
 pub use guard::{guard_from_env, guard_from_settings};
-pub use tier::{RedisTier, RedisTierBuilder};
+pub use store::{RedisStore, RedisStoreBuilder};

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::shared::SharedError;
+use ipwhois_guard_core::store::SharedError;
 use redis::{RedisError, RedisResult, Value};
 use tokio::sync::{Semaphore, watch};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use ipwhois_guard_core::shared::{Announcement, SharedError};
+use ipwhois_guard_core::store::{Announcement, SharedError};
 use redis::aio::PubSubSink;
 use redis::{Msg, RedisResult, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};

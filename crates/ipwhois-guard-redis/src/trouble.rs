@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ipwhois_guard_core::shared::SharedError;
+use ipwhois_guard_core::store::SharedError;
 use redis::{ErrorKind, RedisError, Value};
 
 /// A server's sentence may be long: it may repeat what it was sent.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use ipwhois_guard_core::Reputation;
-use ipwhois_guard_core::shared::{Announcement, SharedVerdict};
+use ipwhois_guard_core::store::{Announcement, SharedVerdict};
 
 /// `1 listed 95 scan 1790000000`: version, listed or clean, confidence, threat type or `-`, seconds
 /// since 1970.

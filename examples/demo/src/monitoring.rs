@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 /// The content type of `GET /metrics`.
 pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// In seconds. A call to the shared tier may take 50 ms, a request waits for the service 500 ms,
+/// In seconds. A call to the shared store may take 50 ms, a request waits for the service 500 ms,
 /// and a call ends after 3 s.
 const BUCKETS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0,

@@ -78,7 +78,7 @@ pub fn everything_is_text_that_prometheus_reads<D: Driver>() {
         assert!(family.starts_with("ipwhois_guard_"), "{family}");
     }
     // All but those of calls that are timed, which go to the recorder of the process, and of a
-    // shared tier.
+    // shared store.
     assert!(families.len() >= 17, "{families:?}");
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Budget, DAY_SECONDS, Spend, rations};
-use crate::shared::{Claim, Ration};
+use crate::store::{Claim, Ration};
 
 impl Budget {
     /// What to claim from the common count for a check that was taken.

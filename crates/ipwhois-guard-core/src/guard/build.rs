@@ -19,7 +19,7 @@ use crate::observe::{Facts, Measured, Meter, Observer, Pulse};
 use crate::reports::{Left, ReportShelf, Reporter};
 use crate::rules::RuleSet;
 use crate::state::{self, Journal, Loaded, Shelf};
-use crate::tier::Tier;
+use crate::store::cluster::Cluster;
 use crate::worker::Worker;
 
 /// How much longer than a call to the service its lease lasts.
@@ -71,15 +71,15 @@ impl Guard {
         if is_tier_missing {
             event!(
                 WARN,
-                "`redis_url` is set and the guard has no shared tier: build it with `ipwhois_guard_redis::guard_from_settings`"
+                "`redis_url` is set and the guard has no shared store: build it with `ipwhois_guard_redis::guard_from_settings`"
             );
         }
-        let tier = shared.map(|shared| {
-            let tier = Tier::new(shared, worker.runtime().clone());
-            Arc::new(tier.measured(Arc::clone(&meter)))
+        let cluster = shared.map(|shared| {
+            let cluster = Cluster::new(shared, worker.runtime().clone());
+            Arc::new(cluster.measured(Arc::clone(&meter)))
         });
-        let elsewhere = tier.as_ref().map(|tier| Elsewhere {
-            tier: Arc::clone(tier),
+        let elsewhere = cluster.as_ref().map(|cluster| Elsewhere {
+            cluster: Arc::clone(cluster),
             lease: settings.api_timeout.saturating_add(BESIDE_THE_CALL),
             cache_ttl: settings.cache_ttl,
             stale_ttl: settings.stale_ttl,
@@ -138,7 +138,7 @@ impl Guard {
             shelf,
             lookup: Arc::clone(&lookup),
             budget: Arc::clone(&budget),
-            tier: tier.clone(),
+            cluster: cluster.clone(),
             feed: Arc::clone(&feed),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
@@ -167,7 +167,7 @@ impl Guard {
             budget: Arc::clone(&budget),
             feed: Arc::clone(&feed),
             tracker: Arc::clone(&tracker),
-            tier: tier.clone(),
+            cluster: cluster.clone(),
             reporter: Arc::clone(&reporter),
             journal,
             clock: Arc::clone(&clock),
@@ -188,7 +188,7 @@ impl Guard {
             feed_action: settings.feed_action,
             probes,
             tracker,
-            tier,
+            cluster,
             nameless: Tracker::of_one(Limits {
                 max_failures: settings.max_failures.saturating_mul(10).min(1_000),
                 find_time: settings.find_time,
@@ -217,7 +217,7 @@ struct Background {
     shelf: Arc<Shelf>,
     lookup: Arc<Lookup>,
     budget: Arc<DailyBudget>,
-    tier: Option<Arc<Tier>>,
+    cluster: Option<Arc<Cluster>>,
     feed: Arc<FeedKeeper>,
     journal: Arc<Journal>,
     clock: Arc<dyn Clock>,
@@ -238,8 +238,8 @@ impl Background {
                 );
             }
         }
-        if let Some(tier) = &self.tier {
-            tier.begin(&self.budget).await;
+        if let Some(cluster) = &self.cluster {
+            cluster.begin(&self.budget).await;
         }
         self.lookup.open();
         tokio::join!(self.journal.run(), self.feed.keep(), self.reporter.run());

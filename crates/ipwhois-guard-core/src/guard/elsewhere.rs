@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::{Guard, Inner};
 use crate::failures::{Failure, counted_as};
 use crate::observe::BanCause;
-use crate::shared::{Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE};
+use crate::store::{Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE};
 
 /// How long a request waits for other machines when the guard's thread is too late to keep
 /// [`DEADLINE`].
@@ -20,11 +20,13 @@ pub(super) const LATE: Duration = DEADLINE.saturating_mul(2);
 impl Guard {
     /// Begins to probe and to listen. It does not keep the guard alive.
     pub(super) fn attend(&self, runtime: &Handle) {
-        let Some(tier) = &self.0.tier else { return };
+        let Some(cluster) = &self.0.cluster else {
+            return;
+        };
         let lookup = Arc::clone(&self.0.lookup);
         let budget = Arc::clone(&self.0.budget);
         let inner: Weak<Inner> = Arc::downgrade(&self.0);
-        let tier = Arc::clone(tier);
+        let cluster = Arc::clone(cluster);
         runtime.spawn(async move {
             // What the state folder knows is older than what is announced.
             lookup.until_open().await;
@@ -33,7 +35,7 @@ impl Guard {
                     Self(inner).hear(announcement);
                 }
             };
-            tokio::join!(tier.keep(&budget), tier.listen(hear));
+            tokio::join!(cluster.keep(&budget), cluster.listen(hear));
         });
     }
 
@@ -52,9 +54,9 @@ impl Guard {
 
     /// Begins an attempt on all machines; `None` when they cannot be asked.
     pub(super) async fn begin_elsewhere(&self, client: IpAddr) -> Option<Attempt> {
-        let tier = Arc::clone(self.0.tier.as_ref()?);
+        let cluster = Arc::clone(self.0.cluster.as_ref()?);
         let limits = self.limits();
-        let begin = async move { tier.begin_attempt(counted_as(client), limits).await };
+        let begin = async move { cluster.begin_attempt(counted_as(client), limits).await };
         self.0.worker.run(LATE, begin).await?
     }
 
@@ -65,7 +67,7 @@ impl Guard {
         here: Failure,
         attempt: Option<AttemptId>,
     ) -> Option<JoinHandle<Option<Duration>>> {
-        let tier = Arc::clone(self.0.tier.as_ref()?);
+        let cluster = Arc::clone(self.0.cluster.as_ref()?);
         let ban_here = match here {
             Failure::Counted { .. } => None,
             Failure::Tripped { ban } => Some(ban),
@@ -76,7 +78,7 @@ impl Guard {
         let guard = self.clone();
         let fail = async move {
             let key = counted_as(client);
-            let failures = tier.fail_attempt(key, attempt, limits).await;
+            let failures = cluster.fail_attempt(key, attempt, limits).await;
             let ban = match ban_here {
                 Some(ban) => ban,
                 None if failures.is_some_and(|failures| failures >= limits.max_failures) => {
@@ -92,7 +94,7 @@ impl Guard {
                 None => return None,
             };
             // Nobody waits for the announcement.
-            tier.background(move |tier| async move { tier.ban(key, ban).await });
+            cluster.background(move |cluster| async move { cluster.ban(key, ban).await });
             Some(ban)
         };
         Some(self.0.worker.runtime().spawn(fail))
@@ -100,22 +102,25 @@ impl Guard {
 
     /// A client has logged in: its failures are forgotten everywhere.
     pub(super) async fn pardon_elsewhere(&self, client: IpAddr) {
-        if let Some(tier) = &self.0.tier {
-            let tier = Arc::clone(tier);
-            let pardon = async move { tier.clear_failures(counted_as(client)).await };
+        if let Some(cluster) = &self.0.cluster {
+            let cluster = Arc::clone(cluster);
+            let pardon = async move { cluster.clear_failures(counted_as(client)).await };
             self.0.worker.run(LATE, pardon).await;
         }
     }
 
     pub(super) fn ban_elsewhere(&self, client: IpAddr, length: Duration) {
-        if let Some(tier) = &self.0.tier {
-            tier.background(move |tier| async move { tier.ban(counted_as(client), length).await });
+        if let Some(cluster) = &self.0.cluster {
+            cluster.background(move |cluster| async move {
+                cluster.ban(counted_as(client), length).await
+            });
         }
     }
 
     pub(super) fn unban_elsewhere(&self, client: IpAddr) {
-        if let Some(tier) = &self.0.tier {
-            tier.background(move |tier| async move { tier.unban(counted_as(client)).await });
+        if let Some(cluster) = &self.0.cluster {
+            cluster
+                .background(move |cluster| async move { cluster.unban(counted_as(client)).await });
         }
     }
 

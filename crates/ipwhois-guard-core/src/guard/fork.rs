@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::logins::Wording;
 use crate::service::CheckService;
 use crate::settings::Settings;
-use crate::shared::SharedTier;
+use crate::store::SharedStore;
 
 /// What a guard is built from.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) service: Option<Arc<dyn CheckService>>,
     pub(crate) wording: Wording,
-    pub(crate) shared: Option<Arc<dyn SharedTier>>,
+    pub(crate) shared: Option<Arc<dyn SharedStore>>,
     pub(crate) name: Option<String>,
     /// The process whose guard this one takes the place of.
     pub(crate) forked_from: Option<u32>,
@@ -88,7 +88,11 @@ impl Home {
         let heir = self.heir.load_full()?;
         if Arc::ptr_eq(&heir, &new) {
             new.build(Plan {
-                shared: self.plan.shared.as_ref().and_then(|tier| tier.in_child()),
+                shared: self
+                    .plan
+                    .shared
+                    .as_ref()
+                    .and_then(|cluster| cluster.in_child()),
                 forked_from: Some(self.process),
                 ..self.plan.clone()
             });

@@ -16,7 +16,7 @@ use crate::logins::{LoginAttempt, Trip, Visitor};
 use crate::observe::BanCause;
 use crate::reports::Report;
 use crate::rules::Mode;
-use crate::shared::{Attempt, AttemptId};
+use crate::store::{Attempt, AttemptId};
 use crate::verdict::{Source, ThreatType};
 
 /// When to try again while attempts on other machines have taken all places.

@@ -45,7 +45,7 @@ use crate::report_request::ReportRequest;
 use crate::reports::{Report, Reporter, Ticket};
 use crate::rules::{Policy, RuleSet};
 use crate::settings::Settings;
-use crate::tier::Tier;
+use crate::store::cluster::Cluster;
 use crate::verdict::{Source, ThreatType, Unverified, Verdict};
 use crate::worker::Worker;
 
@@ -75,7 +75,7 @@ struct Inner {
     tracker: Arc<Tracker>,
     /// Of clients of whom nobody knows who they are, all together.
     nameless: Tracker,
-    tier: Option<Arc<Tier>>,
+    cluster: Option<Arc<Cluster>>,
     max_failures: u32,
     find_time: Duration,
     wording: Wording,

@@ -9,8 +9,8 @@ use crate::budget::{Bid, Budget, Explained, Purpose, Refusal, Spend};
 use crate::clock::Clock;
 use crate::evidence::Signs;
 use crate::service::Quota;
-use crate::shared::Claim;
 use crate::state::Journal;
+use crate::store::Claim;
 use crate::verdict::Unverified;
 
 #[derive(Debug)]

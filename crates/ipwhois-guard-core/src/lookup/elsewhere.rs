@@ -8,18 +8,18 @@ use tokio::time::Instant;
 
 use super::{Answer, Found, Lookup, Question};
 use crate::budget::Spend;
-use crate::shared::{Seen, SharedVerdict};
 use crate::state::{self, StoredVerdict};
-use crate::tier::{Lease, Share, Tier, Unspent};
+use crate::store::cluster::{Cluster, Lease, Share, Unspent};
+use crate::store::{Seen, SharedVerdict};
 use crate::verdict::{Reputation, Source, Unverified};
 
 /// How often to look again while another machine asks.
 const AGAIN: Duration = Duration::from_millis(25);
 
-/// The shared tier, and how long what it holds counts.
+/// The shared store, and how long what it holds counts.
 #[derive(Debug)]
 pub(crate) struct Elsewhere {
-    pub(crate) tier: Arc<Tier>,
+    pub(crate) cluster: Arc<Cluster>,
     /// How long this machine may take to ask the service.
     pub(crate) lease: Duration,
     pub(crate) cache_ttl: Duration,
@@ -34,7 +34,7 @@ pub(super) enum Sight {
     /// This one asks the service. The lease is the right to do so for all machines; without one the
     /// others may ask, too.
     Ask(Option<Lease>),
-    /// It asks alone: there is no tier, or it did not answer.
+    /// It asks alone: there is no cluster, or it did not answer.
     Alone,
 }
 
@@ -42,7 +42,7 @@ impl Lookup {
     /// Whether there is anybody else to ask.
     pub(super) fn is_alone(&self) -> bool {
         match &self.elsewhere {
-            Some(elsewhere) => !elsewhere.tier.is_there(),
+            Some(elsewhere) => !elsewhere.cluster.is_there(),
             None => true,
         }
     }
@@ -62,18 +62,18 @@ impl Lookup {
             if let Some(found) = self.known(question) {
                 return Sight::Settled(Ok(found));
             }
-            match elsewhere.tier.look(ip, elsewhere.lease).await {
+            match elsewhere.cluster.look(ip, elsewhere.lease).await {
                 // Who waits for another machine's verdict does not give it up for one answer that
                 // is late.
                 None if awaited
-                    && elsewhere.tier.is_there()
+                    && elsewhere.cluster.is_there()
                     && begun.elapsed() <= 2 * elsewhere.lease =>
                 {
                     tokio::time::sleep(AGAIN).await;
                 }
                 None => return Sight::Alone,
                 Some(Seen::Leased) => {
-                    let lease = Lease::new(Arc::clone(&elsewhere.tier), ip);
+                    let lease = Lease::new(Arc::clone(&elsewhere.cluster), ip);
                     return Sight::Ask(Some(lease));
                 }
                 Some(Seen::Verdict(verdict)) => {
@@ -140,11 +140,11 @@ impl Lookup {
                 reputation,
                 verified: whole_seconds(self.clock.wall()),
             };
-            elsewhere.tier.learn(ip, verdict, elsewhere.cache_ttl);
+            elsewhere.cluster.learn(ip, verdict, elsewhere.cache_ttl);
         }
     }
 
-    /// Has a check that this machine can afford counted for all of them, by the tier or alone.
+    /// Has a check that this machine can afford counted for all of them, by the store or alone.
     /// Refused, it is given back here, too.
     pub(super) async fn share(
         &self,
@@ -158,11 +158,11 @@ impl Lookup {
         let claim = self.budget.claim(taken);
         let day = claim.day;
         let left = self.budget.left().saturating_add(1);
-        let tier = &elsewhere.tier;
+        let cluster = &elsewhere.cluster;
         let share = if alone {
-            tier.spend_alone(claim, left)
+            cluster.spend_alone(claim, left)
         } else {
-            tier.spend(claim, left).await
+            cluster.spend(claim, left).await
         };
         if share.is_err()
             && let Some(taken) = spend.take()
@@ -184,7 +184,7 @@ impl Lookup {
                 self.cache.note_unpaid(ip, self.now());
                 Unverified::NoBudget
             }
-            // This machine's rations do not know it: they would have the tier asked each time.
+            // This machine's rations do not know it: they would have the store asked each time.
             Unspent::Rationed => {
                 let reason = Unverified::Rationed;
                 self.cache.note_failure(ip, reason, self.now());
@@ -195,7 +195,7 @@ impl Lookup {
 }
 
 impl Found {
-    /// A fresh verdict came by way of the tier.
+    /// A fresh verdict came by way of the store.
     fn shared(self) -> Self {
         match self.source {
             Source::Cache => Self {

@@ -11,10 +11,10 @@
 //!    is over as soon as it ends.
 //! 5. At most [`MAX_CALLS`] calls are under way and [`MAX_FLIGHTS`] addresses in the air; the
 //!    [`Gate`](gate::Gate) keeps calls from a service that is down or wants peace.
-//! 6. With a shared tier a flight looks there before anything else, so that one machine asks for
+//! 6. With a shared store a flight looks there before anything else, so that one machine asks for
 //!    all ([`elsewhere`]). A client that nobody knows and that no check can be spent on is not
 //!    looked for again for `error_ttl`: the budget here answers, and only if it has a check now the
-//!    tier is asked again. A client whose network has had its share on all machines waits as long.
+//!    cluster is asked again. A client whose network has had its share on all machines waits as long.
 //! 7. Each call is paid for from the day's budget ([`DailyBudget`]) before it is made, and the
 //!    count is on disk before the call goes out. Until the state folder is read nobody knows what
 //!    is left or known: flights wait for it.
@@ -139,7 +139,7 @@ impl Lookup {
         }
     }
 
-    /// With a shared tier.
+    /// With a shared store.
     pub(crate) fn with(self, elsewhere: Option<Elsewhere>) -> Self {
         Self { elsewhere, ..self }
     }

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::decision::Decision;
 use crate::error::{ApiError, with_causes};
 use crate::feed::{FeedError, FeedUpdate};
-use crate::shared::SharedError;
+use crate::store::SharedError;
 use crate::verdict::{Source, Verdict};
 use crate::warnings::ThrottledWarnings;
 
@@ -276,7 +276,7 @@ impl Meter {
         self.feed.count(&FEED_RESULTS, result);
     }
 
-    /// A call to the shared tier; `None`: it took too long.
+    /// A call to the shared store; `None`: it took too long.
     pub(crate) fn shared_called<T>(&self, result: Option<&Result<T, SharedError>>, took: Duration) {
         let result = match result {
             None => "timed-out",

@@ -46,7 +46,7 @@ pub(super) struct Figures {
     /// The score from which a client is checked.
     pub(super) check_price: f64,
     pub(super) is_breaker_open: bool,
-    /// `None` without a shared tier.
+    /// `None` without a shared store.
     pub(super) is_shared_breaker_open: Option<bool>,
     /// The codes of what is wrong.
     pub(super) problems: Vec<&'static str>,
@@ -183,12 +183,12 @@ fn describe() {
     );
     describe_counter!(
         SHARED_CALLS,
-        "Calls to the shared tier, by what came of them."
+        "Calls to the shared store, by what came of them."
     );
     describe_histogram!(
         SHARED_SECONDS,
         Unit::Seconds,
-        "How long calls to the shared tier took."
+        "How long calls to the shared store took."
     );
     describe_gauge!(CHECKS_SPENT, "Checks spent of this UTC day.");
     describe_gauge!(CHECKS_LEFT, "Checks left for this UTC day.");
@@ -218,7 +218,7 @@ fn describe() {
     );
     describe_gauge!(
         SHARED_BREAKER_OPEN,
-        "1 while the shared tier is away and this machine decides alone."
+        "1 while the shared store is away and this machine decides alone."
     );
     describe_gauge!(
         PROBLEM,

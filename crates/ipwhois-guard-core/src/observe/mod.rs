@@ -47,7 +47,7 @@ use crate::reports::Reporter;
 use crate::rules::Mode;
 use crate::state::Journal;
 use crate::stats::Stats;
-use crate::tier::Tier;
+use crate::store::cluster::Cluster;
 use crate::verdict::Source;
 
 pub(crate) use self::crowd::{Seen, Trace, kind};
@@ -67,7 +67,7 @@ pub(crate) struct Facts {
     pub(crate) has_key: bool,
     pub(crate) max_failures: u32,
     pub(crate) feed_interval: Duration,
-    /// A shared tier is configured, and the guard was built without one.
+    /// A shared store is configured, and the guard was built without one.
     pub(crate) is_tier_missing: bool,
     /// The process whose guard this one takes the place of, in a forked child.
     pub(crate) forked_from: Option<u32>,
@@ -81,7 +81,7 @@ pub(crate) struct Observer {
     pub(crate) budget: Arc<DailyBudget>,
     pub(crate) feed: Arc<FeedKeeper>,
     pub(crate) tracker: Arc<Tracker>,
-    pub(crate) tier: Option<Arc<Tier>>,
+    pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -119,7 +119,7 @@ impl Observer {
     pub(crate) fn stats(&self) -> Stats {
         let feed = self.feed.status();
         let reports = self.reporter.counts();
-        let shared = self.tier.as_ref().map(|tier| tier.status());
+        let shared = self.cluster.as_ref().map(|cluster| cluster.status());
         let (shared_error, shared_failures) = shared.unwrap_or_default();
         Stats {
             cache_entries: self.lookup.cached(),
@@ -185,13 +185,13 @@ impl Observer {
             .published
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let tier = self.tier.as_ref();
+        let cluster = self.cluster.as_ref();
         let figures = Figures {
             stats: self.stats(),
             reports: self.reporter.counts(),
             check_price: self.budget.price(),
             is_breaker_open: self.lookup.breaker_open().is_some(),
-            is_shared_breaker_open: tier.map(|tier| !tier.is_there()),
+            is_shared_breaker_open: cluster.map(|cluster| !cluster.is_there()),
             problems: problems(&self.signs()).iter().map(Problem::code).collect(),
         };
         metrics::publish(&self.meter, &figures, &mut published);
@@ -238,9 +238,9 @@ impl Observer {
             check_error: self.meter.last_error(Endpoint::Check),
             report_error: self.meter.last_error(Endpoint::Report),
             unreliable: self.meter.unreliable(now),
-            shared: match &self.tier {
-                Some(tier) if !tier.is_there() => SharedSigns::Away(tier.status().0),
-                Some(tier) => tier
+            shared: match &self.cluster {
+                Some(cluster) if !cluster.is_there() => SharedSigns::Away(cluster.status().0),
+                Some(cluster) => cluster
                     .unheard()
                     .map_or(SharedSigns::Well, SharedSigns::Unheard),
                 None if self.facts.is_tier_missing => SharedSigns::Missing,

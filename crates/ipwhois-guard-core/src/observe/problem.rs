@@ -131,18 +131,18 @@ pub enum Problem {
         /// Why the last one failed.
         error: Option<String>,
     },
-    /// The shared tier is away, so that this machine decides alone.
+    /// The shared store is away, so that this machine decides alone.
     SharedTierAway {
         /// Why the last call failed.
         error: Option<String>,
     },
-    /// The shared tier answers, and this machine cannot listen to what the others announce: it has
+    /// The shared store answers, and this machine cannot listen to what the others announce: it has
     /// tried six times or more.
     SharedTierUnheard {
         /// Why.
         error: String,
     },
-    /// `redis_url` is set, and the guard was built without a shared tier.
+    /// `redis_url` is set, and the guard was built without a shared store.
     SharedTierMissing,
     /// The guard's own thread is late: it has not looked at the guard for more than two seconds, or
     /// was that late within the last minute. Checks, reports and the feed wait for it. Requests do
@@ -160,7 +160,7 @@ pub enum Problem {
         lost: u64,
     },
     /// This process is a fork of the one that built the guard. It runs a guard of its own since,
-    /// which shares nothing with the others but by a shared tier.
+    /// which shares nothing with the others but by a shared store.
     Forked {
         /// The process that built the guard.
         from: u32,

@@ -177,7 +177,7 @@ impl fmt::Display for Problem {
                 Ok(())
             }
             Self::SharedTierAway { error } => {
-                f.write_str("The shared tier is away")?;
+                f.write_str("The shared store is away")?;
                 if let Some(error) = error {
                     write!(f, " ({error})")?;
                 }
@@ -187,11 +187,11 @@ impl fmt::Display for Problem {
             }
             Self::SharedTierUnheard { error } => write!(
                 f,
-                "The shared tier answers, and what other machines announce there is not heard ({error}), so their bans do not \
+                "The shared store answers, and what other machines announce there is not heard ({error}), so their bans do not \
                  hold here: see that this machine's user may subscribe. It is tried again."
             ),
             Self::SharedTierMissing => f.write_str(
-                "`redis_url` is set and the guard has no shared tier: build it with \
+                "`redis_url` is set and the guard has no shared store: build it with \
                  `ipwhois_guard_redis::guard_from_settings`, or remove the setting.",
             ),
             Self::GuardBehind { late } => write!(

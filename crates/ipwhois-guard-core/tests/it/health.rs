@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use ipwhois_guard_core::shared::{InMemory, Trouble, Troubled};
+use ipwhois_guard_core::store::{InMemory, Trouble, Troubled};
 use ipwhois_guard_core::{
     AllowedClient, CheckFuture, CheckService, Mode, OnUnverified, Reputation, SecretUrl, Settings,
     ThreatType,
@@ -325,24 +325,24 @@ fn a_feed_that_cannot_be_believed_or_had_or_is_old_is_a_problem() {
 #[test]
 fn a_shared_tier_that_is_away_is_a_problem_until_it_is_back() {
     let service = service();
-    let tier = Troubled::new(InMemory::new());
-    let (guard, _) = guard(&service, |guard| guard.shared(tier.clone()));
+    let store = Troubled::new(InMemory::new());
+    let (guard, _) = guard(&service, |guard| guard.shared(store.clone()));
     assert!(guard.health().is_ok());
-    tier.behave(Trouble::Away);
+    store.behave(Trouble::Away);
     ask_about(&guard, 0..3);
     until(&guard, &["shared_tier_away"]);
     let message = guard.health().problems[0].to_string();
     assert!(message.contains("the connection is gone"), "{message}");
-    tier.behave(Trouble::None);
+    store.behave(Trouble::None);
     until(&guard, &[]);
 }
 
 #[test]
 fn a_shared_tier_that_cannot_be_listened_to_is_a_problem() {
     let service = service();
-    let tier = Troubled::new(InMemory::new());
-    tier.behave(Trouble::Mute);
-    let (guard, _) = guard(&service, |guard| guard.shared(tier));
+    let store = Troubled::new(InMemory::new());
+    store.behave(Trouble::Mute);
+    let (guard, _) = guard(&service, |guard| guard.shared(store));
     until(&guard, &["shared_tier_unheard"]);
     ask_about(&guard, 0..3);
     assert_eq!(codes(&guard), ["shared_tier_unheard"]);

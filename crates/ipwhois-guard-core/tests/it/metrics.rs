@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ipwhois_guard_core::shared::InMemory;
+use ipwhois_guard_core::store::InMemory;
 use ipwhois_guard_core::{Mode, ThreatType};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 

@@ -1,8 +1,8 @@
-//! Several guards that work together through a shared tier.
+//! Several guards that work together through a shared store.
 
 use std::time::{Instant, SystemTime};
 
-use ipwhois_guard_core::shared::{InMemory, Seen, SharedTier, SharedVerdict, Trouble, Troubled};
+use ipwhois_guard_core::store::{InMemory, Seen, SharedStore, SharedVerdict, Trouble, Troubled};
 use ipwhois_guard_core::{ApiError, CheckFuture, CheckService, Reputation};
 
 use super::budget::Blacklist;
@@ -34,10 +34,10 @@ impl CheckService for Down {
     }
 }
 
-fn machine(tier: impl SharedTier, service: impl CheckService, budget: u32) -> Guard {
+fn machine(store: impl SharedStore, service: impl CheckService, budget: u32) -> Guard {
     let guard = Guard::builder()
         .service(service)
-        .shared(tier)
+        .shared(store)
         .feed_url("")
         .clock(ManualClock::new())
         .daily_budget(budget)
@@ -48,8 +48,8 @@ fn machine(tier: impl SharedTier, service: impl CheckService, budget: u32) -> Gu
     guard
 }
 
-fn machines<const N: usize>(tier: &InMemory, service: &(impl CheckService + Clone)) -> [Guard; N] {
-    std::array::from_fn(|_| machine(tier.another(), service.clone(), BUDGET))
+fn machines<const N: usize>(store: &InMemory, service: &(impl CheckService + Clone)) -> [Guard; N] {
+    std::array::from_fn(|_| machine(store.another(), service.clone(), BUDGET))
 }
 
 fn nth(n: u32) -> IpAddr {
@@ -79,16 +79,16 @@ fn until(mut happens: impl FnMut() -> bool) {
     }
 }
 
-/// Until it spends a check without the tier.
+/// Until it spends a check without the store.
 fn until_alone(guard: &Guard) {
     let mut clients = (60_000..).map(nth);
     until(|| source(guard, clients.next().expect("there are many")) == Source::Api);
 }
 
 /// Whatever each machine can hear, it hears from now on.
-fn until_all_hear(tier: &InMemory, guards: &[Guard]) {
+fn until_all_hear(store: &InMemory, guards: &[Guard]) {
     let sentinel = IpAddr::V4(Ipv4Addr::new(26, 255, 0, 1));
-    block_on(tier.ban(sentinel, PATIENCE)).expect("never away");
+    block_on(store.ban(sentinel, PATIENCE)).expect("never away");
     until(|| guards.iter().all(|guard| is_banned(guard, sentinel)));
 }
 
@@ -115,7 +115,7 @@ fn one_check_is_made_for_a_client_that_five_machines_see_at_once() {
         .collect();
     assert_eq!(blacklist.checks(), 1);
     let from = |source| sources.iter().filter(|from| **from == source).count();
-    // Those who wait have it from the tier, or have heard of it.
+    // Those who wait have it from the store, or have heard of it.
     assert_eq!(from(Source::Api), 2, "{sources:?}");
     assert_eq!(from(Source::Shared) + from(Source::Cache), 8);
     for guard in &guards {
@@ -125,9 +125,9 @@ fn one_check_is_made_for_a_client_that_five_machines_see_at_once() {
 
 #[test]
 fn a_verdict_keeps_its_age_on_the_way_to_another_machine() {
-    let tier = InMemory::new();
+    let store = InMemory::new();
     let blacklist = Blacklist::of([]);
-    let guard = machine(tier.another(), blacklist.clone(), BUDGET);
+    let guard = machine(store.another(), blacklist.clone(), BUDGET);
     let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     let of_age = |ip, seconds| {
         let verdict = SharedVerdict {
@@ -138,14 +138,14 @@ fn a_verdict_keeps_its_age_on_the_way_to_another_machine() {
             },
             verified: epoch - Duration::from_secs(seconds),
         };
-        block_on(tier.learn(ip, verdict, PATIENCE)).expect("never away");
+        block_on(store.learn(ip, verdict, PATIENCE)).expect("never away");
     };
     of_age(nth(1), 3_599);
     assert_eq!(source(&guard, nth(1)), Source::Shared);
     assert_eq!(source(&guard, nth(1)), Source::Cache);
     assert_eq!(blacklist.checks(), 0);
     assert_eq!(guard.stats().checks_today, 0, "nothing is paid for it");
-    // A stale one is used, and refreshed by the service: the tier has nothing better.
+    // A stale one is used, and refreshed by the service: the store has nothing better.
     of_age(nth(2), 3_601);
     assert_eq!(source(&guard, nth(2)), Source::Stale);
     assert_eq!(source(&guard, nth(2)), Source::Stale);
@@ -157,11 +157,11 @@ fn a_verdict_keeps_its_age_on_the_way_to_another_machine() {
 
 #[test]
 fn when_the_machine_that_asks_dies_another_one_asks() {
-    let tier = InMemory::new();
+    let store = InMemory::new();
     let blacklist = Blacklist::of([]);
-    let guard = machine(tier.another(), blacklist.clone(), BUDGET);
+    let guard = machine(store.another(), blacklist.clone(), BUDGET);
     let lease = Duration::from_millis(150);
-    let seen = block_on(tier.another().look(CLEAN, lease)).expect("never away");
+    let seen = block_on(store.another().look(CLEAN, lease)).expect("never away");
     assert_eq!(seen, Seen::Leased);
     let since = Instant::now();
     assert_eq!(source(&guard, CLEAN), Source::Api);
@@ -170,16 +170,16 @@ fn when_the_machine_that_asks_dies_another_one_asks() {
 
 #[test]
 fn who_waits_for_another_machine_waits_as_long_as_for_the_service() {
-    let tier = InMemory::new();
+    let store = InMemory::new();
     let blacklist = Blacklist::of([]);
     let guard = Guard::builder()
         .service(blacklist.clone())
-        .shared(tier.another())
+        .shared(store.another())
         .feed_url("")
         .max_wait(Duration::from_millis(30))
         .build()
         .unwrap();
-    let other = tier.another();
+    let other = store.another();
     block_on(other.look(CLEAN, PATIENCE)).expect("never away");
     let timed_out = Source::Unverified(Unverified::TimedOut);
     assert_eq!(source(&guard, CLEAN), timed_out);
@@ -200,20 +200,20 @@ fn who_waits_for_another_machine_waits_as_long_as_for_the_service() {
 #[test]
 fn who_waits_for_another_machine_goes_on_when_the_tier_misses_an_answer() {
     let memory = InMemory::new();
-    let tier = Troubled::new(memory.another());
+    let store = Troubled::new(memory.another());
     let blacklist = Blacklist::of([]);
-    let guard = machine(tier.clone(), blacklist.clone(), BUDGET);
+    let guard = machine(store.clone(), blacklist.clone(), BUDGET);
     let other = memory.another();
     block_on(other.look(CLEAN, PATIENCE)).expect("never away");
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| source(&guard, CLEAN));
         // The day's count at the start, and a look.
-        until(|| tier.calls() >= 2);
-        tier.behave(Trouble::Unreadable);
-        let before = tier.calls();
+        until(|| store.calls() >= 2);
+        store.behave(Trouble::Unreadable);
+        let before = store.calls();
         // Among them is at least one look: a lost connection brings fewer.
-        until(|| tier.calls() >= before + 8);
-        tier.behave(Trouble::None);
+        until(|| store.calls() >= before + 8);
+        store.behave(Trouble::None);
         let verdict = SharedVerdict {
             reputation: Reputation {
                 listed: false,
@@ -230,14 +230,14 @@ fn who_waits_for_another_machine_goes_on_when_the_tier_misses_an_answer() {
 
 #[test]
 fn when_the_machine_that_asks_gets_no_answer_another_one_asks() {
-    let tier = InMemory::new();
+    let store = InMemory::new();
     let blacklist = Blacklist::of([]);
     let failed = Source::Unverified(Unverified::CallFailed);
     assert_eq!(
-        source(&machine(tier.another(), Down, BUDGET), CLEAN),
+        source(&machine(store.another(), Down, BUDGET), CLEAN),
         failed
     );
-    let guard = machine(tier.another(), blacklist, BUDGET);
+    let guard = machine(store.another(), blacklist, BUDGET);
     let since = Instant::now();
     assert_eq!(source(&guard, CLEAN), Source::Api);
     // The lease is one of seconds.
@@ -246,9 +246,9 @@ fn when_the_machine_that_asks_gets_no_answer_another_one_asks() {
 
 #[test]
 fn a_listed_verdict_replaces_the_clean_one_of_the_other_machines_at_once() {
-    let tier = InMemory::new();
-    let guards = machines::<3>(&tier, &Blacklist::of([]));
-    until_all_hear(&tier, &guards);
+    let store = InMemory::new();
+    let guards = machines::<3>(&store, &Blacklist::of([]));
+    until_all_hear(&store, &guards);
     for guard in &guards {
         assert!(block_on(guard.check(CLEAN)).is_allowed());
     }
@@ -261,7 +261,7 @@ fn a_listed_verdict_replaces_the_clean_one_of_the_other_machines_at_once() {
         // By a clock that is late.
         verified: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 - 20),
     };
-    block_on(tier.learn(CLEAN, verdict, PATIENCE)).expect("never away");
+    block_on(store.learn(CLEAN, verdict, PATIENCE)).expect("never away");
     for guard in &guards {
         until(|| !block_on(guard.check(CLEAN)).is_allowed());
         assert_eq!(source(guard, CLEAN), Source::Cache);
@@ -271,10 +271,10 @@ fn a_listed_verdict_replaces_the_clean_one_of_the_other_machines_at_once() {
 #[test]
 fn five_guesses_spread_over_five_machines_trip_and_are_reported_once() {
     let service = service();
-    let tier = InMemory::new();
+    let store = InMemory::new();
     let guards: [Guard; 5] =
-        std::array::from_fn(|_| builder(&service).shared(tier.another()).build().unwrap());
-    until_all_hear(&tier, &guards);
+        std::array::from_fn(|_| builder(&service).shared(store.another()).build().unwrap());
+    until_all_hear(&store, &guards);
     for guard in &guards[..4] {
         assert_eq!(fail(guard, CLEAN), None);
     }
@@ -291,9 +291,9 @@ fn five_guesses_spread_over_five_machines_trip_and_are_reported_once() {
 
 #[test]
 fn of_a_hundred_guesses_at_once_on_five_machines_five_reach_the_password_check() {
-    let tier = InMemory::new();
-    let guards = machines::<5>(&tier, &Blacklist::of([]));
-    until_all_hear(&tier, &guards);
+    let store = InMemory::new();
+    let guards = machines::<5>(&store, &Blacklist::of([]));
+    until_all_hear(&store, &guards);
     let begun: Vec<_> = (0..100)
         .filter_map(|n| block_on(guards[n % 5].login_attempt(CLEAN)).ok())
         .collect();
@@ -308,9 +308,9 @@ fn of_a_hundred_guesses_at_once_on_five_machines_five_reach_the_password_check()
 
 #[test]
 fn an_attempt_that_is_dropped_counts_as_failed_on_all_machines() {
-    let tier = InMemory::new();
-    let guards = machines::<5>(&tier, &Blacklist::of([]));
-    until_all_hear(&tier, &guards);
+    let store = InMemory::new();
+    let guards = machines::<5>(&store, &Blacklist::of([]));
+    until_all_hear(&store, &guards);
     for guard in &guards {
         drop(block_on(guard.login_attempt(CLEAN)).expect("a place is left"));
     }
@@ -321,8 +321,8 @@ fn an_attempt_that_is_dropped_counts_as_failed_on_all_machines() {
 
 #[test]
 fn a_refused_guess_costs_the_client_nothing_on_this_machine() {
-    let tier = InMemory::new();
-    let [one, other] = machines::<2>(&tier, &Blacklist::of([]));
+    let store = InMemory::new();
+    let [one, other] = machines::<2>(&store, &Blacklist::of([]));
     let under_way: Vec<_> = (0..5)
         .map(|_| block_on(one.login_attempt(CLEAN)).expect("a place is left"))
         .collect();
@@ -352,9 +352,9 @@ fn a_success_on_one_machine_forgets_the_failures_in_the_common_count() {
 
 #[test]
 fn a_ban_on_one_machine_refuses_on_all_and_so_does_its_end() {
-    let tier = InMemory::new();
-    let guards = machines::<3>(&tier, &Blacklist::of([]));
-    until_all_hear(&tier, &guards);
+    let store = InMemory::new();
+    let guards = machines::<3>(&store, &Blacklist::of([]));
+    until_all_hear(&store, &guards);
     let in_a_64 = "3ffe:1:2:3::9".parse().unwrap();
     for ip in [CLEAN, in_a_64] {
         guards[0].ban(ip, Duration::from_secs(60));
@@ -363,7 +363,7 @@ fn a_ban_on_one_machine_refuses_on_all_and_so_does_its_end() {
         }
     }
     // One that has just started hears of it as well.
-    let late = machine(tier.another(), Blacklist::of([]), BUDGET);
+    let late = machine(store.another(), Blacklist::of([]), BUDGET);
     until(|| is_banned(&late, CLEAN));
     guards[1].unban(CLEAN);
     for guard in &guards {
@@ -373,16 +373,16 @@ fn a_ban_on_one_machine_refuses_on_all_and_so_does_its_end() {
 
 #[test]
 fn ones_own_addresses_are_not_banned_on_another_machines_word() {
-    let tier = InMemory::new();
+    let store = InMemory::new();
     let careful = Guard::builder()
-        .shared(tier.another())
+        .shared(store.another())
         .feed_url("")
         .trusted_proxies(["26.0.0.1"])
         .build()
         .unwrap();
-    let guards = [careful, machine(tier.another(), Blacklist::of([]), BUDGET)];
+    let guards = [careful, machine(store.another(), Blacklist::of([]), BUDGET)];
     guards[1].ban(CLEAN, PATIENCE);
-    until_all_hear(&tier, &guards);
+    until_all_hear(&store, &guards);
     assert_eq!(source(&guards[0], CLEAN), Source::TrustedProxy);
 }
 
@@ -412,10 +412,10 @@ fn five_machines_never_spend_more_than_the_day_has() {
 #[test]
 fn what_a_machine_knows_from_before_counts_for_all() {
     let folder = tempfile::tempdir().unwrap();
-    let start = |tier: &InMemory| {
+    let start = |store: &InMemory| {
         let guard = Guard::builder()
             .service(Blacklist::of([]))
-            .shared(tier.another())
+            .shared(store.another())
             .feed_url("")
             .clock(ManualClock::new())
             .daily_budget(BUDGET)
@@ -432,9 +432,9 @@ fn what_a_machine_knows_from_before_counts_for_all() {
     }
     drop(guard);
     // A place that knows nothing of it.
-    let tier = InMemory::new();
-    assert_eq!(start(&tier).stats().checks_today, 7);
-    let other = machine(tier.another(), Blacklist::of([]), BUDGET);
+    let store = InMemory::new();
+    assert_eq!(start(&store).stats().checks_today, 7);
+    let other = machine(store.another(), Blacklist::of([]), BUDGET);
     assert_eq!(other.stats().checks_today, 7);
 }
 
@@ -447,9 +447,9 @@ fn of_one_16(n: u16) -> IpAddr {
 #[test]
 fn a_wide_network_has_one_share_on_all_machines_together() {
     let blacklist = Blacklist::of((0..500).map(of_one_16));
-    let tier = InMemory::new();
+    let store = InMemory::new();
     let guards: [Guard; 5] =
-        std::array::from_fn(|_| machine(tier.another(), blacklist.clone(), 1_000));
+        std::array::from_fn(|_| machine(store.another(), blacklist.clone(), 1_000));
     for n in 0..500 {
         let _ = visit(&guards[usize::from(n) % 5], of_one_16(n), "/.env");
     }
@@ -459,9 +459,9 @@ fn a_wide_network_has_one_share_on_all_machines_together() {
 #[test]
 fn a_tier_in_trouble_fails_no_request_and_no_login() {
     for trouble in [Trouble::Away, Trouble::Silent, Trouble::Unreadable] {
-        let tier = Troubled::new(InMemory::new());
-        tier.behave(trouble);
-        let guard = machine(tier.clone(), Blacklist::of([LISTED]), 10_000);
+        let store = Troubled::new(InMemory::new());
+        store.behave(trouble);
+        let guard = machine(store.clone(), Blacklist::of([LISTED]), 10_000);
         until_alone(&guard);
         for n in 0..20 {
             assert_eq!(source(&guard, nth(n)), Source::Api, "{trouble:?}");
@@ -475,7 +475,7 @@ fn a_tier_in_trouble_fails_no_request_and_no_login() {
         assert!(stats.shared_error.is_some(), "{trouble:?}");
         assert!(stats.shared_failures >= 3, "{trouble:?}");
         // Whatever answers is asked, whatever does not is left alone but for a probe.
-        let asked = tier.calls();
+        let asked = store.calls();
         assert_eq!(asked > 15, trouble == Trouble::Unreadable, "{asked}");
     }
 }
@@ -483,10 +483,10 @@ fn a_tier_in_trouble_fails_no_request_and_no_login() {
 #[test]
 fn while_the_tier_is_away_a_tenth_may_be_spent_and_is_added_afterwards() {
     let memory = InMemory::new();
-    let tier = Troubled::new(memory.another());
+    let store = Troubled::new(memory.another());
     let blacklist = Blacklist::of([]);
-    let guard = machine(tier.clone(), blacklist.clone(), BUDGET);
-    tier.behave(Trouble::Away);
+    let guard = machine(store.clone(), blacklist.clone(), BUDGET);
+    store.behave(Trouble::Away);
     assert_eq!(source(&guard, nth(0)), NO_BUDGET, "perhaps a stutter");
     until_alone(&guard);
     for n in 0..20 {
@@ -494,7 +494,7 @@ fn while_the_tier_is_away_a_tenth_may_be_spent_and_is_added_afterwards() {
         assert_eq!(source(&guard, nth(n)), expected);
     }
     assert_eq!(blacklist.checks(), 5);
-    tier.behave(Trouble::None);
+    store.behave(Trouble::None);
     until(|| guard.stats().shared_error.is_none());
     let other = machine(memory.another(), blacklist, BUDGET);
     assert_eq!(source(&other, nth(100)), Source::Api);
@@ -509,13 +509,13 @@ fn machines_that_miss_the_tier_at_their_start_and_end_spend_nothing_that_it_does
     let blacklist = Blacklist::of([]);
     for life in 0..20 {
         // The first calls fail, as they do when a machine has much to do.
-        let tier = Troubled::new(memory.another());
-        tier.behave(Trouble::Away);
-        let guard = machine(tier.clone(), blacklist.clone(), BUDGET);
+        let store = Troubled::new(memory.another());
+        store.behave(Trouble::Away);
+        let guard = machine(store.clone(), blacklist.clone(), BUDGET);
         for n in 0..5 {
             source(&guard, nth(100 * life + n));
         }
-        // It ends without a word to the tier.
+        // It ends without a word to the store.
         drop(guard);
     }
     assert_eq!(blacklist.checks(), 0);
@@ -530,24 +530,24 @@ fn visit(guard: &Guard, ip: IpAddr, path: &'static str) -> Source {
     block_on(guard.decide(&head).decision()).verdict().source()
 }
 
-/// How many calls to the tier come of this, whatever is done in the background included.
+/// How many calls to the store come of this, whatever is done in the background included.
 #[track_caller]
-fn calls(tier: &Troubled<InMemory>, expected: usize, of: impl Fn()) {
-    let before = tier.calls();
+fn calls(store: &Troubled<InMemory>, expected: usize, of: impl Fn()) {
+    let before = store.calls();
     of();
-    until(|| tier.calls() >= before + expected);
+    until(|| store.calls() >= before + expected);
     // Whoever looks for another machine's leases finds none: nothing more is on its way.
-    assert_eq!(tier.calls(), before + expected);
+    assert_eq!(store.calls(), before + expected);
 }
 
 #[test]
 fn a_client_that_the_budget_refuses_costs_the_tier_two_calls_and_then_none_for_a_while() {
     let clock = ManualClock::new();
     let memory = InMemory::new();
-    let tier = Troubled::new(memory.another());
+    let store = Troubled::new(memory.another());
     let guard = Guard::builder()
         .service(Blacklist::of([]))
-        .shared(tier.clone())
+        .shared(store.clone())
         .feed_url("")
         .clock(clock.clone())
         .daily_budget(BUDGET)
@@ -558,14 +558,14 @@ fn a_client_that_the_budget_refuses_costs_the_tier_two_calls_and_then_none_for_a
     for n in 0..BUDGET {
         assert_eq!(source(&guard, nth(n)), Source::Api);
     }
-    until(|| tier.calls() == 1 + 3 * BUDGET as usize);
+    until(|| store.calls() == 1 + 3 * BUDGET as usize);
     let refused = || assert_eq!(source(&guard, nth(999)), NO_BUDGET);
     // A look, and its lease given back.
-    calls(&tier, 2, refused);
-    calls(&tier, 0, || (0..20).for_each(|_| refused()));
+    calls(&store, 2, refused);
+    calls(&store, 0, || (0..20).for_each(|_| refused()));
     clock.advance(Duration::from_secs(31));
-    calls(&tier, 2, refused);
-    calls(&tier, 0, || (0..20).for_each(|_| refused()));
+    calls(&store, 2, refused);
+    calls(&store, 0, || (0..20).for_each(|_| refused()));
     // What another machine knows is found then.
     let learn = |ip, seconds| {
         let verdict = SharedVerdict {
@@ -585,10 +585,10 @@ fn a_client_that_the_budget_refuses_costs_the_tier_two_calls_and_then_none_for_a
     // A verdict that cannot be refreshed is looked for once more.
     learn(nth(1_000), 1_767_225_600 - 4_000);
     let is_stale = || assert_eq!(source(&guard, nth(1_000)), Source::Stale);
-    calls(&tier, 1, is_stale);
-    calls(&tier, 1, is_stale);
+    calls(&store, 1, is_stale);
+    calls(&store, 1, is_stale);
     block_on(guard.settled());
-    calls(&tier, 0, || (0..20).for_each(|_| is_stale()));
+    calls(&store, 0, || (0..20).for_each(|_| is_stale()));
 }
 
 #[test]
@@ -614,22 +614,22 @@ fn a_client_whose_network_had_its_share_elsewhere_costs_the_tier_three_calls_and
         .map(|n| visit(&other, of_one_16(n), "/.env"))
         .collect();
     assert!(sources.contains(&Source::Api) && sources.contains(&rationed));
-    let tier = Troubled::new(memory.another());
-    let guard = machine(tier.clone(), Blacklist::of([]), 1_000);
+    let store = Troubled::new(memory.another());
+    let guard = machine(store.clone(), Blacklist::of([]), 1_000);
     let refused = || assert_eq!(visit(&guard, of_one_16(499), "/.env"), rationed);
-    // A look, the check that the tier does not grant, and the lease given back.
-    calls(&tier, 3, refused);
-    calls(&tier, 0, || (0..20).for_each(|_| refused()));
+    // A look, the check that the store does not grant, and the lease given back.
+    calls(&store, 3, refused);
+    calls(&store, 0, || (0..20).for_each(|_| refused()));
 }
 
 #[test]
 fn a_decision_from_memory_asks_no_tier_and_allocates_nothing() {
-    let tier = Troubled::new(InMemory::new());
-    let guard = machine(tier.clone(), Blacklist::of([]), BUDGET);
+    let store = Troubled::new(InMemory::new());
+    let guard = machine(store.clone(), Blacklist::of([]), BUDGET);
     assert_eq!(source(&guard, CLEAN), Source::Api);
     block_on(guard.settled());
     // The day's count at the start, a look, a check, and what was learnt.
-    until(|| tier.calls() == 4);
+    until(|| store.calls() == 4);
     let head = Head {
         path: "/",
         peer: Peer::Ip(CLEAN),
@@ -641,15 +641,15 @@ fn a_decision_from_memory_asks_no_tier_and_allocates_nothing() {
     };
     decide();
     assert_eq!(allocation_counter::measure(decide).count_total, 0);
-    assert_eq!(tier.calls(), 4);
+    assert_eq!(store.calls(), 4);
 }
 
 #[test]
 fn who_listens_does_not_keep_a_guard_alive() {
     let service = service();
-    let tier = InMemory::new();
-    let guard = builder(&service).shared(tier.another()).build().unwrap();
-    until_all_hear(&tier, std::slice::from_ref(&guard));
+    let store = InMemory::new();
+    let guard = builder(&service).shared(store.another()).build().unwrap();
+    until_all_hear(&store, std::slice::from_ref(&guard));
     assert_eq!(source(&guard, LISTED), Source::Api);
     drop(guard);
     assert!(service.wait_for_connections_to_fall(0, PATIENCE));

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::RedisTier;
+use crate::RedisStore;
 
 #[track_caller]
 fn check_refused(url: &str, sentence: &str) {
@@ -254,11 +254,11 @@ proptest! {
             prop_assert!(!shown.contains(&secret), "{}", shown);
             prop_assert!(shown.contains("redis_url"));
         }
-        let builder = RedisTier::builder(&*text);
+        let builder = RedisStore::builder(&*text);
         let shown = format!("{builder:?}");
         prop_assert!(!shown.contains(&secret));
-        if let Ok(tier) = builder.connect() {
-            let shown = format!("{tier:?}");
+        if let Ok(store) = builder.connect() {
+            let shown = format!("{store:?}");
             prop_assert!(!shown.contains(&secret));
         }
     }

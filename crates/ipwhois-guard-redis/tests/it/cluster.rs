@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::shared::{DEADLINE, Seen, SharedError, SharedTier, suite};
-use ipwhois_guard_redis::RedisTier;
+use ipwhois_guard_core::store::{DEADLINE, Seen, SharedError, SharedStore, suite};
+use ipwhois_guard_redis::RedisStore;
 use tokio::time::timeout;
 
 use super::promises::call_everything;
-use super::server::{BUSY, Server, back, free_port, listens_at, tier, until};
+use super::server::{BUSY, Server, back, free_port, listens_at, store, until};
 use super::{IP, LONG, listed};
 
 /// So long nodes may take to meet.
@@ -105,7 +105,7 @@ async fn the_tier_keeps_the_promises_of_the_trait_in_a_cluster() {
         node.add_user("guard", &["+cluster|slots", "+asking"]);
     }
     let least = cluster.url(0).replace("://", "://guard:secret@");
-    call_everything(&*tier(&least)).await;
+    call_everything(&*store(&least)).await;
     let places = AtomicUsize::new(0);
     suite::run(|| {
         let prefix = format!("place-{}:", places.fetch_add(1, Ordering::Relaxed));
@@ -114,8 +114,8 @@ async fn the_tier_keeps_the_promises_of_the_trait_in_a_cluster() {
         move || {
             // Machines listen at different nodes.
             let url = cluster.url(machines.fetch_add(1, Ordering::Relaxed) % 3);
-            let tier = RedisTier::builder(url).prefix(prefix.clone()).connect();
-            Arc::new(tier.expect("a tier")) as Arc<dyn SharedTier>
+            let store = RedisStore::builder(url).prefix(prefix.clone()).connect();
+            Arc::new(store.expect("a store")) as Arc<dyn SharedStore>
         }
     })
     .await;
@@ -130,20 +130,20 @@ async fn the_tier_keeps_the_promises_of_the_trait_in_a_cluster() {
 async fn a_node_of_a_cluster_that_is_away_is_passed_over() {
     let cluster = Cluster::start().await;
     let dead = format!("127.0.0.1:{}", free_port());
-    let tier = tier(&format!(
+    let store = store(&format!(
         "redis+cluster://{dead},{}",
         cluster.0[1].address()
     ));
-    call_everything(&*tier).await;
-    listens_at(&cluster.0[1], &*tier).await;
+    call_everything(&*store).await;
+    listens_at(&cluster.0[1], &*store).await;
 }
 
 #[tokio::test]
 async fn a_slot_that_moves_is_followed() {
     let cluster = Cluster::start().await;
-    let tier = tier(&cluster.url(0));
-    tier.learn(IP, listed(), LONG).await.unwrap();
-    assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+    let store = store(&cluster.url(0));
+    store.learn(IP, listed(), LONG).await.unwrap();
+    assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
     let slot = cluster.slot(KEY);
     let from = cluster.owner(&slot);
     let to = (from + 1) % 3;
@@ -152,8 +152,8 @@ async fn a_slot_that_moves_is_followed() {
     // It is about to move, and what is not there any more is at the other node: ASK.
     cluster.set_slot(to, &[&slot, "IMPORTING", &from_id]);
     cluster.set_slot(from, &[&slot, "MIGRATING", &to_id]);
-    tier.release(IP).await.unwrap();
-    let refused = tier.look(IP, LONG).await;
+    store.release(IP).await.unwrap();
+    let refused = store.look(IP, LONG).await;
     let reason = match &refused {
         Err(SharedError::Refused { reason }) => reason,
         other => panic!("a part of two keys is not asked for: {other:?}"),
@@ -162,8 +162,8 @@ async fn a_slot_that_moves_is_followed() {
     // It has moved: MOVED.
     cluster.set_slot(to, &[&slot, "NODE", &to_id]);
     cluster.set_slot(from, &[&slot, "NODE", &to_id]);
-    assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Leased);
-    tier.learn(IP, listed(), LONG).await.unwrap();
+    assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Leased);
+    store.learn(IP, listed(), LONG).await.unwrap();
     let there: bool = cluster.0[to].does(&["EXISTS", KEY]);
     assert!(there, "it is at the other node");
 }
@@ -171,13 +171,13 @@ async fn a_slot_that_moves_is_followed() {
 #[tokio::test]
 async fn a_cluster_is_used_again_by_itself_when_its_nodes_are_back() {
     let mut cluster = Cluster::start().await;
-    let tier = tier(&cluster.url(0));
+    let store = store(&cluster.url(0));
     let clients: Vec<IpAddr> = (0..32_u8).map(|n| [25, 0, 0, n].into()).collect();
     let look_all = async || {
         let (mut answered, mut failed) = (0, 0);
         for &client in &clients {
             let begun = Instant::now();
-            match timeout(DEADLINE, tier.look(client, LONG)).await {
+            match timeout(DEADLINE, store.look(client, LONG)).await {
                 Ok(Ok(_)) => answered += 1,
                 Ok(Err(SharedError::Unreadable { reason })) => panic!("{reason}"),
                 Ok(Err(_)) | Err(_) => failed += 1,
@@ -219,9 +219,9 @@ fn client_of_the_third(cluster: &Cluster) -> IpAddr {
 #[tokio::test]
 async fn a_node_that_is_silent_is_left_when_another_has_its_slots() {
     let cluster = Cluster::start().await;
-    let tier = tier(&cluster.url(2));
+    let store = store(&cluster.url(2));
     let client = client_of_the_third(&cluster);
-    tier.learn(client, listed(), LONG).await.unwrap();
+    store.learn(client, listed(), LONG).await.unwrap();
     // Nobody refuses, and nobody says that the slot has moved.
     cluster.0[2].signal("STOP");
     let (slot, first) = (cluster.slot_of(client), cluster.id(0));
@@ -230,7 +230,7 @@ async fn a_node_that_is_silent_is_left_when_another_has_its_slots() {
         cluster.set_slot(node, &[&slot, "NODE", &first]);
     }
     let seen = until("the other node answers", || async {
-        timeout(DEADLINE, tier.look(client, LONG)).await.ok()?.ok()
+        timeout(DEADLINE, store.look(client, LONG)).await.ok()?.ok()
     })
     .await;
     assert_eq!(seen, Seen::Leased);
@@ -242,16 +242,16 @@ async fn a_node_that_is_gone_leaves_the_other_slots_alone() {
     for node in &cluster.0 {
         let _: () = node.does(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
     }
-    let tier = tier(&cluster.url(0));
+    let store = store(&cluster.url(0));
     let gone = client_of_the_third(&cluster);
-    back(&*tier).await;
+    back(&*store).await;
     cluster.0[2].stop();
     let clients = (0..=255_u8).map(|n| IpAddr::from([25, 0, 2, n]));
     let (mut answered, mut failed) = (0, 0);
     for client in clients.filter(|client| cluster.owner(&cluster.slot_of(*client)) != 2) {
         let (look, of_gone) = tokio::join!(
-            timeout(10 * DEADLINE, tier.look(client, LONG)),
-            timeout(DEADLINE, tier.look(gone, LONG))
+            timeout(10 * DEADLINE, store.look(client, LONG)),
+            timeout(DEADLINE, store.look(gone, LONG))
         );
         assert!(!matches!(of_gone, Ok(Ok(_))), "nobody has its slot");
         match look {
@@ -267,12 +267,12 @@ async fn what_is_wrong_with_a_cluster_is_told() {
     let mut server = Server::new(&[]).with_port();
     server.run();
     let at = server.address();
-    let alone = tier(&format!("redis+cluster://{at}"));
+    let alone = store(&format!("redis+cluster://{at}"));
     let refused = alone.look(IP, LONG).await;
     let said = format!("{refused:?}");
     assert!(said.contains("cluster support disabled"), "{said}");
     let _: () = server.does(&["CONFIG", "SET", "requirepass", "first-secret"]);
-    let wrong = tier(&format!("redis+cluster://:second-secret@{at}"));
+    let wrong = store(&format!("redis+cluster://:second-secret@{at}"));
     for said in [
         format!("{:?}", wrong.look(IP, LONG).await),
         format!("{:?}", wrong.listen(&|_| ()).await),

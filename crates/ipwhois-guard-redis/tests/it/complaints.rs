@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipwhois_guard_core::{Guard, Source, Unverified};
-use ipwhois_guard_redis::RedisTier;
+use ipwhois_guard_redis::RedisStore;
 use ipwhois_guard_testkit::StandIn;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -20,7 +20,7 @@ async fn check(url: &str, expected: &str) {
         .daily_budget(u32::MAX)
         .max_wait(PATIENCE)
         .api_timeout(PATIENCE)
-        .shared(RedisTier::connect(url).expect("a URL"))
+        .shared(RedisStore::connect(url).expect("a URL"))
         .build()
         .expect("the settings are right");
     let begun = Instant::now();
@@ -42,9 +42,9 @@ async fn check(url: &str, expected: &str) {
     }
 }
 
-const WRONG: &str = "the shared tier refuses: authentication failed: the server does not take this user and password";
+const WRONG: &str = "the shared store refuses: authentication failed: the server does not take this user and password";
 const NO_REDIS: &str =
-    "the shared tier cannot be reached: what answers does not speak the protocol of Redis";
+    "the shared store cannot be reached: what answers does not speak the protocol of Redis";
 
 #[tokio::test]
 async fn a_password_that_is_missing_or_wrong_is_told() {
@@ -54,7 +54,7 @@ async fn a_password_that_is_missing_or_wrong_is_told() {
     // It has none.
     check(&format!("redis://:my-secret@{at}"), WRONG).await;
     let _: () = server.does(&["CONFIG", "SET", "requirepass", "my-secret"]);
-    let missing = "the shared tier refuses: NOAUTH Authentication required.";
+    let missing = "the shared store refuses: NOAUTH Authentication required.";
     check(&format!("redis://{at}"), missing).await;
     check(&format!("redis://:wrong-secret@{at}"), WRONG).await;
     check(&format!("redis://guard:my-secret@{at}"), WRONG).await;
@@ -64,7 +64,7 @@ async fn a_password_that_is_missing_or_wrong_is_told() {
 async fn a_database_that_is_not_there_is_told() {
     let mut server = Server::new(&[]).with_port();
     server.run();
-    let missing = "the shared tier refuses: ERR DB index is out of range";
+    let missing = "the shared store refuses: ERR DB index is out of range";
     check(&format!("redis://{}/99", server.address()), missing).await;
 }
 
@@ -73,7 +73,7 @@ async fn a_replica_is_told() {
     let dead = free_port().to_string();
     let mut server = Server::new(&["--replicaof", "127.0.0.1", &dead]).with_port();
     server.run();
-    let refused = "the shared tier refuses: READONLY You can't write against a read only replica.";
+    let refused = "the shared store refuses: READONLY You can't write against a read only replica.";
     check(&format!("redis://{}", server.address()), refused).await;
 }
 
@@ -90,7 +90,7 @@ async fn a_user_who_may_not_subscribe_is_told_though_every_call_is_answered() {
         .api_url(service.url())
         .max_wait(PATIENCE)
         .api_timeout(PATIENCE)
-        .shared(RedisTier::connect(&url).expect("a URL"))
+        .shared(RedisStore::connect(&url).expect("a URL"))
         .build()
         .expect("the settings are right");
     let message = until("health tells it", || async {
@@ -112,7 +112,7 @@ async fn a_certificate_by_nobody_who_is_known_is_told() {
     let mut server = Server::new(&[]).with_tls_port();
     server.run();
     let at = server.address();
-    let unknown = "the shared tier cannot be reached: invalid peer certificate: UnknownIssuer";
+    let unknown = "the shared store cannot be reached: invalid peer certificate: UnknownIssuer";
     check(&format!("rediss://:my-secret@{at}"), unknown).await;
     check(&format!("rediss+sentinel://:my-secret@{at}/main"), unknown).await;
     check(&format!("rediss+cluster://:my-secret@{at}"), unknown).await;
@@ -125,7 +125,7 @@ async fn a_server_that_speaks_http_is_told() {
     check(&format!("redis+sentinel://:my-secret@{at}/main"), NO_REDIS).await;
     check(&format!("redis+cluster://:my-secret@{at}"), NO_REDIS).await;
     let no_tls =
-        "the shared tier cannot be reached: received corrupt message of type InvalidContentType";
+        "the shared store cannot be reached: received corrupt message of type InvalidContentType";
     check(&format!("rediss://:my-secret@{at}"), no_tls).await;
 }
 

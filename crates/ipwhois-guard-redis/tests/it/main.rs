@@ -1,4 +1,4 @@
-//! The tier with real Redis servers.
+//! The store with real Redis servers.
 
 mod cluster;
 mod complaints;
@@ -14,7 +14,7 @@ mod tls;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use ipwhois_guard_core::shared::{AttemptLimits, Claim, Ration, SharedVerdict};
+use ipwhois_guard_core::store::{AttemptLimits, Claim, Ration, SharedVerdict};
 use ipwhois_guard_core::{Reputation, ThreatType};
 
 const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(25, 0, 0, 7));

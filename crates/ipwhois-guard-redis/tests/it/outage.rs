@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::shared::{DEADLINE, Seen, SharedError, SharedTier};
+use ipwhois_guard_core::store::{DEADLINE, Seen, SharedError, SharedStore};
 use tokio::time::timeout;
 
 use super::proxy::Proxy;
-use super::server::{PATIENCE, Server, back, tier, until};
+use super::server::{PATIENCE, Server, back, store, until};
 use super::{IP, LIMITS, LONG, claim, listed};
 
 fn is_away<T>(answer: &Result<T, SharedError>) -> bool {
@@ -18,16 +18,16 @@ fn is_away<T>(answer: &Result<T, SharedError>) -> bool {
 #[tokio::test]
 async fn a_server_that_is_away_at_the_start_is_found_when_it_comes() {
     let mut server = Server::new(&[]);
-    let tier = server.tier();
-    assert!(is_away(&tier.look(IP, LONG).await));
+    let store = server.store();
+    assert!(is_away(&store.look(IP, LONG).await));
     let begun = Instant::now();
-    assert!(is_away(&tier.look(IP, LONG).await));
+    assert!(is_away(&store.look(IP, LONG).await));
     assert!(
         begun.elapsed() < DEADLINE,
         "it fails at once while it is away"
     );
     server.run();
-    back(&*tier).await;
+    back(&*store).await;
 }
 
 #[test]
@@ -39,13 +39,13 @@ fn a_tier_needs_no_runtime_and_outlives_the_one_that_it_was_used_in() {
             .expect("a runtime")
     };
     let mut server = Server::new(&[]);
-    let tier = server.tier();
+    let store = server.store();
     for _ in 0..2 {
-        assert!(is_away(&runtime().block_on(tier.look(IP, LONG))));
+        assert!(is_away(&runtime().block_on(store.look(IP, LONG))));
     }
     server.run();
     for _ in 0..3 {
-        runtime().block_on(back(&*tier));
+        runtime().block_on(back(&*store));
     }
 }
 
@@ -53,34 +53,34 @@ fn a_tier_needs_no_runtime_and_outlives_the_one_that_it_was_used_in() {
 async fn a_server_that_speaks_no_tls_is_away() {
     let server = Server::start();
     let proxy = Proxy::start(&server.socket()).await;
-    let tier = tier(&proxy.url().replace("redis://", "rediss://"));
+    let store = store(&proxy.url().replace("redis://", "rediss://"));
     for _ in 0..2 {
-        let seen = tier.look(IP, LONG).await;
+        let seen = store.look(IP, LONG).await;
         let said = format!("{seen:?}");
         assert!(is_away(&seen) && !said.contains("panic"), "{said}");
-        assert!(is_away(&tier.listen(&|_| ()).await));
+        assert!(is_away(&store.listen(&|_| ()).await));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_restarted_empty_under_load_is_used_again() {
     let mut server = Server::start();
-    let tier = server.tier();
+    let store = server.store();
     let ends = Arc::new(AtomicBool::new(false));
     let answered = Arc::new(AtomicU32::new(0));
     let load: Vec<_> = (0..8_u8)
         .map(|n| {
-            let (tier, ends) = (Arc::clone(&tier), Arc::clone(&ends));
+            let (store, ends) = (Arc::clone(&store), Arc::clone(&ends));
             let answered = Arc::clone(&answered);
             tokio::spawn(async move {
                 let ip = [25, 0, 1, n].into();
                 let mut away = 0;
                 while !ends.load(Ordering::Relaxed) {
                     let calls = async {
-                        tier.look(ip, LONG).await?;
-                        tier.spend(&claim()).await?;
-                        tier.begin_attempt(ip, LIMITS).await?;
-                        tier.ban(ip, LONG).await
+                        store.look(ip, LONG).await?;
+                        store.spend(&claim()).await?;
+                        store.begin_attempt(ip, LIMITS).await?;
+                        store.ban(ip, LONG).await
                     };
                     match timeout(DEADLINE, calls).await {
                         Ok(Ok(())) => _ = answered.fetch_add(1, Ordering::Relaxed),
@@ -104,7 +104,7 @@ async fn a_server_that_is_restarted_empty_under_load_is_used_again() {
     goes_on("calls are answered").await;
     server.stop();
     until("calls fail while it is away", || async {
-        is_away(&tier.release(IP).await).then_some(())
+        is_away(&store.release(IP).await).then_some(())
     })
     .await;
     server.run();
@@ -121,17 +121,17 @@ async fn a_server_that_is_restarted_empty_under_load_is_used_again() {
 async fn calls_that_are_given_up_leave_the_connection_usable() {
     let server = Server::start();
     let proxy = Proxy::start(&server.socket()).await;
-    let tier = tier(&proxy.url());
-    tier.learn(IP, listed(), LONG).await.unwrap();
+    let store = store(&proxy.url());
+    store.learn(IP, listed(), LONG).await.unwrap();
     let stopped = Instant::now();
     server.signal("STOP");
     for n in 0..5 {
-        let call = timeout(DEADLINE, tier.look([25, 0, 0, n].into(), LONG)).await;
+        let call = timeout(DEADLINE, store.look([25, 0, 0, n].into(), LONG)).await;
         assert!(call.is_err(), "nobody answers: {call:?}");
     }
     server.signal("CONT");
     let was_short = stopped.elapsed() < Duration::from_millis(900);
-    let seen = tier.look(IP, LONG).await;
+    let seen = store.look(IP, LONG).await;
     if was_short {
         assert_eq!(
             seen.unwrap(),
@@ -145,32 +145,32 @@ async fn calls_that_are_given_up_leave_the_connection_usable() {
 #[tokio::test]
 async fn a_server_that_has_stopped_answering_is_away_until_it_does() {
     let server = Server::start();
-    let tier = server.tier();
-    tier.learn(IP, listed(), LONG).await.unwrap();
+    let store = server.store();
+    store.learn(IP, listed(), LONG).await.unwrap();
     server.signal("STOP");
     // Nobody waits for an answer, and yet it is noticed that none comes.
     let seen = until("it is away", || async {
-        timeout(DEADLINE, tier.look(IP, LONG)).await.ok()
+        timeout(DEADLINE, store.look(IP, LONG)).await.ok()
     })
     .await;
     assert!(is_away(&seen), "{seen:?}");
     server.signal("CONT");
-    back(&*tier).await;
-    assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+    back(&*store).await;
+    assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_none() {
     let server = Server::start();
     let proxy = Proxy::start(&server.socket()).await;
-    let tier = tier(&proxy.url());
-    tier.learn(IP, listed(), LONG).await.unwrap();
+    let store = store(&proxy.url());
+    store.learn(IP, listed(), LONG).await.unwrap();
     for _ in 0..5 {
         proxy.cut_next_reply();
-        let seen = tier.look(IP, LONG).await;
+        let seen = store.look(IP, LONG).await;
         assert!(is_away(&seen), "{seen:?}");
-        back(&*tier).await;
-        assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+        back(&*store).await;
+        assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
     }
 }
 
@@ -178,20 +178,20 @@ async fn an_answer_that_breaks_off_is_none() {
 async fn connecting_that_breaks_off_is_tried_again() {
     let server = Server::start();
     let proxy = Proxy::start(&server.socket()).await;
-    let tier = tier(&proxy.url());
+    let store = store(&proxy.url());
     proxy.cut_next_reply();
-    let _ = tier.look(IP, LONG).await;
-    back(&*tier).await;
+    let _ = store.look(IP, LONG).await;
+    back(&*store).await;
 }
 
 #[tokio::test]
 async fn who_listens_learns_that_the_connection_is_lost() {
     let mut server = Server::start();
-    let tier = server.tier();
+    let store = server.store();
     let heard = AtomicU32::new(0);
     let hear = |_| _ = heard.fetch_add(1, Ordering::Relaxed);
     let stopping = async {
-        tier.ban(IP, LONG).await.unwrap();
+        store.ban(IP, LONG).await.unwrap();
         until("it listens", || async {
             (heard.load(Ordering::Relaxed) > 0).then_some(())
         })
@@ -200,24 +200,24 @@ async fn who_listens_learns_that_the_connection_is_lost() {
     };
     let listening = timeout(PATIENCE, async {
         // What is banned before it listens is told as well as what is banned after.
-        tier.listen(&hear).await
+        store.listen(&hear).await
     });
     let (ended, ()) = tokio::join!(listening, stopping);
     let ended = ended.expect("it ends");
     assert!(is_away(&ended), "{ended:?}");
-    assert!(is_away(&tier.listen(&hear).await));
+    assert!(is_away(&store.listen(&hear).await));
 }
 
 #[tokio::test]
 async fn a_flood_of_calls_to_a_silent_server_is_bounded() {
     let server = Server::start();
-    let tier = server.tier();
-    back(&*tier).await;
+    let store = server.store();
+    back(&*store).await;
     server.signal("STOP");
     let calls: Vec<_> = (0..3000)
         .map(|_| {
-            let tier = Arc::clone(&tier);
-            tokio::spawn(async move { tier.look(IP, LONG).await })
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.look(IP, LONG).await })
         })
         .collect();
     let mut away = 0;
@@ -226,5 +226,5 @@ async fn a_flood_of_calls_to_a_silent_server_is_bounded() {
     }
     assert_eq!(away, 3000, "none of them hangs");
     server.signal("CONT");
-    back(&*tier).await;
+    back(&*store).await;
 }

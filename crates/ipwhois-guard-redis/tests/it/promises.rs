@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::shared::{Attempt, AttemptId, Claim, Seen, SharedTier, Spent, suite};
-use ipwhois_guard_redis::RedisTier;
+use ipwhois_guard_core::store::{Attempt, AttemptId, Claim, Seen, SharedStore, Spent, suite};
+use ipwhois_guard_redis::RedisStore;
 
 use super::proxy::Proxy;
-use super::server::{Server, tier, until};
+use super::server::{Server, store, until};
 use super::{IP, LIMITS, LONG, claim, listed};
 
 #[tokio::test]
@@ -20,10 +20,10 @@ async fn the_tier_keeps_the_promises_of_the_trait() {
         let prefix = format!("place-{}:", places.fetch_add(1, Ordering::Relaxed));
         let url = server.url();
         move || {
-            let tier = RedisTier::builder(url.clone())
+            let store = RedisStore::builder(url.clone())
                 .prefix(prefix.clone())
                 .connect();
-            Arc::new(tier.expect("a tier")) as Arc<dyn SharedTier>
+            Arc::new(store.expect("a store")) as Arc<dyn SharedStore>
         }
     })
     .await;
@@ -38,49 +38,50 @@ async fn the_keys_of_a_script_are_in_one_slot_of_a_cluster() {
         info.contains("cluster_state:ok").then_some(())
     })
     .await;
-    call_everything(&*server.tier()).await;
+    call_everything(&*server.store()).await;
 }
 
 /// Calls each method once; all of them succeed.
-pub(crate) async fn call_everything(tier: &dyn SharedTier) {
-    assert_eq!(tier.look(IP, LONG).await.expect("an answer"), Seen::Leased);
-    tier.release(IP).await.expect("an answer");
-    tier.learn(IP, listed(), LONG).await.expect("an answer");
+pub(crate) async fn call_everything(store: &dyn SharedStore) {
+    assert_eq!(store.look(IP, LONG).await.expect("an answer"), Seen::Leased);
+    store.release(IP).await.expect("an answer");
+    store.learn(IP, listed(), LONG).await.expect("an answer");
     assert_eq!(
-        tier.look(IP, LONG).await.expect("an answer"),
+        store.look(IP, LONG).await.expect("an answer"),
         Seen::Verdict(listed())
     );
     assert_eq!(
-        tier.spend(&claim()).await.expect("an answer"),
+        store.spend(&claim()).await.expect("an answer"),
         Spent::Yes { spent: 1 }
     );
-    tier.unspend(&claim()).await.expect("an answer");
+    store.unspend(&claim()).await.expect("an answer");
     assert_eq!(
-        tier.add_spent(claim().day, 0, 7).await.expect("an answer"),
+        store.add_spent(claim().day, 0, 7).await.expect("an answer"),
         7
     );
-    let Attempt::Begun(attempt) = tier.begin_attempt(IP, LIMITS).await.expect("an answer") else {
+    let Attempt::Begun(attempt) = store.begin_attempt(IP, LIMITS).await.expect("an answer") else {
         panic!("a place is free");
     };
     assert_eq!(
-        tier.fail_attempt(IP, attempt, LIMITS)
+        store
+            .fail_attempt(IP, attempt, LIMITS)
             .await
             .expect("an answer"),
         1
     );
-    tier.clear_failures(IP).await.expect("an answer");
-    tier.ban(IP, LONG).await.expect("an answer");
-    tier.unban(IP).await.expect("an answer");
+    store.clear_failures(IP).await.expect("an answer");
+    store.ban(IP, LONG).await.expect("an answer");
+    store.unban(IP).await.expect("an answer");
 }
 
 #[tokio::test]
 async fn each_call_is_one_command() {
     let server = Server::start();
     let proxy = Proxy::start(&server.socket()).await;
-    let tier = tier(&proxy.url());
-    tier.release(IP).await.unwrap();
+    let store = store(&proxy.url());
+    store.release(IP).await.unwrap();
     let connecting = proxy.commands();
-    call_everything(&*tier).await;
+    call_everything(&*store).await;
     assert_eq!(proxy.commands() - connecting, 12);
     assert_eq!(proxy.connections(), 1, "all calls share a connection");
 }
@@ -89,11 +90,11 @@ async fn each_call_is_one_command() {
 async fn a_server_that_has_forgotten_the_scripts_gets_them_again() {
     let server = Server::start();
     let proxy = Proxy::start(&server.socket()).await;
-    let tier = tier(&proxy.url());
-    tier.release(IP).await.unwrap();
+    let store = store(&proxy.url());
+    store.release(IP).await.unwrap();
     let _: () = server.does(&["SCRIPT", "FLUSH"]);
     let before = proxy.commands();
-    call_everything(&*tier.clone()).await;
+    call_everything(&*store.clone()).await;
     // Eleven scripts (one is called twice), each of them told once more.
     assert_eq!(proxy.commands() - before, 12 + 11);
 }
@@ -101,28 +102,29 @@ async fn a_server_that_has_forgotten_the_scripts_gets_them_again() {
 #[tokio::test]
 async fn every_key_expires() {
     let server = Server::start();
-    let tier = server.tier();
+    let store = server.store();
     let short = Duration::from_secs(50);
     let other = [25, 0, 0, 8].into();
-    tier.look(IP, short).await.unwrap();
-    tier.learn(other, listed(), short).await.unwrap();
-    tier.spend(&claim()).await.unwrap();
-    tier.add_spent(claim().day + 1, 0, 1).await.unwrap();
-    tier.begin_attempt(IP, LIMITS).await.unwrap();
-    tier.fail_attempt(IP, AttemptId(1), LIMITS).await.unwrap();
+    store.look(IP, short).await.unwrap();
+    store.learn(other, listed(), short).await.unwrap();
+    store.spend(&claim()).await.unwrap();
+    store.add_spent(claim().day + 1, 0, 1).await.unwrap();
+    store.begin_attempt(IP, LIMITS).await.unwrap();
+    store.fail_attempt(IP, AttemptId(1), LIMITS).await.unwrap();
     for n in 1..=5 {
-        tier.fail_attempt(other, AttemptId(n), LIMITS)
+        store
+            .fail_attempt(other, AttemptId(n), LIMITS)
             .await
             .unwrap();
     }
-    tier.ban(IP, LONG).await.unwrap();
-    tier.ban(other, short).await.unwrap();
+    store.ban(IP, LONG).await.unwrap();
+    store.ban(other, short).await.unwrap();
     let yesterday = Claim {
         day: claim().day - 1,
         ..claim()
     };
     // What was never spent leaves no count behind.
-    tier.unspend(&yesterday).await.unwrap();
+    store.unspend(&yesterday).await.unwrap();
     let expected = [
         ("ipwhois-guard:attempts:{25.0.0.7}", 600),
         ("ipwhois-guard:bans", 3600),
@@ -145,7 +147,7 @@ async fn every_key_expires() {
     }
     let day = "ipwhois-guard:{budget}:day:20781";
     let before: i64 = server.does(&["PTTL", day]);
-    tier.unspend(&claim()).await.unwrap();
+    store.unspend(&claim()).await.unwrap();
     let after: i64 = server.does(&["PTTL", day]);
     assert!(
         after > 0 && after <= before,
@@ -156,11 +158,12 @@ async fn every_key_expires() {
 #[tokio::test]
 async fn the_bans_of_a_large_site_are_told_in_pages() {
     let server = Server::start();
-    let tier = server.tier();
+    let store = server.store();
     let clients = 2345_u32;
     for n in 0..clients {
         let bytes = n.to_be_bytes();
-        tier.ban([25, 1, bytes[2], bytes[3]].into(), LONG)
+        store
+            .ban([25, 1, bytes[2], bytes[3]].into(), LONG)
             .await
             .unwrap();
     }
@@ -173,7 +176,7 @@ async fn the_bans_of_a_large_site_are_told_in_pages() {
             .insert(text.split(", length").next().map(str::to_owned));
     };
     let begun = Instant::now();
-    let listening = tier.listen(&hear);
+    let listening = store.listen(&hear);
     let all = until("all bans are told", || async {
         (heard.lock().unwrap().len() == clients as usize).then_some(())
     });
@@ -187,8 +190,8 @@ async fn the_bans_of_a_large_site_are_told_in_pages() {
 #[tokio::test]
 async fn databases_do_not_hear_each_other() {
     let server = Server::start();
-    let first = server.tier();
-    let second = tier(&format!("{}?db=1", server.url()));
+    let first = server.store();
+    let second = store(&format!("{}?db=1", server.url()));
     second.ban(IP, LONG).await.unwrap();
     let heard = std::sync::Mutex::new(Vec::new());
     let hear = |announcement| heard.lock().unwrap().push(announcement);
@@ -215,10 +218,10 @@ async fn databases_do_not_hear_each_other() {
 #[test]
 fn debug_shows_nothing_of_the_url() {
     let url = "redis://guard:secret@redis.example/1";
-    let builder = RedisTier::builder(url);
+    let builder = RedisStore::builder(url);
     let shown = format!(
         "{builder:?} {:?}",
-        builder.clone().connect().expect("a tier")
+        builder.clone().connect().expect("a store")
     );
     for part in ["secret", "redis.example"] {
         assert!(!shown.contains(part), "{shown}");
@@ -228,7 +231,7 @@ fn debug_shows_nothing_of_the_url() {
 #[test]
 fn a_prefix_that_cannot_be_used_is_refused() {
     let connect = |prefix: &str| {
-        RedisTier::builder("redis://redis.example")
+        RedisStore::builder("redis://redis.example")
             .prefix(prefix)
             .connect()
     };

@@ -1,11 +1,11 @@
 //! Redis is there and refuses.
 
-use ipwhois_guard_core::shared::{Seen, SharedError, SharedTier};
+use ipwhois_guard_core::store::{Seen, SharedError, SharedStore};
 
 use tokio::time::timeout;
 
 use super::proxy::always;
-use super::server::{PATIENCE, Server, back, tier, until};
+use super::server::{PATIENCE, Server, back, store, until};
 use super::{IP, LIMITS, LONG, claim, listed};
 
 #[track_caller]
@@ -17,15 +17,15 @@ fn reason<T: std::fmt::Debug>(answer: Result<T, SharedError>) -> String {
 }
 
 /// What each writing method is refused with; the same for all.
-async fn refused_with(tier: &dyn SharedTier) -> String {
+async fn refused_with(store: &dyn SharedStore) -> String {
     let unknown = [25, 0, 0, 99].into();
     let reasons = [
-        reason(tier.look(unknown, LONG).await),
-        reason(tier.learn(unknown, listed(), LONG).await),
-        reason(tier.spend(&claim()).await),
-        reason(tier.add_spent(claim().day, 0, 1).await),
-        reason(tier.begin_attempt(IP, LIMITS).await),
-        reason(tier.ban(IP, LONG).await),
+        reason(store.look(unknown, LONG).await),
+        reason(store.learn(unknown, listed(), LONG).await),
+        reason(store.spend(&claim()).await),
+        reason(store.add_spent(claim().day, 0, 1).await),
+        reason(store.begin_attempt(IP, LIMITS).await),
+        reason(store.ban(IP, LONG).await),
     ];
     assert!(
         reasons.iter().all(|reason| *reason == reasons[0]),
@@ -37,43 +37,43 @@ async fn refused_with(tier: &dyn SharedTier) -> String {
 #[tokio::test]
 async fn a_server_without_memory_refuses_whole_calls_and_still_answers() {
     let server = Server::start();
-    let tier = server.tier();
-    tier.learn(IP, listed(), LONG).await.unwrap();
+    let store = server.store();
+    store.learn(IP, listed(), LONG).await.unwrap();
     let _: () = server.does(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(
-        refused_with(&*tier).await,
+        refused_with(&*store).await,
         "OOM command not allowed when used memory > 'maxmemory'."
     );
     let keys: Vec<String> = server.does(&["KEYS", "*"]);
     assert_eq!(keys.len(), 1, "a refused call leaves nothing: {keys:?}");
-    assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+    assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
     let _: () = server.does(&["CONFIG", "SET", "maxmemory", "0"]);
-    tier.ban(IP, LONG).await.unwrap();
+    store.ban(IP, LONG).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_replica_refuses_and_still_answers() {
     let server = Server::start();
-    let tier = server.tier();
-    tier.learn(IP, listed(), LONG).await.unwrap();
+    let store = server.store();
+    store.learn(IP, listed(), LONG).await.unwrap();
     // Nobody is there; it is a replica all the same.
     let _: () = server.does(&["REPLICAOF", "127.0.0.1", "1"]);
     assert_eq!(
-        refused_with(&*tier).await,
+        refused_with(&*store).await,
         "READONLY You can't write against a read only replica."
     );
-    assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+    assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
     let _: () = server.does(&["REPLICAOF", "NO", "ONE"]);
-    tier.ban(IP, LONG).await.unwrap();
+    store.ban(IP, LONG).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_password_that_is_missing_or_wrong_is_refused_until_it_is_right() {
     let server = Server::start();
     let socket = server.socket();
-    let with = |pass: &str| tier(&format!("redis+unix://{}?pass={pass}", socket.display()));
+    let with = |pass: &str| store(&format!("redis+unix://{}?pass={pass}", socket.display()));
     let _: () = server.does(&["CONFIG", "SET", "requirepass", "first-secret"]);
-    let missing = server.tier();
+    let missing = server.store();
     let right = with("first-secret");
     let wrong = with("second-secret");
     back(&*right).await;
@@ -110,7 +110,7 @@ async fn a_user_without_rights_learns_it() {
         "resetchannels",
         "+@all",
     ]);
-    let guard = tier(&format!("{}?user=guard&pass=secret", server.url()));
+    let guard = store(&format!("{}?user=guard&pass=secret", server.url()));
     assert_eq!(guard.look(IP, LONG).await.unwrap(), Seen::Leased);
     let listening = timeout(PATIENCE, guard.listen(&|_| ())).await;
     let refused = reason(listening.expect("it does not listen"));
@@ -119,7 +119,7 @@ async fn a_user_without_rights_learns_it() {
     assert!(refused.contains("publish"), "{refused}");
     server.add_user("least", &[]);
     let _: () = server.does(&["FLUSHALL"]);
-    let least = tier(&format!("{}?user=least&pass=secret", server.url()));
+    let least = store(&format!("{}?user=least&pass=secret", server.url()));
     super::promises::call_everything(&*least).await;
     least.ban(IP, LONG).await.unwrap();
     let heard = std::sync::atomic::AtomicBool::new(false);
@@ -138,8 +138,8 @@ async fn a_user_without_rights_learns_it() {
 #[tokio::test]
 async fn a_server_that_is_busy_with_a_script_refuses() {
     let server = Server::start_with(&["--busy-reply-threshold", "100"]);
-    let tier = server.tier();
-    back(&*tier).await;
+    let store = server.store();
+    back(&*store).await;
     let url = server.url();
     let script = std::thread::spawn(move || {
         let mut connection = redis::Client::open(url)
@@ -151,7 +151,7 @@ async fn a_server_that_is_busy_with_a_script_refuses() {
             .exec(&mut connection)
     });
     let refused = until("it refuses", || async {
-        match tier.look(IP, LONG).await {
+        match store.look(IP, LONG).await {
             Err(SharedError::Refused { reason }) => Some(reason),
             _ => None,
         }
@@ -160,14 +160,14 @@ async fn a_server_that_is_busy_with_a_script_refuses() {
     assert!(refused.starts_with("BUSY "), "{refused}");
     let _: () = server.does(&["SCRIPT", "KILL"]);
     assert!(script.join().expect("it ends").is_err());
-    back(&*tier).await;
+    back(&*store).await;
 }
 
 async fn check_refusal(line: &'static str, expected: &str) {
     let url = always(line).await;
-    let tier = tier(&url);
-    assert_eq!(reason(tier.look(IP, LONG).await), expected);
-    assert_eq!(reason(tier.listen(&|_| ()).await), expected);
+    let store = store(&url);
+    assert_eq!(reason(store.look(IP, LONG).await), expected);
+    assert_eq!(reason(store.listen(&|_| ()).await), expected);
 }
 
 #[tokio::test]
@@ -211,8 +211,8 @@ async fn an_answer_that_no_script_gives_is_unreadable() {
         "$3\r\nabc",
         "$7\r\n1 maybe",
     ] {
-        let tier = tier(&always(line).await);
-        let seen = tier.look(IP, LONG).await;
+        let store = store(&always(line).await);
+        let seen = store.look(IP, LONG).await;
         let is_unreadable = matches!(seen, Err(SharedError::Unreadable { .. }));
         assert!(is_unreadable, "{line}: {seen:?}");
     }

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::shared::{DEADLINE, SharedError, SharedTier};
+use ipwhois_guard_core::store::{DEADLINE, SharedError, SharedStore};
 use ipwhois_guard_core::{Guard, Source, Unverified};
-use ipwhois_guard_redis::RedisTier;
+use ipwhois_guard_redis::RedisStore;
 use ipwhois_guard_testkit::StandIn;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::promises::call_everything;
 use super::proxy::always;
-use super::server::{BUSY, PATIENCE, Server, back, free_port, listens_at, tier, until};
+use super::server::{BUSY, PATIENCE, Server, back, free_port, listens_at, store, until};
 use super::{IP, LONG};
 
 /// A primary, a replica, and a Sentinel that calls them `main`.
@@ -74,7 +74,7 @@ async fn a_guard_goes_on_when_the_primary_dies_and_shares_again_with_the_next_on
         .daily_budget(u32::MAX)
         .max_wait(PATIENCE)
         .api_timeout(PATIENCE)
-        .shared(RedisTier::connect(watched.url()).expect("a URL"))
+        .shared(RedisStore::connect(watched.url()).expect("a URL"))
         .build()
         .expect("the settings are right");
     let mut clients = (0..).map(|n: u32| IpAddr::from((0x1a00_0000 + n).to_be_bytes()));
@@ -125,7 +125,7 @@ async fn a_guard_goes_on_when_the_primary_dies_and_shares_again_with_the_next_on
     // Two deadlines and a call of the service; the rest is for a busy machine.
     assert!(longest < 2 * DEADLINE + BUSY, "{longest:?}");
     // It listens there as well.
-    let other = tier(&watched.url());
+    let other = store(&watched.url());
     until("it hears of a ban", || async {
         other.ban(IP, LONG).await.ok()?;
         (guard.stats().active_bans == 1).then_some(())
@@ -136,13 +136,13 @@ async fn a_guard_goes_on_when_the_primary_dies_and_shares_again_with_the_next_on
 #[tokio::test]
 async fn a_call_never_waits_for_the_next_primary() {
     let mut watched = Watched::start().await;
-    let tier = tier(&watched.url());
-    back(&*tier).await;
+    let store = store(&watched.url());
+    back(&*store).await;
     watched.primary.stop();
     let failed = AtomicU32::new(0);
     until("the next primary answers", || async {
         let begun = Instant::now();
-        let answer = timeout(DEADLINE, tier.ban(IP, LONG)).await;
+        let answer = timeout(DEADLINE, store.ban(IP, LONG)).await;
         assert!(begun.elapsed() < DEADLINE + BUSY);
         match answer {
             Ok(Ok(())) => (failed.load(Ordering::Relaxed) > 0).then_some(()),
@@ -170,8 +170,8 @@ async fn sentinels_that_do_not_answer_are_passed_over() {
         watched.sentinel.address(),
     ];
     let url = format!("redis+sentinel://{}/main", nodes.join(","));
-    back(&*tier(&url)).await;
-    listens_at(&watched.primary, &*tier(&url)).await;
+    back(&*store(&url)).await;
+    listens_at(&watched.primary, &*store(&url)).await;
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn sentinels_may_want_another_password_than_the_primary() {
         said.starts_with("a Sentinel refuses: authentication failed"),
         "{said}"
     );
-    let wrong = tier(&format!(
+    let wrong = store(&format!(
         "redis+sentinel://:second-secret@{at}/main?{login}"
     ));
     let refused = wrong.look(IP, LONG).await;
@@ -205,16 +205,16 @@ async fn sentinels_may_want_another_password_than_the_primary() {
         "{refused:?}"
     );
     assert!(!format!("{refused:?}").contains("secret"), "{refused:?}");
-    back(&*tier(&format!(
+    back(&*store(&format!(
         "redis+sentinel://:first-secret@{at}/main?{login}"
     )))
     .await;
-    let least = tier(&format!("redis+sentinel://guard:secret@{at}/main?{login}"));
+    let least = store(&format!("redis+sentinel://guard:secret@{at}/main?{login}"));
     call_everything(&*least).await;
 }
 
 async fn away(url: &str) -> String {
-    match tier(url).look(IP, LONG).await {
+    match store(url).look(IP, LONG).await {
         Err(SharedError::Away { source }) => source.to_string(),
         other => panic!("{url}: {other:?}"),
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::shared::SharedTier;
-use ipwhois_guard_redis::RedisTier;
+use ipwhois_guard_core::store::SharedStore;
+use ipwhois_guard_redis::RedisStore;
 use redis::RedisResult;
 
 /// So long something may take that is bound to happen.
@@ -179,8 +179,8 @@ impl Server {
         self.port
     }
 
-    pub(crate) fn tier(&self) -> Arc<RedisTier> {
-        tier(&self.url())
+    pub(crate) fn store(&self) -> Arc<RedisStore> {
+        store(&self.url())
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -221,7 +221,7 @@ impl Server {
         let _: () = self.does(&[&user[..], &places, &commands, more].concat());
     }
 
-    /// Does a command beside the tier.
+    /// Does a command beside the store.
     #[track_caller]
     pub(crate) fn does<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
         match self.tries(command) {
@@ -253,8 +253,8 @@ pub(crate) fn free_port() -> u16 {
 }
 
 #[track_caller]
-pub(crate) fn tier(url: &str) -> Arc<RedisTier> {
-    Arc::new(RedisTier::connect(url).expect("a URL"))
+pub(crate) fn store(url: &str) -> Arc<RedisStore> {
+    Arc::new(RedisStore::connect(url).expect("a URL"))
 }
 
 /// Asks again until the answer is there.
@@ -275,19 +275,19 @@ where
     }
 }
 
-/// Waits until the tier answers again.
-pub(crate) async fn back(tier: &dyn SharedTier) {
+/// Waits until the store answers again.
+pub(crate) async fn back(store: &dyn SharedStore) {
     until("it works again by itself", || async {
-        tier.release([26, 0, 0, 99].into()).await.ok()
+        store.release([26, 0, 0, 99].into()).await.ok()
     })
     .await;
 }
 
 /// Listens, as often as it needs, until the server has a listener.
-pub(crate) async fn listens_at(server: &Server, tier: &dyn SharedTier) {
+pub(crate) async fn listens_at(server: &Server, store: &dyn SharedStore) {
     let listening = async {
         loop {
-            let _ = tier.listen(&|_| ()).await;
+            let _ = store.listen(&|_| ()).await;
         }
     };
     let told = until("it listens", || async {

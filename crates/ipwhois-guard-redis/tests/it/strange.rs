@@ -1,7 +1,7 @@
 //! Keys that hold what this version did not write.
 
-use ipwhois_guard_core::shared::{
-    Announcement, Attempt, AttemptId, Seen, SharedError, SharedTier, Spent,
+use ipwhois_guard_core::store::{
+    Announcement, Attempt, AttemptId, Seen, SharedError, SharedStore, Spent,
 };
 
 use super::server::{Server, until};
@@ -59,15 +59,15 @@ fn expires(server: &Server, key: &str) -> bool {
 #[tokio::test]
 async fn a_verdict_that_cannot_be_read_is_none_and_is_written_over() {
     let server = Server::start();
-    let tier = server.tier();
+    let store = server.store();
     for command in strange() {
         let _: () = server.does(&["FLUSHALL"]);
         put(&server, &command, VERDICT);
-        let seen = tier.look(IP, LONG).await;
+        let seen = store.look(IP, LONG).await;
         let is_none = matches!(seen, Ok(Seen::Leased) | Err(SharedError::Unreadable { .. }));
         assert!(is_none, "{command:?}: {seen:?}");
-        tier.learn(IP, listed(), LONG).await.unwrap();
-        assert_eq!(tier.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
+        store.learn(IP, listed(), LONG).await.unwrap();
+        assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
         assert!(expires(&server, VERDICT), "{command:?}");
     }
 }
@@ -75,13 +75,13 @@ async fn a_verdict_that_cannot_be_read_is_none_and_is_written_over() {
 #[tokio::test]
 async fn a_lease_that_cannot_be_one_is_taken() {
     let server = Server::start();
-    let (tier, other) = (server.tier(), server.tier());
+    let (store, other) = (server.store(), server.store());
     for command in strange() {
         let _: () = server.does(&["FLUSHALL"]);
         put(&server, &command, LEASE);
-        tier.release(IP).await.unwrap();
+        store.release(IP).await.unwrap();
         assert_eq!(
-            tier.look(IP, LONG).await.unwrap(),
+            store.look(IP, LONG).await.unwrap(),
             Seen::Leased,
             "{command:?}"
         );
@@ -92,11 +92,11 @@ async fn a_lease_that_cannot_be_one_is_taken() {
         put(&server, &command, LEASE);
         let _: u32 = server.does(&["PEXPIRE", LEASE, "1000000"]);
         let is_one = command.contains(&"1 0123456789abcdef".to_owned());
-        let seen = tier.look(IP, LONG).await.unwrap();
+        let seen = store.look(IP, LONG).await.unwrap();
         assert_eq!(seen == Seen::Awaited, is_one, "{command:?}: {seen:?}");
         put(&server, &["DEL".to_owned(), "K".to_owned()], LEASE);
         put(&server, &command, LEASE);
-        tier.learn(IP, listed(), LONG).await.unwrap();
+        store.learn(IP, listed(), LONG).await.unwrap();
         assert_eq!(other.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
     }
 }
@@ -104,24 +104,30 @@ async fn a_lease_that_cannot_be_one_is_taken() {
 #[tokio::test]
 async fn a_count_that_is_none_counts_as_nothing() {
     let server = Server::start();
-    let tier = server.tier();
+    let store = server.store();
     // It is a count, and no other one can be told from it.
     let is_count = |command: &[String]| command == ["SET", "K", "1"];
     for command in strange().into_iter().filter(|command| !is_count(command)) {
         for key in [DAY, RATION] {
             let _: () = server.does(&["FLUSHALL"]);
             put(&server, &command, key);
-            tier.unspend(&claim()).await.unwrap();
-            let spent = tier.spend(&claim()).await.unwrap();
+            store.unspend(&claim()).await.unwrap();
+            let spent = store.spend(&claim()).await.unwrap();
             assert_eq!(spent, Spent::Yes { spent: 1 }, "{command:?} in {key}");
             assert!(expires(&server, key), "{command:?} in {key}");
-            assert_eq!(tier.spend(&claim()).await.unwrap(), Spent::Yes { spent: 2 });
-            tier.unspend(&claim()).await.unwrap();
-            assert_eq!(tier.spend(&claim()).await.unwrap(), Spent::Yes { spent: 2 });
+            assert_eq!(
+                store.spend(&claim()).await.unwrap(),
+                Spent::Yes { spent: 2 }
+            );
+            store.unspend(&claim()).await.unwrap();
+            assert_eq!(
+                store.spend(&claim()).await.unwrap(),
+                Spent::Yes { spent: 2 }
+            );
         }
         put(&server, &["DEL".to_owned(), "K".to_owned()], DAY);
         put(&server, &command, DAY);
-        let spent = tier.add_spent(claim().day, 0, 3).await.unwrap();
+        let spent = store.add_spent(claim().day, 0, 3).await.unwrap();
         assert_eq!(spent, 3, "{command:?}");
         assert!(expires(&server, DAY), "{command:?}");
     }
@@ -130,26 +136,26 @@ async fn a_count_that_is_none_counts_as_nothing() {
 #[tokio::test]
 async fn attempts_are_counted_whatever_was_in_the_way() {
     let server = Server::start();
-    let tier = server.tier();
+    let store = server.store();
     for command in strange() {
         for key in [FAILURES, ATTEMPTS, TRIPPED] {
             let _: () = server.does(&["FLUSHALL"]);
             put(&server, &command, key);
-            let begun = tier.begin_attempt(IP, LIMITS).await.unwrap();
+            let begun = store.begin_attempt(IP, LIMITS).await.unwrap();
             assert_ne!(begun, Attempt::Refused, "{command:?} in {key}");
             assert!(expires(&server, ATTEMPTS), "{command:?} in {key}");
             let _: () = server.does(&["FLUSHALL"]);
             put(&server, &command, key);
             for n in 1..=5_u32 {
-                let failures = tier.fail_attempt(IP, AttemptId(n.into()), LIMITS).await;
+                let failures = store.fail_attempt(IP, AttemptId(n.into()), LIMITS).await;
                 assert_eq!(failures.unwrap(), n, "{command:?} in {key}");
             }
-            let begun = tier.begin_attempt(IP, LIMITS).await.unwrap();
+            let begun = store.begin_attempt(IP, LIMITS).await.unwrap();
             assert_eq!(begun, Attempt::Refused, "{command:?} in {key}");
             put(&server, &["DEL".to_owned(), "K".to_owned()], key);
             put(&server, &command, key);
-            tier.clear_failures(IP).await.unwrap();
-            let begun = tier.begin_attempt(IP, LIMITS).await.unwrap();
+            store.clear_failures(IP).await.unwrap();
+            let begun = store.begin_attempt(IP, LIMITS).await.unwrap();
             assert_ne!(begun, Attempt::Refused, "{command:?} in {key}");
         }
     }
@@ -158,18 +164,18 @@ async fn attempts_are_counted_whatever_was_in_the_way() {
 #[tokio::test]
 async fn bans_are_told_whatever_was_in_the_way() {
     let server = Server::start();
-    let tier = server.tier();
+    let store = server.store();
     for command in strange() {
         let _: () = server.does(&["FLUSHALL"]);
         put(&server, &command, BANS);
         // Nothing of it is a ban, and a listener survives it.
         let heard = std::sync::Mutex::new(Vec::new());
         let hear = |announcement| heard.lock().unwrap().push(announcement);
-        let listening = tier.listen(&hear);
+        let listening = store.listen(&hear);
         let telling = async {
-            tier.unban([25, 0, 0, 8].into()).await.unwrap();
+            store.unban([25, 0, 0, 8].into()).await.unwrap();
             until("what is announced is heard", || async {
-                tier.ban(IP, LONG).await.unwrap();
+                store.ban(IP, LONG).await.unwrap();
                 (!heard.lock().unwrap().is_empty()).then_some(())
             })
             .await;
@@ -192,11 +198,11 @@ async fn bans_are_told_whatever_was_in_the_way() {
 #[tokio::test]
 async fn announcements_that_cannot_be_read_are_passed_over() {
     let server = Server::start();
-    let tier = server.tier();
-    tier.ban(IP, LONG).await.unwrap();
+    let store = server.store();
+    store.ban(IP, LONG).await.unwrap();
     let heard = std::sync::Mutex::new(Vec::new());
     let hear = |announcement| heard.lock().unwrap().push(announcement);
-    let listening = tier.listen(&hear);
+    let listening = store.listen(&hear);
     let telling = async {
         until("it listens", || async {
             (!heard.lock().unwrap().is_empty()).then_some(())
@@ -205,7 +211,7 @@ async fn announcements_that_cannot_be_read_are_passed_over() {
         for text in ["", "garbage", "2 unban 25.0.0.7", "1 unban nobody", "\u{0}"] {
             let _: u32 = server.does(&["PUBLISH", "ipwhois-guard:announcements:0", text]);
         }
-        tier.unban(IP).await.unwrap();
+        store.unban(IP).await.unwrap();
         until("what can be read is heard", || async {
             (heard.lock().unwrap().len() >= 2).then_some(())
         })

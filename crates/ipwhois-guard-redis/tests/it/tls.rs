@@ -18,7 +18,7 @@
 use std::process::Command;
 
 use super::promises::call_everything;
-use super::server::{Server, TLS, back, listens_at, tier, until};
+use super::server::{Server, TLS, back, listens_at, store, until};
 
 const NAME: &str = "tls::servers_with_a_certificate_by_a_known_authority_are_used";
 
@@ -65,8 +65,8 @@ async fn servers_with_a_certificate_by_a_known_authority_are_used() {
 
 async fn check(server: &Server, url: &str) {
     let _: () = server.does(&["FLUSHALL"]);
-    let tier = tier(url);
-    back(&*tier).await;
-    call_everything(&*tier).await;
-    listens_at(server, &*tier).await;
+    let store = store(url);
+    back(&*store).await;
+    call_everything(&*store).await;
+    listens_at(server, &*store).await;
 }

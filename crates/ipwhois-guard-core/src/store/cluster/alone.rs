@@ -1,7 +1,7 @@
-//! What a machine may spend while the tier is away, and what it owes the tier afterwards.
+//! What a machine may spend while the store is away, and what it owes the store afterwards.
 
-/// A machine alone may spend this part of what was left when the tier went away, and one check at
-/// least. So ten machines without a tier stay within the day's limit.
+/// A machine alone may spend this part of what was left when the store went away, and one check at
+/// least. So ten machines without a store stay within the day's limit.
 const PART: u32 = 10;
 /// The same for one that has not heard the day's count since its start: it does not know what is
 /// left, and may have been started many times.
@@ -11,11 +11,11 @@ const UNHEARD_PART: u32 = 100;
 pub(super) struct Alone {
     /// Days since 1970.
     day: u64,
-    /// What may be spent in this outage; `None` while the tier is there.
+    /// What may be spent in this outage; `None` while the store is there.
     share: Option<u32>,
     /// What was spent in this outage.
     spent: u32,
-    /// What was spent in this day and the tier does not know yet.
+    /// What was spent in this day and the store does not know yet.
     owed: u32,
 }
 
@@ -48,19 +48,19 @@ impl Alone {
         }
     }
 
-    /// The tier is back.
+    /// The store is back.
     pub(super) fn end(&mut self) {
         self.share = None;
         self.spent = 0;
     }
 
-    /// What to tell the tier, and for which day. It is owed no longer: see [`owe`](Self::owe).
+    /// What to tell the store, and for which day. It is owed no longer: see [`owe`](Self::owe).
     pub(super) fn settle(&mut self) -> Option<(u64, u32)> {
         let owed = std::mem::take(&mut self.owed);
         (owed > 0).then_some((self.day, owed))
     }
 
-    /// The tier could not be told.
+    /// The store could not be told.
     pub(super) fn owe(&mut self, day: u64, checks: u32) {
         if self.day == day {
             self.owed = self.owed.saturating_add(checks);

@@ -1,28 +1,28 @@
-//! The guard's side of a shared tier: deadlines, a breaker, and what is spent while the tier is
+//! The guard's side of a shared store: deadlines, a breaker, and what is spent while the store is
 //! away.
 //!
-//! 1. A call that takes longer than [`DEADLINE`] has failed. After three failures in a row the tier
+//! 1. A call that takes longer than [`DEADLINE`] has failed. After three failures in a row the store
 //!    is not asked any more, so that nobody waits for it again; a probe in the background, after 1
 //!    s and up to 30 s, finds out when it is back.
-//! 2. A tier that is away is never an error: `None` means "go on as if there were none".
+//! 2. A store that is away is never an error: `None` means "go on as if there were none".
 //! 3. What it cannot read ([`SharedError::Unreadable`]) is counted as a failure, but opens no
 //!    breaker: it answered.
 //! 4. A call whose answer did not come in time may have had its effect: then a check counts twice,
 //!    which never buys one.
 //!
-//! **The day's budget.** *A check goes out when the tier has counted it, so the machines together
+//! **The day's budget.** *A check goes out when the store has counted it, so the machines together
 //! never spend more than the day has, whichever of them are killed and started; only a machine that
-//! has not reached the tier for three seconds spends without it, and no more than its share.*
+//! has not reached the store for three seconds spends without it, and no more than its share.*
 //! 5. The share is a tenth of what was left when the machine last heard the count, and a hundredth
 //!    if it has not heard it since its start; one check at least, once in an outage ([`Alone`]).
 //!    Until the three seconds are over ([`Breaker::has_been_open`]) the client is unverified. A
-//!    tier that answers what nobody can read is as one that has been away.
-//! 6. What was spent alone is added when the tier is back. If others have spent the rest of the day
+//!    cluster that answers what nobody can read is as one that has been away.
+//! 6. What was spent alone is added when the store is back. If others have spent the rest of the day
 //!    meanwhile, the day has so many too many. Of a machine that ends before, killed or not, the
 //!    share is lost to the count: the day has that many too many for each process that spent alone
-//!    and ended before the tier was back.
-//! 7. A tier that forgets the day's count (restarted empty, or evicted) is told it by each machine
-//!    with its next check ([`Claim::known`](crate::shared::Claim::known)), and by those that make
+//!    and ended before the store was back.
+//! 7. A store that forgets the day's count (restarted empty, or evicted) is told it by each machine
+//!    with its next check ([`Claim::known`](crate::store::Claim::known)), and by those that make
 //!    none every half minute. Spent twice is what was known only to machines that have ended or not
 //!    yet spoken.
 
@@ -52,9 +52,9 @@ pub(crate) use self::share::{Share, Unspent};
 use self::told::Told;
 use crate::lookup::DailyBudget;
 use crate::observe::Meter;
-use crate::shared::{
+use crate::store::{
     Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE, Seen, SharedError, SharedFuture,
-    SharedTier, SharedVerdict,
+    SharedStore, SharedVerdict,
 };
 
 /// How long to wait before listening again after the connection was lost. It doubles up to the
@@ -62,16 +62,16 @@ use crate::shared::{
 const FIRST_RETURN: Duration = Duration::from_millis(100);
 const LAST_RETURN: Duration = Duration::from_secs(5);
 
-/// How often a machine and the tier tell each other the day's count, though no check is spent. The
-/// tier may have forgotten it.
+/// How often a machine and the store tell each other the day's count, though no check is spent. The
+/// cluster may have forgotten it.
 const EXCHANGE: Duration = Duration::from_secs(30);
 /// How soon again when that failed.
 const EXCHANGE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Must be called on the guard's runtime, but for what says that it goes to the background.
 #[derive(Debug)]
-pub(crate) struct Tier {
-    shared: Arc<dyn SharedTier>,
+pub(crate) struct Cluster {
+    shared: Arc<dyn SharedStore>,
     runtime: Handle,
     meter: Arc<Meter>,
     state: Mutex<State>,
@@ -112,8 +112,8 @@ fn with_source(error: &SharedError) -> String {
     }
 }
 
-impl Tier {
-    pub(crate) fn new(shared: Arc<dyn SharedTier>, runtime: Handle) -> Self {
+impl Cluster {
+    pub(crate) fn new(shared: Arc<dyn SharedStore>, runtime: Handle) -> Self {
         Self {
             shared,
             runtime,
@@ -149,7 +149,7 @@ impl Tier {
         (state.error.clone().or_else(unheard), state.failures)
     }
 
-    /// Why nothing is heard of what other machines announce, while the tier is there.
+    /// Why nothing is heard of what other machines announce, while the store is there.
     pub(crate) fn unheard(&self) -> Option<String> {
         self.state().hearing.trouble().map(str::to_owned)
     }
@@ -161,18 +161,18 @@ impl Tier {
 
     /// Tells the others, in the background.
     pub(crate) fn learn(self: &Arc<Self>, ip: IpAddr, verdict: SharedVerdict, keep: Duration) {
-        self.background(|tier| async move {
-            let call = tier
+        self.background(|cluster| async move {
+            let call = cluster
                 .is_there()
-                .then(|| tier.shared.learn(ip, verdict, keep));
-            tier.answer(call).await;
+                .then(|| cluster.shared.learn(ip, verdict, keep));
+            cluster.answer(call).await;
         });
     }
 
     fn release(self: &Arc<Self>, ip: IpAddr) {
-        self.background(|tier| async move {
-            let call = tier.is_there().then(|| tier.shared.release(ip));
-            tier.answer(call).await;
+        self.background(|cluster| async move {
+            let call = cluster.is_there().then(|| cluster.shared.release(ip));
+            cluster.answer(call).await;
         });
     }
 
@@ -214,8 +214,8 @@ impl Tier {
         self.answer(call).await;
     }
 
-    /// Runs for the life of the guard: keeps the day's count and the tier's together, and probes a
-    /// tier that is away.
+    /// Runs for the life of the guard: keeps the day's count and the store's together, and probes a
+    /// cluster that is away.
     pub(crate) async fn keep(&self, budget: &DailyBudget) {
         let mut exchange = if self.state().told.has_heard() {
             EXCHANGE
@@ -247,11 +247,11 @@ impl Tier {
         state.breaker.probed(answered);
         if answered {
             state.error = None;
-            event!(INFO, "the shared tier is back");
+            event!(INFO, "the shared store is back");
         }
     }
 
-    /// At the start, before any check: what an earlier run spent is known, even if the tier has
+    /// At the start, before any check: what an earlier run spent is known, even if the store has
     /// forgotten it.
     pub(crate) async fn begin(&self, budget: &DailyBudget) {
         let (day, spent) = (budget.today(), budget.spent_today());
@@ -259,11 +259,11 @@ impl Tier {
         self.reconcile(budget).await;
     }
 
-    /// Tells the tier what it does not know of the day's count, and believes it.
+    /// Tells the store what it does not know of the day's count, and believes it.
     async fn reconcile(&self, budget: &DailyBudget) -> Option<()> {
         let day = budget.today();
         let known = self.state().told.known(day);
-        // What is owed is added to a tier that answers: without an answer it would be added again.
+        // What is owed is added to a store that answers: without an answer it would be added again.
         let mut spent = self.add_spent(day, known, 0).await?;
         if let Some((owed_day, sum)) = self.settle().await.ok()?
             && owed_day == day
@@ -360,7 +360,7 @@ impl Tier {
             event!(
                 WARN,
                 error = &error as &dyn std::error::Error,
-                "the shared tier is away: this machine decides alone until it is back"
+                "the shared store is away: this machine decides alone until it is back"
             );
             self.disturbed.notify_one();
         }

@@ -1,4 +1,4 @@
-//! A shared tier with troubles of one's choice.
+//! A shared store with troubles of one's choice.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use super::{
     Announcement, Attempt, AttemptId, AttemptLimits, Claim, Seen, SharedError, SharedFuture,
-    SharedTier, SharedVerdict, Spent,
+    SharedStore, SharedVerdict, Spent,
 };
 
-/// What is wrong with a [`Troubled`] tier.
+/// What is wrong with a [`Troubled`] store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// Nothing.
@@ -27,19 +27,19 @@ pub enum Trouble {
     Mute,
 }
 
-/// A tier that fails as it is told to: for tests of what is around it. Clones share their trouble.
+/// A store that fails as it is told to: for tests of what is around it. Clones share their trouble.
 #[derive(Clone, Debug)]
 pub struct Troubled<T> {
-    tier: T,
+    store: T,
     trouble: Arc<watch::Sender<Trouble>>,
     calls: Arc<AtomicUsize>,
 }
 
 impl<T> Troubled<T> {
     /// Without any trouble yet.
-    pub fn new(tier: T) -> Self {
+    pub fn new(store: T) -> Self {
         Self {
-            tier,
+            store,
             trouble: Arc::new(watch::Sender::new(Trouble::None)),
             calls: Arc::default(),
         }
@@ -83,33 +83,33 @@ fn error(trouble: Trouble) -> SharedError {
     }
 }
 
-impl<T: SharedTier> SharedTier for Troubled<T> {
+impl<T: SharedStore> SharedStore for Troubled<T> {
     fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen> {
-        self.call(|| self.tier.look(ip, lease))
+        self.call(|| self.store.look(ip, lease))
     }
 
     fn learn(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) -> SharedFuture<'_, ()> {
-        self.call(|| self.tier.learn(ip, verdict, keep))
+        self.call(|| self.store.learn(ip, verdict, keep))
     }
 
     fn release(&self, ip: IpAddr) -> SharedFuture<'_, ()> {
-        self.call(|| self.tier.release(ip))
+        self.call(|| self.store.release(ip))
     }
 
     fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
-        self.call(|| self.tier.spend(claim))
+        self.call(|| self.store.spend(claim))
     }
 
     fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()> {
-        self.call(|| self.tier.unspend(claim))
+        self.call(|| self.store.unspend(claim))
     }
 
     fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
-        self.call(|| self.tier.add_spent(day, known, checks))
+        self.call(|| self.store.add_spent(day, known, checks))
     }
 
     fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {
-        self.call(|| self.tier.begin_attempt(client, limits))
+        self.call(|| self.store.begin_attempt(client, limits))
     }
 
     fn fail_attempt(
@@ -118,19 +118,19 @@ impl<T: SharedTier> SharedTier for Troubled<T> {
         attempt: AttemptId,
         limits: AttemptLimits,
     ) -> SharedFuture<'_, u32> {
-        self.call(|| self.tier.fail_attempt(client, attempt, limits))
+        self.call(|| self.store.fail_attempt(client, attempt, limits))
     }
 
     fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()> {
-        self.call(|| self.tier.clear_failures(client))
+        self.call(|| self.store.clear_failures(client))
     }
 
     fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
-        self.call(|| self.tier.ban(client, length))
+        self.call(|| self.store.ban(client, length))
     }
 
     fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()> {
-        self.call(|| self.tier.unban(client))
+        self.call(|| self.store.unban(client))
     }
 
     fn listen<'a>(
@@ -140,7 +140,7 @@ impl<T: SharedTier> SharedTier for Troubled<T> {
         Box::pin(async move {
             let mut trouble = self.trouble.subscribe();
             tokio::select! {
-                lost = self.tier.listen(hear) => lost,
+                lost = self.store.listen(hear) => lost,
                 // The sender lives as long as this one.
                 Ok(trouble) = trouble.wait_for(|trouble| *trouble != Trouble::None) => {
                     Err(error(*trouble))

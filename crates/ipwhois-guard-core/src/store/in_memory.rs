@@ -1,4 +1,4 @@
-//! A shared tier inside one process.
+//! A shared store inside one process.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,13 +11,13 @@ use tokio::sync::broadcast;
 
 use super::{
     Announcement, Attempt, AttemptId, AttemptLimits, Claim, SETTLING, Seen, SharedError,
-    SharedFuture, SharedTier, SharedVerdict, Spent,
+    SharedFuture, SharedStore, SharedVerdict, Spent,
 };
 
 /// So many announcements wait for a listener that is slower than the others.
 const BACKLOG: usize = 1024;
 
-/// What several guards of one process know together: a [`SharedTier`] for tests, without a server.
+/// What several guards of one process know together: a [`SharedStore`] for tests, without a server.
 ///
 /// A clone is the same machine, [`another`](Self::another) is another one at the same place. It is
 /// never away, goes by the system's clock, and grows with what it is told.
@@ -172,7 +172,7 @@ impl Client {
     }
 }
 
-impl SharedTier for InMemory {
+impl SharedStore for InMemory {
     fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen> {
         let mut state = self.state();
         let seen = if let Some(verdict) = alive(&state.verdicts, &ip) {
@@ -316,7 +316,7 @@ mod tests {
     async fn the_tier_in_memory_keeps_the_promises_of_the_trait() {
         suite::run(|| {
             let first = InMemory::new();
-            move || Arc::new(first.another()) as Arc<dyn SharedTier>
+            move || Arc::new(first.another()) as Arc<dyn SharedStore>
         })
         .await;
     }

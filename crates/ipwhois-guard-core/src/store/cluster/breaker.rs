@@ -1,4 +1,4 @@
-//! Whether the tier is asked at all.
+//! Whether the store is asked at all.
 //!
 //! A state machine without a clock: whoever probes waits as long as [`Breaker::wait`] says.
 
@@ -21,7 +21,7 @@ impl Breaker {
         Self::Closed { failures: 0 }
     }
 
-    /// How long to wait for the next probe; `None` while the tier is asked.
+    /// How long to wait for the next probe; `None` while the store is asked.
     pub(super) const fn wait(self) -> Option<Duration> {
         match self {
             Self::Closed { .. } => None,
@@ -30,7 +30,7 @@ impl Breaker {
     }
 
     /// Whether two probes have failed since it opened, which takes [`FIRST_PROBE`] three times: a
-    /// tier that stutters has answered by then.
+    /// cluster that stutters has answered by then.
     pub(super) fn has_been_open(self) -> bool {
         matches!(self, Self::Open { wait } if wait > 2 * FIRST_PROBE)
     }

@@ -4,18 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{LONG, Machines, SHORT, Tier, answered, hundred, until};
-use crate::shared::{Seen, SharedVerdict};
+use super::{LONG, Machines, SHORT, Store, answered, hundred, until};
+use crate::store::{Seen, SharedVerdict};
 use crate::verdict::{Reputation, ThreatType};
 
 const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(25, 0, 0, 7));
 
-async fn look(tier: &Tier, lease: Duration) -> Seen {
-    answered(tier.look(IP, lease).await, "look")
+async fn look(store: &Store, lease: Duration) -> Seen {
+    answered(store.look(IP, lease).await, "look")
 }
 
-async fn learn(tier: &Tier, verdict: SharedVerdict, keep: Duration) {
-    answered(tier.learn(IP, verdict, keep).await, "learn");
+async fn learn(store: &Store, verdict: SharedVerdict, keep: Duration) {
+    answered(store.learn(IP, verdict, keep).await, "learn");
 }
 
 pub(super) fn verdict(confidence: u8) -> SharedVerdict {
@@ -30,8 +30,8 @@ pub(super) fn verdict(confidence: u8) -> SharedVerdict {
 }
 
 pub(super) async fn one_machine_gets_the_lease(machines: Machines<'_>) {
-    let seen = hundred(&machines.three(), |tier: Tier| async move {
-        look(&tier, LONG).await
+    let seen = hundred(&machines.three(), |store: Store| async move {
+        look(&store, LONG).await
     })
     .await;
     let leases = seen.iter().filter(|seen| **seen == Seen::Leased).count();

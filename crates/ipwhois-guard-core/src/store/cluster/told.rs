@@ -1,4 +1,4 @@
-//! The day's count as the tier told it: what it is told in turn, should it have forgotten.
+//! The day's count as the store told it: what it is told in turn, should it have forgotten.
 
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -18,13 +18,13 @@ impl Told {
         }
     }
 
-    /// The tier has answered. An earlier answer may come later.
+    /// The store has answered. An earlier answer may come later.
     pub(super) fn hear(&mut self, day: u64, spent: u32) {
         self.remember(day, spent);
         self.heard = true;
     }
 
-    /// A check of this machine is taken back, so the tier's count is one less.
+    /// A check of this machine is taken back, so the store's count is one less.
     pub(super) fn unspend(&mut self, day: u64) {
         if self.day == day {
             self.spent = self.spent.saturating_sub(1);
@@ -35,7 +35,7 @@ impl Told {
         if self.day == day { self.spent } else { 0 }
     }
 
-    /// Whether the tier has told a count since this machine started.
+    /// Whether the store has told a count since this machine started.
     pub(super) const fn has_heard(&self) -> bool {
         self.heard
     }

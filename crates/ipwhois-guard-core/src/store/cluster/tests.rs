@@ -1,14 +1,14 @@
 use super::*;
 use crate::clock::{Clock, ManualClock};
-use crate::shared::{Claim, InMemory, Trouble, Troubled};
 use crate::state::Journal;
+use crate::store::{Claim, InMemory, Trouble, Troubled};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(26, 0, 0, 1));
 const LEASE: Duration = Duration::from_secs(4);
 const REFUSED: Result<Option<u32>, Unspent> = Err(Unspent::NoBudget { spent: None });
 
 struct Bench {
-    tier: Arc<Tier>,
+    cluster: Arc<Cluster>,
     troubled: Troubled<InMemory>,
     memory: InMemory,
     budget: DailyBudget,
@@ -20,7 +20,7 @@ fn bench() -> Bench {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
     let journal = Arc::new(Journal::new(None, Arc::clone(&clock)));
     Bench {
-        tier: Arc::new(Tier::new(Arc::new(troubled.clone()), Handle::current())),
+        cluster: Arc::new(Cluster::new(Arc::new(troubled.clone()), Handle::current())),
         troubled,
         memory,
         budget: DailyBudget::new(50, clock, journal),
@@ -31,10 +31,10 @@ impl Bench {
     async fn fail_until_it_opens(&self, trouble: Trouble) {
         self.troubled.behave(trouble);
         for _ in 0..3 {
-            assert!(self.tier.is_there());
-            assert_eq!(self.tier.look(CLIENT, LEASE).await, None);
+            assert!(self.cluster.is_there());
+            assert_eq!(self.cluster.look(CLIENT, LEASE).await, None);
         }
-        assert!(!self.tier.is_there());
+        assert!(!self.cluster.is_there());
     }
 
     fn claim(&self) -> Claim {
@@ -47,7 +47,7 @@ impl Bench {
     }
 
     async fn spend(&self, left: u32) -> Result<Option<u32>, Unspent> {
-        let mut share = self.tier.spend(self.claim(), left).await?;
+        let mut share = self.cluster.spend(self.claim(), left).await?;
         share.sent();
         Ok(share.spent)
     }
@@ -55,26 +55,26 @@ impl Bench {
     /// Until it is away for so long that this machine may spend alone.
     async fn keep_until_alone(&self) {
         let alone = async {
-            while !self.tier.state().may_spend_alone() {
+            while !self.cluster.state().may_spend_alone() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::select! {
-            () = self.tier.keep(&self.budget) => {}
+            () = self.cluster.keep(&self.budget) => {}
             () = alone => {}
         }
     }
 
-    /// Keeps the tier until it is there, and answers how long that took.
+    /// Keeps the store until it is there, and answers how long that took.
     async fn keep_until_there(&self) -> Duration {
         let since = Instant::now();
         let there = async {
-            while !self.tier.is_there() {
+            while !self.cluster.is_there() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::select! {
-            () = self.tier.keep(&self.budget) => {}
+            () = self.cluster.keep(&self.budget) => {}
             () = there => {}
         }
         since.elapsed()
@@ -87,24 +87,24 @@ async fn who_waits_for_a_silent_tier_waits_50_ms_and_the_fourth_does_not_wait() 
     bench.troubled.behave(Trouble::Silent);
     for expected in [50, 50, 50, 0, 0] {
         let since = Instant::now();
-        assert_eq!(bench.tier.look(CLIENT, LEASE).await, None);
+        assert_eq!(bench.cluster.look(CLIENT, LEASE).await, None);
         let waited = since.elapsed().as_millis();
         assert!((expected..=expected + 1).contains(&waited), "{waited} ms");
     }
     assert_eq!(bench.troubled.calls(), 3);
-    assert_eq!(bench.tier.status().1, 3);
+    assert_eq!(bench.cluster.status().1, 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_after_a_second_finds_it_back() {
     let bench = bench();
     bench.fail_until_it_opens(Trouble::Away).await;
-    let (error, _) = bench.tier.status();
+    let (error, _) = bench.cluster.status();
     assert!(error.is_some_and(|error| error.contains("cannot be reached")));
     bench.troubled.behave(Trouble::None);
     let away = bench.keep_until_there().await.as_millis();
     assert!((1_000..1_010).contains(&away), "{away} ms");
-    assert_eq!(bench.tier.status(), (None, 3));
+    assert_eq!(bench.cluster.status(), (None, 3));
 }
 
 #[tokio::test]
@@ -112,10 +112,10 @@ async fn what_nobody_can_read_opens_nothing() {
     let bench = bench();
     bench.troubled.behave(Trouble::Unreadable);
     for _ in 0..10 {
-        assert_eq!(bench.tier.look(CLIENT, LEASE).await, None);
+        assert_eq!(bench.cluster.look(CLIENT, LEASE).await, None);
     }
-    assert!(bench.tier.is_there());
-    let (error, failures) = bench.tier.status();
+    assert!(bench.cluster.is_there());
+    let (error, failures) = bench.cluster.status();
     assert!(error.is_some_and(|error| error.contains("a list where a number should be")));
     assert_eq!(failures, 10);
 }
@@ -145,7 +145,7 @@ async fn for_three_seconds_nothing_is_spent_without_the_tier_and_then_a_share() 
     ] {
         let bench = bench();
         if heard {
-            bench.tier.begin(&bench.budget).await;
+            bench.cluster.begin(&bench.budget).await;
         }
         bench.troubled.behave(trouble);
         for _ in 0..10 {
@@ -183,7 +183,7 @@ async fn a_tier_that_has_forgotten_the_day_is_told_with_the_next_check() {
     bench.memory.forget();
     assert_eq!(bench.spend(30).await, Ok(Some(21)));
     // What is taken back is not told.
-    drop(bench.tier.spend(bench.claim(), 29).await);
+    drop(bench.cluster.spend(bench.claim(), 29).await);
     tokio::task::yield_now().await;
     bench.memory.forget();
     assert_eq!(bench.spend(29).await, Ok(Some(22)));
@@ -192,17 +192,17 @@ async fn a_tier_that_has_forgotten_the_day_is_told_with_the_next_check() {
 #[tokio::test(start_paused = true)]
 async fn a_tier_that_has_forgotten_the_day_is_told_by_a_machine_that_spends_nothing() {
     let bench = bench();
-    bench.tier.begin(&bench.budget).await;
+    bench.cluster.begin(&bench.budget).await;
     assert_eq!(bench.spend(50).await, Ok(Some(1)));
     bench.memory.forget();
     let day = bench.budget.today();
     let told = async {
-        while bench.tier.shared.add_spent(day, 0, 0).await.unwrap() == 0 {
+        while bench.cluster.shared.add_spent(day, 0, 0).await.unwrap() == 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     tokio::select! {
-        () = bench.tier.keep(&bench.budget) => {}
+        () = bench.cluster.keep(&bench.budget) => {}
         told = tokio::time::timeout(Duration::from_secs(31), told) => told.expect("it is told"),
     }
 }
@@ -212,7 +212,7 @@ async fn what_an_earlier_run_knew_is_told_though_the_start_missed_the_tier() {
     let bench = bench();
     bench.budget.adopt(bench.budget.today(), 20);
     bench.troubled.behave(Trouble::Silent);
-    bench.tier.begin(&bench.budget).await;
+    bench.cluster.begin(&bench.budget).await;
     bench.troubled.behave(Trouble::None);
     assert_eq!(bench.spend(30).await, Ok(Some(21)));
 }
@@ -230,7 +230,7 @@ async fn a_failure_that_opens_nothing_is_settled_by_the_next_check() {
 #[tokio::test]
 async fn a_check_that_was_not_sent_is_taken_back() {
     let bench = bench();
-    let share = bench.tier.spend(bench.claim(), 50).await.unwrap();
+    let share = bench.cluster.spend(bench.claim(), 50).await.unwrap();
     assert_eq!(share.spent, Some(1));
     drop(share);
     tokio::task::yield_now().await;
@@ -240,15 +240,15 @@ async fn a_check_that_was_not_sent_is_taken_back() {
 #[tokio::test]
 async fn a_lease_that_is_dropped_lets_another_machine_try() {
     let bench = bench();
-    let other = bench.tier.shared.look(CLIENT, LEASE).await.unwrap();
+    let other = bench.cluster.shared.look(CLIENT, LEASE).await.unwrap();
     assert_eq!(other, Seen::Leased);
-    assert_eq!(bench.tier.look(CLIENT, LEASE).await, Some(Seen::Awaited));
-    drop(Lease::new(Arc::clone(&bench.tier), CLIENT));
+    assert_eq!(bench.cluster.look(CLIENT, LEASE).await, Some(Seen::Awaited));
+    drop(Lease::new(Arc::clone(&bench.cluster), CLIENT));
     tokio::task::yield_now().await;
-    assert_eq!(bench.tier.look(CLIENT, LEASE).await, Some(Seen::Leased));
-    Lease::new(Arc::clone(&bench.tier), CLIENT).ended();
+    assert_eq!(bench.cluster.look(CLIENT, LEASE).await, Some(Seen::Leased));
+    Lease::new(Arc::clone(&bench.cluster), CLIENT).ended();
     tokio::task::yield_now().await;
-    assert_eq!(bench.tier.look(CLIENT, LEASE).await, Some(Seen::Awaited));
+    assert_eq!(bench.cluster.look(CLIENT, LEASE).await, Some(Seen::Awaited));
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,7 +259,7 @@ async fn a_tier_that_answers_and_cannot_be_listened_to_is_told_until_it_can() {
         let bench = &bench;
         async move {
             let since = Instant::now();
-            while bench.tier.unheard().is_none() != is_heard {
+            while bench.cluster.unheard().is_none() != is_heard {
                 assert!(since.elapsed() < Duration::from_secs(60));
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -270,18 +270,18 @@ async fn a_tier_that_answers_and_cannot_be_listened_to_is_told_until_it_can() {
         until_heard(false).await;
         let after = since.elapsed().as_secs();
         assert_eq!(after, 3, "100, 200, … 1,600 ms between six attempts");
-        let unheard = bench.tier.unheard();
+        let unheard = bench.cluster.unheard();
         assert!(unheard.is_some_and(|error| error.contains("NOPERM")));
         // What is called is well, and is no answer to that.
-        assert!(bench.tier.look(CLIENT, LEASE).await.is_some());
-        let (error, _) = bench.tier.status();
+        assert!(bench.cluster.look(CLIENT, LEASE).await.is_some());
+        let (error, _) = bench.cluster.status();
         assert!(error.is_some_and(|error| error.contains("NOPERM")));
         bench.troubled.behave(Trouble::None);
         until_heard(true).await;
-        assert_eq!(bench.tier.status().0, None);
+        assert_eq!(bench.cluster.status().0, None);
     };
     tokio::select! {
-        () = bench.tier.listen(|_| ()) => {}
+        () = bench.cluster.listen(|_| ()) => {}
         () = script => {}
     }
 }
@@ -295,13 +295,13 @@ async fn a_lost_connection_is_taken_up_again_and_brings_the_bans_in_force() {
     let script = async {
         tokio::time::sleep(Duration::from_millis(250)).await;
         // At once, after 100 ms, and 200 ms after that.
-        assert_eq!(bench.tier.status().1, 2);
+        assert_eq!(bench.cluster.status().1, 2);
         bench.troubled.behave(Trouble::None);
-        bench.tier.ban(CLIENT, LEASE).await;
+        bench.cluster.ban(CLIENT, LEASE).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     tokio::select! {
-        () = bench.tier.listen(hear) => {}
+        () = bench.cluster.listen(hear) => {}
         () = script => {}
     }
     let heard = heard.lock().unwrap();

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{LONG, Machines, SHORT, Tier, answered, hundred, until};
-use crate::shared::{Claim, Ration, Spent};
+use super::{LONG, Machines, SHORT, Store, answered, hundred, until};
+use crate::store::{Claim, Ration, Spent};
 
 const DAY: u64 = 20_781;
 
@@ -22,14 +22,14 @@ fn claim(below: u32, rations: &[(&str, u32, Duration)]) -> Claim {
     }
 }
 
-async fn spend(tier: &Tier, claim: &Claim) -> Spent {
-    answered(tier.spend(claim).await, "spend")
+async fn spend(store: &Store, claim: &Claim) -> Spent {
+    answered(store.spend(claim).await, "spend")
 }
 
 pub(super) async fn no_more_is_spent_than_there_is(machines: Machines<'_>) {
     let machines = machines.three();
-    let spent = hundred(&machines, |tier: Tier| async move {
-        spend(&tier, &claim(40, &[])).await
+    let spent = hundred(&machines, |store: Store| async move {
+        spend(&store, &claim(40, &[])).await
     })
     .await;
     let numbers: Vec<u32> = spent
@@ -47,8 +47,8 @@ pub(super) async fn no_more_is_spent_than_there_is(machines: Machines<'_>) {
         .filter(|spent| **spent == Spent::NoBudget { spent: 40 });
     assert_eq!(refused.count(), 60, "the others learn that it is used up");
 
-    let rationed = hundred(&machines, |tier: Tier| async move {
-        spend(&tier, &claim(1000, &[("a", 7, LONG), ("b", 20, LONG)])).await
+    let rationed = hundred(&machines, |store: Store| async move {
+        spend(&store, &claim(1000, &[("a", 7, LONG), ("b", 20, LONG)])).await
     })
     .await;
     let spent = rationed.iter().filter(|spent| **spent != Spent::Rationed);
@@ -88,12 +88,12 @@ pub(super) async fn a_claim_is_spent_as_a_whole_or_not(machines: Machines<'_>) {
 }
 
 pub(super) async fn a_ration_lasts_its_span(machines: Machines<'_>) {
-    let tier = machines.one();
+    let store = machines.one();
     let claim = claim(1000, &[("short", 1, SHORT)]);
     let begun = Instant::now();
-    assert_eq!(spend(&tier, &claim).await, Spent::Yes { spent: 1 });
+    assert_eq!(spend(&store, &claim).await, Spent::Yes { spent: 1 });
     let again = until("a ration is there again after its span", || async {
-        match spend(&tier, &claim).await {
+        match spend(&store, &claim).await {
             Spent::Rationed => None,
             spent => Some(spent),
         }
@@ -120,8 +120,8 @@ pub(super) async fn what_is_taken_back_can_be_spent_again(machines: Machines<'_>
 
 pub(super) async fn what_was_spent_elsewhere_is_added(machines: Machines<'_>) {
     let [first, second] = machines.two();
-    let added = hundred(&[first, second.clone()], |tier: Tier| async move {
-        answered(tier.add_spent(DAY, 0, 3).await, "add_spent")
+    let added = hundred(&[first, second.clone()], |store: Store| async move {
+        answered(store.add_spent(DAY, 0, 3).await, "add_spent")
     })
     .await;
     assert_eq!(added.into_iter().max(), Some(300), "nothing is lost");

@@ -1,10 +1,10 @@
-//! Whether the tier's announcements are heard.
+//! Whether the store's announcements are heard.
 //!
-//! A tier may answer every call and refuse whoever wants to listen: then bans of other machines do
-//! not hold here, and no call that fails tells of it. While the tier is away, that is told anyway
+//! A store may answer every call and refuse whoever wants to listen: then bans of other machines do
+//! not hold here, and no call that fails tells of it. While the store is away, that is told anyway
 //! and this is not.
 
-/// So often in a row nobody could listen to a tier that is there. By then a restart of it is over,
+/// So often in a row nobody could listen to a store that is there. By then a restart of it is over,
 /// or the breaker is open.
 const FAILURES: u32 = 6;
 

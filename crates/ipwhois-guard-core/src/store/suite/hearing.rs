@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::verdicts::verdict;
-use super::{LONG, Machines, PATIENCE, SHORT, Tier, answered, until};
-use crate::shared::Announcement;
+use super::{LONG, Machines, PATIENCE, SHORT, Store, answered, until};
+use crate::store::Announcement;
 
 /// So long an announcement may take.
 const SOON: Duration = Duration::from_secs(1);
@@ -30,23 +30,23 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    fn start(tier: &Tier) -> Self {
+    fn start(store: &Store) -> Self {
         let (tell, heard) = mpsc::unbounded_channel();
-        let tier = Arc::clone(tier);
+        let store = Arc::clone(store);
         let task = tokio::spawn(async move {
             let hear = move |announcement| {
                 let _ = tell.send(announcement);
             };
-            let ended = tier.listen(&hear).await;
+            let ended = store.listen(&hear).await;
             panic!("it listens until the connection is lost: {ended:?}");
         });
         Self { heard, task }
     }
 
     /// Listens, and has heard of the bans in force.
-    async fn ready(tier: &Tier) -> Self {
-        answered(tier.ban(MARK, LONG).await, "ban");
-        let mut listener = Self::start(tier);
+    async fn ready(store: &Store) -> Self {
+        answered(store.ban(MARK, LONG).await, "ban");
+        let mut listener = Self::start(store);
         let mark = listener.next(PATIENCE).await;
         let is_mark = matches!(mark, Announcement::Banned { client: MARK, .. });
         assert!(is_mark, "a ban in force is heard of first: {mark:?}");

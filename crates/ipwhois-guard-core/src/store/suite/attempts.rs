@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{LONG, Machines, SHORT, Tier, answered, hundred, until};
-use crate::shared::{Attempt, AttemptId, AttemptLimits, SETTLING};
+use super::{LONG, Machines, SHORT, Store, answered, hundred, until};
+use crate::store::{Attempt, AttemptId, AttemptLimits, SETTLING};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(25, 0, 0, 7));
 
@@ -15,23 +15,23 @@ fn five(find_time: Duration) -> AttemptLimits {
     }
 }
 
-async fn begin(tier: &Tier, limits: AttemptLimits) -> Option<AttemptId> {
-    match answered(tier.begin_attempt(CLIENT, limits).await, "begin_attempt") {
+async fn begin(store: &Store, limits: AttemptLimits) -> Option<AttemptId> {
+    match answered(store.begin_attempt(CLIENT, limits).await, "begin_attempt") {
         Attempt::Begun(id) => Some(id),
         Attempt::Refused => None,
     }
 }
 
-async fn fail(tier: &Tier, id: AttemptId, limits: AttemptLimits) -> u32 {
-    let answer = tier.fail_attempt(CLIENT, id, limits).await;
+async fn fail(store: &Store, id: AttemptId, limits: AttemptLimits) -> u32 {
+    let answer = store.fail_attempt(CLIENT, id, limits).await;
     answered(answer, "fail_attempt")
 }
 
 pub(super) async fn no_more_attempts_begin_than_there_are_places(machines: Machines<'_>) {
     let limits = five(LONG);
     let machines = machines.three();
-    let begun = hundred(&machines, move |tier: Tier| async move {
-        begin(&tier, limits).await
+    let begun = hundred(&machines, move |store: Store| async move {
+        begin(&store, limits).await
     })
     .await;
     let begun = begun.into_iter().flatten().count();
@@ -46,9 +46,9 @@ pub(super) async fn one_caller_learns_of_the_last_failure(machines: Machines<'_>
     let machines = machines.three();
     let begun = Instant::now();
     // Each guesses as soon as it may, so that places which fall free would be taken at once.
-    let failures = hundred(&machines, move |tier: Tier| async move {
-        match begin(&tier, limits).await {
-            Some(id) => Some(fail(&tier, id, limits).await),
+    let failures = hundred(&machines, move |store: Store| async move {
+        match begin(&store, limits).await {
+            Some(id) => Some(fail(&store, id, limits).await),
             None => None,
         }
     })

@@ -3,34 +3,34 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Tier;
+use super::Cluster;
 
 /// Dropped before it has [`ended`](Self::ended), it is given back, so that another machine may try
 /// at once.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    tier: Option<Arc<Tier>>,
+    cluster: Option<Arc<Cluster>>,
     ip: IpAddr,
 }
 
 impl Lease {
-    pub(crate) fn new(tier: Arc<Tier>, ip: IpAddr) -> Self {
+    pub(crate) fn new(cluster: Arc<Cluster>, ip: IpAddr) -> Self {
         Self {
-            tier: Some(tier),
+            cluster: Some(cluster),
             ip,
         }
     }
 
     /// The others are told the verdict, which ends it.
     pub(crate) fn ended(mut self) {
-        self.tier = None;
+        self.cluster = None;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(tier) = self.tier.take() {
-            tier.release(self.ip);
+        if let Some(cluster) = self.cluster.take() {
+            cluster.release(self.ip);
         }
     }
 }

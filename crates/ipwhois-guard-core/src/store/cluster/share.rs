@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Tier;
-use crate::shared::{Claim, Spent};
+use super::Cluster;
+use crate::store::{Claim, Spent};
 
-/// A check that was counted: by the tier, or alone. Dropped before it was [`sent`](Self::sent), it
+/// A check that was counted: by the store, or alone. Dropped before it was [`sent`](Self::sent), it
 /// is taken back.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Share {
-    tier: Arc<Tier>,
+    cluster: Arc<Cluster>,
     claim: Claim,
-    /// How many the day has by the tier's count; `None` when the check was counted alone.
+    /// How many the day has by the store's count; `None` when the check was counted alone.
     pub(crate) spent: Option<u32>,
     sent: bool,
 }
@@ -20,9 +20,9 @@ pub(crate) struct Share {
 /// The check may not be spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unspent {
-    /// The day has no room, by the tier's count, or this machine's share is used up.
+    /// The day has no room, by the store's count, or this machine's share is used up.
     ///
-    /// A tier that has not answered for a moment only counts as one without room: see
+    /// A store that has not answered for a moment only counts as one without room: see
     /// [`State::may_spend_alone`].
     NoBudget {
         spent: Option<u32>,
@@ -30,7 +30,7 @@ pub(crate) enum Unspent {
     Rationed,
 }
 
-impl Tier {
+impl Cluster {
     /// Spends a check, with `left` of them left by this machine's count, this one included.
     pub(crate) async fn spend(
         self: &Arc<Self>,
@@ -62,7 +62,7 @@ impl Tier {
         }
     }
 
-    /// The same when the tier has just failed to answer something else.
+    /// The same when the store has just failed to answer something else.
     pub(crate) fn spend_alone(self: &Arc<Self>, claim: Claim, left: u32) -> Result<Share, Unspent> {
         let mut state = self.state();
         let heard = state.told.has_heard();
@@ -77,7 +77,7 @@ impl Tier {
 
     fn share(self: &Arc<Self>, claim: Claim, spent: Option<u32>) -> Share {
         Share {
-            tier: Arc::clone(self),
+            cluster: Arc::clone(self),
             claim,
             spent,
             sent: false,
@@ -123,14 +123,14 @@ impl Drop for Share {
             return;
         }
         if self.spent.is_none() {
-            self.tier.state().alone.unspend(self.claim.day);
+            self.cluster.state().alone.unspend(self.claim.day);
             return;
         }
         let claim = self.claim.clone();
-        self.tier.state().told.unspend(claim.day);
-        self.tier.background(|tier| async move {
-            let call = tier.is_there().then(|| tier.shared.unspend(&claim));
-            tier.answer(call).await;
+        self.cluster.state().told.unspend(claim.day);
+        self.cluster.background(|cluster| async move {
+            let call = cluster.is_there().then(|| cluster.shared.unspend(&claim));
+            cluster.answer(call).await;
         });
     }
 }

@@ -1,14 +1,14 @@
-//! What every implementation of [`SharedTier`] must keep.
+//! What every implementation of [`SharedStore`] must keep.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use ipwhois_guard_core::shared::{InMemory, SharedTier, suite};
+//! use ipwhois_guard_core::store::{InMemory, SharedStore, suite};
 //!
 //! # async fn test() {
 //! // A fresh place for each promise; each call of what is returned is one more machine at it.
 //! suite::run(|| {
 //!     let place = InMemory::new();
-//!     move || Arc::new(place.another()) as Arc<dyn SharedTier>
+//!     move || Arc::new(place.another()) as Arc<dyn SharedStore>
 //! })
 //! .await;
 //! # }
@@ -26,9 +26,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{SharedError, SharedTier};
+use super::{SharedError, SharedStore};
 
-type Tier = Arc<dyn SharedTier>;
+type Store = Arc<dyn SharedStore>;
 
 /// So long something may take that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,31 +38,31 @@ const SHORT: Duration = Duration::from_millis(400);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Machines at one place.
-struct Machines<'a>(&'a dyn Fn() -> Tier);
+struct Machines<'a>(&'a dyn Fn() -> Store);
 
 impl Machines<'_> {
-    fn one(&self) -> Tier {
+    fn one(&self) -> Store {
         (self.0)()
     }
 
-    fn two(&self) -> [Tier; 2] {
+    fn two(&self) -> [Store; 2] {
         [self.one(), self.one()]
     }
 
-    fn three(&self) -> [Tier; 3] {
+    fn three(&self) -> [Store; 3] {
         [self.one(), self.one(), self.one()]
     }
 }
 
-/// Holds an implementation to the promises of [`SharedTier`]. `fresh` makes an empty place and
-/// returns what makes tiers at it, one for each machine.
+/// Holds an implementation to the promises of [`SharedStore`]. `fresh` makes an empty place and
+/// returns what makes stores at it, one for each machine.
 ///
 /// # Panics
 ///
 /// When a promise is not kept: the message says which.
 pub async fn run<P>(fresh: impl Fn() -> P)
 where
-    P: Fn() -> Arc<dyn SharedTier>,
+    P: Fn() -> Arc<dyn SharedStore>,
 {
     macro_rules! each {
         ($($module:ident::$promise:ident)*) => {$(
@@ -119,7 +119,7 @@ where
 }
 
 /// Starts a hundred calls at once, spread over the machines.
-async fn hundred<T, F>(machines: &[Tier], call: impl Fn(Tier) -> F) -> Vec<T>
+async fn hundred<T, F>(machines: &[Store], call: impl Fn(Store) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,

@@ -1,18 +1,18 @@
 //! What several machines know together.
 //!
-//! A guard works from its own memory. With a shared tier (`GuardBuilder::shared`) it asks it where
+//! A guard works from its own memory. With a shared store (`GuardBuilder::shared`) it asks it where
 //! its memory knows nothing, counts the day's budget and failed logins there, and hears from it
-//! what the other machines have learnt. The tier is never a reason for a slow or a failed request:
+//! what the other machines have learnt. The store is never a reason for a slow or a failed request:
 //! each call has a deadline ([`DEADLINE`] on the way of a request), a breaker keeps calls from a
-//! tier that is away, and until it is back the guard decides alone.
+//! store that is away, and until it is back the guard decides alone.
 //!
 //! An implementation need not be durable. What it forgets is learnt anew; what it says wrong must
 //! not be taken for a verdict, so anything that it cannot read is [`SharedError::Unreadable`] or
 //! nothing, never a guess.
 //!
 //! Whoever writes an implementation runs `suite::run` over it in its tests (feature
-//! `shared-suite`): it panics with the sentence that is not kept. `InMemory`, behind the same
-//! feature, is a place inside one process, for tests, and `Troubled` a tier that fails as it is
+//! `store-suite`): it panics with the sentence that is not kept. `InMemory`, behind the same
+//! feature, is a place inside one process, for tests, and `Troubled` a store that fails as it is
 //! told to.
 
 use std::fmt;
@@ -23,16 +23,17 @@ use std::time::{Duration, SystemTime};
 
 use crate::verdict::Reputation;
 
-#[cfg(any(test, feature = "shared-suite"))]
+pub(crate) mod cluster;
+#[cfg(any(test, feature = "store-suite"))]
 mod in_memory;
-#[cfg(any(test, feature = "shared-suite"))]
+#[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
-#[cfg(any(test, feature = "shared-suite"))]
+#[cfg(any(test, feature = "store-suite"))]
 mod troubled;
 
-#[cfg(any(test, feature = "shared-suite"))]
+#[cfg(any(test, feature = "store-suite"))]
 pub use in_memory::InMemory;
-#[cfg(any(test, feature = "shared-suite"))]
+#[cfg(any(test, feature = "store-suite"))]
 pub use troubled::{Trouble, Troubled};
 
 /// How long a call may take on the way of a request.
@@ -51,7 +52,7 @@ pub type SharedFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SharedError
 /// A call whose future is dropped is not taken back: it may still have its effect.
 ///
 /// Times of verification are wall clock: machines agree on it to some seconds.
-pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
+pub trait SharedStore: fmt::Debug + Send + Sync + 'static {
     /// What another machine has learnt of an address, and whether this one may ask the service
     /// about it. Both in one trip: a `lease` for an address whose verdict is unknown is taken at
     /// once, for so long.
@@ -72,7 +73,7 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     /// Takes back a check that was never sent.
     fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()>;
 
-    /// Adds checks that were spent while the tier was away; answers how many the day has then.
+    /// Adds checks that were spent while the store was away; answers how many the day has then.
     /// `known` as in a claim.
     fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32>;
 
@@ -82,7 +83,7 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt>;
 
     /// Ends an attempt that failed; answers how many failures the window has then, this one
-    /// included. An attempt that the tier does not know (any more) counts as well. The caller that
+    /// included. An attempt that the store does not know (any more) counts as well. The caller that
     /// learns the `max_failures`-th bans: no other one learns it, the failures and attempts are
     /// forgotten with it, and for [`SETTLING`] all further attempts of the client are refused, so
     /// that nobody gets in before the ban has reached all machines.
@@ -103,9 +104,9 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     /// Lifts a ban on all machines, and announces it.
     fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()>;
 
-    /// The same tier for a forked child, where this one's connections belong to the parent. `None`,
+    /// The same store for a forked child, where this one's connections belong to the parent. `None`,
     /// the default: the child does without.
-    fn in_child(&self) -> Option<Arc<dyn SharedTier>> {
+    fn in_child(&self) -> Option<Arc<dyn SharedStore>> {
         None
     }
 
@@ -116,7 +117,7 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     -> SharedFuture<'a, ()>;
 }
 
-/// What the tier knows of an address.
+/// What the store knows of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// A verdict.
@@ -141,8 +142,8 @@ pub struct SharedVerdict {
 pub struct Claim {
     /// The UTC day, in days since 1970.
     pub day: u64,
-    /// So many are spent already, as the tier said itself: one that has forgotten goes on from
-    /// here. It only ever raises the tier's count.
+    /// So many are spent already, as the store said itself: one that has forgotten goes on from
+    /// here. It only ever raises the store's count.
     pub known: u32,
     /// It is spent only while fewer than this many are.
     pub below: u32,
@@ -224,24 +225,24 @@ pub enum Announcement {
     },
 }
 
-/// Why the tier did not answer.
+/// Why the store did not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SharedError {
     /// It cannot be reached, or the connection broke.
-    #[error("the shared tier cannot be reached")]
+    #[error("the shared store cannot be reached")]
     Away {
         /// The client's word.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It refuses: out of memory, read-only, not allowed.
-    #[error("the shared tier refuses: {reason}")]
+    #[error("the shared store refuses: {reason}")]
     Refused {
         /// Its word.
         reason: String,
     },
     /// What it holds is not what this version writes.
-    #[error("the shared tier holds something else: {reason}")]
+    #[error("the shared store holds something else: {reason}")]
     Unreadable {
         /// What is wrong with it.
         reason: String,

@@ -1,4 +1,4 @@
-//! The tier: each method one script, each script one trip.
+//! The store: each method one script, each script one trip.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ipwhois_guard_core::shared::{
+use ipwhois_guard_core::store::{
     Announcement, Attempt, AttemptId, AttemptLimits, Claim, SETTLING, Seen, SharedError,
-    SharedFuture, SharedTier, SharedVerdict, Spent,
+    SharedFuture, SharedStore, SharedVerdict, Spent,
 };
 use ipwhois_guard_core::{BuildError, SecretUrl};
 use redis::Value;
@@ -33,26 +33,26 @@ const MOST_BANS: u32 = 100_000;
 ///
 /// Nothing is connected before the first call, and nothing fails for Redis being away but the
 /// calls: they answer [`SharedError::Away`] until it is back.
-pub struct RedisTier {
+pub struct RedisStore {
     link: Arc<Link>,
     keys: Keys,
-    builder: RedisTierBuilder,
+    builder: RedisStoreBuilder,
     /// This machine's leases.
     lease: String,
     numbers: RandomState,
     attempts: AtomicU64,
 }
 
-/// Makes a [`RedisTier`] with settings beside the URL.
+/// Makes a [`RedisStore`] with settings beside the URL.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct RedisTierBuilder {
+pub struct RedisStoreBuilder {
     url: SecretUrl,
     prefix: String,
 }
 
-impl RedisTier {
-    /// A tier at a URL: `redis://host:6379/0`, `rediss://user:password@host/0` by TLS,
+impl RedisStore {
+    /// A store at a URL: `redis://host:6379/0`, `rediss://user:password@host/0` by TLS,
     /// `redis+unix:///run/redis.sock?db=0&user=…&pass=…`,
     /// `redis+sentinel://host:26379,host:26379/service/0`, or
     /// `redis+cluster://host:6379,host:6379`. It connects at the first call.
@@ -66,15 +66,15 @@ impl RedisTier {
     }
 
     /// The same with other settings.
-    pub fn builder(url: impl Into<String>) -> RedisTierBuilder {
-        RedisTierBuilder {
+    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
+        RedisStoreBuilder {
             url: SecretUrl::new(url),
             prefix: PREFIX.to_owned(),
         }
     }
 }
 
-impl RedisTierBuilder {
+impl RedisStoreBuilder {
     /// What all keys and the channel begin with, for several applications on one Redis that are not
     /// to know of each other. At most 64 characters of printable ASCII, without braces, which Redis
     /// Cluster reads. Default: `ipwhois-guard:`.
@@ -83,12 +83,12 @@ impl RedisTierBuilder {
         self
     }
 
-    /// Makes the tier. It connects at the first call.
+    /// Makes the store. It connects at the first call.
     ///
     /// # Errors
     ///
     /// The URL or the prefix cannot be used.
-    pub fn connect(self) -> Result<RedisTier, BuildError> {
+    pub fn connect(self) -> Result<RedisStore, BuildError> {
         let place = address::place(self.url.expose())?;
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
         if self.prefix.len() > LONGEST_PREFIX || !self.prefix.bytes().all(is_plain) {
@@ -98,7 +98,7 @@ impl RedisTierBuilder {
             return Err(BuildError::setting("redis_prefix", self.prefix, reason));
         }
         let numbers = RandomState::new();
-        Ok(RedisTier {
+        Ok(RedisStore {
             keys: Keys::new(&self.prefix, place.database),
             link: Arc::new(Link::new(place)),
             builder: self,
@@ -109,15 +109,15 @@ impl RedisTierBuilder {
     }
 }
 
-impl fmt::Debug for RedisTier {
+impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisTier")
+        f.debug_struct("RedisStore")
             .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
 }
 
-impl RedisTier {
+impl RedisStore {
     /// Calls a script whose answer says nothing.
     async fn tell(&self, call: Call) -> Result<(), SharedError> {
         match self.link.call(call).await? {
@@ -155,7 +155,7 @@ impl RedisTier {
     }
 }
 
-impl SharedTier for RedisTier {
+impl SharedStore for RedisStore {
     fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen> {
         let keys = [self.keys.verdict(ip), self.keys.lease(ip)];
         let call = Call::new(Name::Look, keys)
@@ -276,9 +276,9 @@ impl SharedTier for RedisTier {
     }
 
     /// With a connection of its own: two processes on one would read each other's answers.
-    fn in_child(&self) -> Option<Arc<dyn SharedTier>> {
-        let tier = self.builder.clone().connect().ok()?;
-        Some(Arc::new(tier))
+    fn in_child(&self) -> Option<Arc<dyn SharedStore>> {
+        let store = self.builder.clone().connect().ok()?;
+        Some(Arc::new(store))
     }
 
     fn listen<'a>(
