@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use redis::aio::{MultiplexedConnection, PubSub};
+use redis::aio::PubSub;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value,
-};
+use redis::{Client, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
 
 use crate::nodes::{Nodes, turn};
+use crate::paced::{self, Paced};
 use crate::sentinel::Sentinels;
 
 /// How long connecting to a server may take, with TLS and login.
 pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 /// How long an answer may take before the connection is given up.
-const ANSWER: Duration = Duration::from_secs(1);
+pub(crate) const ANSWER: Duration = Duration::from_secs(1);
 /// How often a cluster is asked again: a slot may be about to move (ASK), and has moved then
 /// (MOVED).
 const RETRIES: u32 = 3;
@@ -39,18 +37,21 @@ pub(crate) enum Servers {
 
 #[derive(Clone)]
 pub(crate) enum Connection {
-    Server(MultiplexedConnection),
-    Cluster(ClusterConnection),
+    Server(Paced),
+    Cluster(ClusterConnection<Paced>),
 }
 
 impl Place {
     pub(crate) async fn connect(&self) -> RedisResult<Connection> {
         self.prepare_tls();
         match &self.servers {
-            Servers::One(client) => connect_to(client).await.map(Connection::Server),
+            Servers::One(client) => {
+                let connection = paced::connect(client.get_connection_info()).await;
+                connection.map(Connection::Server)
+            }
             Servers::Sentinels(sentinels) => sentinels.connect().await.map(Connection::Server),
             Servers::Cluster(client, _) => {
-                let connection = client.get_async_connection().await;
+                let connection = client.get_async_generic_connection::<Paced>().await;
                 connection.map(Connection::Cluster)
             }
         }
@@ -60,10 +61,11 @@ impl Place {
     pub(crate) async fn pubsub(&self) -> RedisResult<PubSub> {
         self.prepare_tls();
         match &self.servers {
-            Servers::One(client) => client.get_async_pubsub().await,
+            Servers::One(client) => paced::pubsub(client.get_connection_info()).await,
             Servers::Sentinels(sentinels) => sentinels.pubsub().await,
             Servers::Cluster(_, nodes) => {
-                let connect = async |node: Client| turn(node.get_async_pubsub()).await;
+                let connect =
+                    async |node: Client| turn(paced::pubsub(node.get_connection_info())).await;
                 nodes.ask(connect).await
             }
         }
@@ -99,28 +101,13 @@ impl Connection {
     }
 }
 
-pub(crate) async fn connect_to(server: &Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(CONNECT)
-        .set_response_timeout(ANSWER)
-        .set_tcp_settings(tcp_settings());
-    server
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
-}
-
 /// A cluster by some of its nodes, which know the others. Nothing is connected.
 pub(crate) fn cluster(nodes: Vec<ConnectionInfo>) -> RedisResult<ClusterClient> {
     ClusterClientBuilder::new(nodes)
         .connection_timeout(CONNECT)
         .response_timeout(ANSWER)
-        .tcp_settings(tcp_settings())
         .retries(RETRIES)
         .min_retry_wait(RETRY_WAIT.start)
         .max_retry_wait(RETRY_WAIT.end)
         .build()
-}
-
-fn tcp_settings() -> TcpSettings {
-    TcpSettings::default().set_nodelay(true)
 }

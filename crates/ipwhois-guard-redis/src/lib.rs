@@ -7,6 +7,7 @@ mod keys;
 mod link;
 mod listen;
 mod nodes;
+mod paced;
 mod scripts;
 mod sentinel;
 mod store;

@@ -7,13 +7,13 @@
 
 use std::io;
 
-use redis::aio::{MultiplexedConnection, PubSub};
+use redis::aio::PubSub;
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisError, RedisResult, Role,
 };
 
-use crate::connection::connect_to;
 use crate::nodes::{Nodes, turn};
+use crate::paced::{self, Paced};
 use crate::trouble::{is_refusal, sentence};
 
 pub(crate) struct Sentinels {
@@ -27,10 +27,10 @@ pub(crate) struct Sentinels {
 
 impl Sentinels {
     /// Connects to the primary.
-    pub(crate) async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+    pub(crate) async fn connect(&self) -> RedisResult<Paced> {
         let connect = async |sentinel| {
             let (primary, name) = self.primary(&sentinel).await?;
-            let mut connection = connect_to(&primary).await?;
+            let mut connection = paced::connect(&primary).await?;
             match redis::cmd("ROLE").query_async(&mut connection).await? {
                 Role::Primary { .. } => Ok(connection),
                 _ => Err(other(format!(
@@ -45,14 +45,14 @@ impl Sentinels {
     pub(crate) async fn pubsub(&self) -> RedisResult<PubSub> {
         let connect = async |sentinel| {
             let (primary, _) = self.primary(&sentinel).await?;
-            primary.get_async_pubsub().await
+            paced::pubsub(&primary).await
         };
         self.nodes.ask(connect).await
     }
 
-    async fn primary(&self, sentinel: &Client) -> RedisResult<(Client, String)> {
+    async fn primary(&self, sentinel: &Client) -> RedisResult<(ConnectionInfo, String)> {
         let asking = async {
-            let mut connection = connect_to(sentinel).await?;
+            let mut connection = paced::connect(sentinel.get_connection_info()).await?;
             redis::cmd("SENTINEL")
                 .arg("get-master-addr-by-name")
                 .arg(&self.service)
@@ -81,7 +81,7 @@ impl Sentinels {
             ConnectionAddr::Tcp(host, port)
         };
         let redis = self.login.clone();
-        Ok((Client::open(ConnectionInfo { addr, redis })?, name))
+        Ok((ConnectionInfo { addr, redis }, name))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod complaints;
+mod endless;
 mod outage;
 mod promises;
 mod proxy;

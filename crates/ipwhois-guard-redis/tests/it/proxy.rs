@@ -88,7 +88,7 @@ async fn pass(client: TcpStream, socket: &Path, seen: &Seen) -> io::Result<()> {
 }
 
 /// Reads one command as it was sent: a list of texts, each with its length in front.
-async fn read_command(
+pub(crate) async fn read_command(
     from: &mut BufReader<tokio::net::tcp::OwnedReadHalf>,
 ) -> io::Result<Option<Vec<u8>>> {
     let mut command = Vec::new();
