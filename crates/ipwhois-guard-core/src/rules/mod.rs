@@ -90,6 +90,8 @@ pub(crate) struct RuleSet {
 
 #[derive(Clone, Debug)]
 struct Compiled {
+    /// As it was written.
+    path: String,
     prefix: Prefix,
     /// Empty: any.
     methods: Vec<String>,
@@ -124,6 +126,12 @@ impl RuleSet {
             let any_method = rule.methods.is_empty();
             (std::cmp::Reverse(rule.prefix.len()), any_method)
         });
+        for (n, rule) in rules.iter().enumerate() {
+            if rule.is_idle_behind(&rules[..n]) {
+                let reason = "has a second rule, with no effect: the first one covers its methods";
+                return Err(BuildError::setting(SETTING, &rule.path, reason));
+            }
+        }
         Ok(Self {
             rules,
             exempt,
@@ -271,6 +279,7 @@ impl Compiled {
             return refuse(&confidence.to_string(), reason);
         }
         Ok(Self {
+            path: path.to_owned(),
             prefix,
             methods,
             policy: Policy {
@@ -281,6 +290,20 @@ impl Compiled {
                 sensitive: rule.sensitive.unwrap_or(defaults.sensitive),
             },
         })
+    }
+
+    /// Whether rules for the same path win for every method, and one of them says something else.
+    fn is_idle_behind(&self, winners: &[Self]) -> bool {
+        let same_path = |rule: &&Self| {
+            rule.prefix.len() == self.prefix.len() && rule.prefix.contains(&self.prefix)
+        };
+        let winners: Vec<_> = winners.iter().filter(same_path).collect();
+        let is_taken = |method: &String| winners.iter().any(|rule| rule.names(method));
+        let all_taken = match self.methods.is_empty() {
+            true => winners.iter().any(|rule| rule.methods.is_empty()),
+            false => self.methods.iter().all(is_taken),
+        };
+        all_taken && winners.iter().any(|rule| rule.policy != self.policy)
     }
 
     #[inline]

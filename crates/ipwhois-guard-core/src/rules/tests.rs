@@ -181,7 +181,6 @@ fn the_longest_path_wins_then_a_method_then_the_first() {
     let set = [
         Rule::path("/").min_confidence(1),
         Rule::path("/a").min_confidence(2),
-        Rule::path("/a").min_confidence(3),
         Rule::path("/a").methods(["POST"]).min_confidence(4),
         Rule::path("/a").methods(["POST", "PUT"]).min_confidence(5),
         Rule::path("/a/b/").min_confidence(6),
@@ -326,6 +325,38 @@ fn a_rule_that_an_exemption_leaves_without_effect_is_refused() {
     assert!(refused("/a/", "/a"));
     assert!(!refused("/a", "/a/b"));
     assert!(!refused("/ab", "/a"));
+}
+
+#[test]
+fn a_rule_that_another_one_leaves_without_effect_is_refused() {
+    let rule = |methods: &[&str], confidence| {
+        let rule = Rule::path("/a").min_confidence(confidence);
+        match methods {
+            [] => rule,
+            methods => rule.methods(methods.iter().copied()),
+        }
+    };
+    let check = |rules: &[Rule], idle: bool| {
+        let refused = RuleSet::new(rules, &[], DEFAULTS).is_err();
+        assert_eq!(refused, idle, "{rules:?}");
+    };
+    check(&[rule(&[], 50), rule(&[], 60)], true);
+    check(&[rule(&["GET"], 50), rule(&["HEAD"], 60)], true);
+    check(
+        &[
+            rule(&["GET"], 50),
+            rule(&["PUT"], 50),
+            rule(&["PUT", "GET"], 60),
+        ],
+        true,
+    );
+    check(&[rule(&["GET"], 50), rule(&["PUT", "GET"], 60)], false);
+    check(&[rule(&["GET"], 50), rule(&[], 60)], false);
+    check(&[rule(&[], 50), rule(&["GET"], 60)], false);
+    // Said twice, it has its effect.
+    check(&[rule(&[], 50), rule(&[], 50)], false);
+    check(&["/a/".into(), rule(&[], 60)], true);
+    check(&["/a/b".into(), rule(&[], 60)], false);
 }
 
 #[test]
