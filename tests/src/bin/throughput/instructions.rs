@@ -1,31 +1,24 @@
 //! Instructions of the server for one request, counted by callgrind.
 //!
-//! The server runs in a process of its own, so that the client's work is not counted. Start and end
-//! of that process cancel out: it is run with few requests and with many.
+//! Start and end of the server's process cancel out: it is run with few requests and with many.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
-use conformance::driver::Address;
+use conformance::bench::CLEAN;
+use conformance::client::Request;
 
-use crate::Framework;
-use crate::load::one_connection;
-
-/// The argument with which this program serves for one that counts.
-pub(crate) const SERVE: &str = "serve";
-
-const GUARDED: &str = "guarded";
-const UNGUARDED: &str = "unguarded";
+use crate::server::Server;
+use crate::{FRAMEWORKS, GUARDED, UNGUARDED};
 
 /// More than the first ones, at which a guard looks more closely.
 const FEW: usize = 1_000;
 const MANY: usize = 6_000;
 
-pub(crate) fn compare(frameworks: &[Framework]) {
+pub(crate) fn compare() {
     println!("framework   instructions a request: unguarded, guarded   the guard's");
-    for framework in frameworks {
-        let of = |which| a_request(framework.name, which);
+    for framework in FRAMEWORKS {
+        let of = |which| a_request([framework.name, which]);
         let (without, with) = (of(UNGUARDED), of(GUARDED));
         println!(
             "{:<11} {without:34} {with:9} {:13}",
@@ -35,35 +28,24 @@ pub(crate) fn compare(frameworks: &[Framework]) {
     }
 }
 
-fn a_request(framework: &str, which: &str) -> i64 {
+fn a_request(which: [&str; 2]) -> i64 {
     let counted = |requests| {
-        let counted = count(framework, which, requests);
-        i64::try_from(counted).expect("not so many")
+        let counted = count(which, requests);
+        i64::try_from(counted).expect("a number of instructions")
     };
     (counted(MANY) - counted(FEW)) / (MANY - FEW) as i64
 }
 
-/// All instructions of a server that answers so many requests.
-fn count(framework: &str, which: &str, requests: usize) -> u64 {
-    let program = std::env::current_exe().expect("this program");
-    let mut child = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
-        .args([SERVE, framework, which])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("valgrind is installed (Debian: apt-get install valgrind)");
-    let output = child.stdout.take().expect("its output");
-    let address: SocketAddr = BufReader::new(output)
-        .lines()
-        .map_while(Result::ok)
-        .find_map(|line| line.parse().ok())
-        .expect("it says where it listens");
-    one_connection(address, requests);
-    // It ends with its input.
-    let output = child.wait_with_output().expect("it ends");
+/// All instructions of a server that answers this number of requests.
+fn count(which: [&str; 2], requests: usize) -> u64 {
+    let callgrind = [
+        "valgrind",
+        "--tool=callgrind",
+        "--callgrind-out-file=/dev/null",
+    ];
+    let server = Server::start(&callgrind, which);
+    one_connection(server.address, requests);
+    let output = server.end();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "it ran to its end:\n{text}");
     text.lines()
@@ -72,22 +54,28 @@ fn count(framework: &str, which: &str, requests: usize) -> u64 {
         .unwrap_or_else(|| panic!("callgrind counted nothing:\n{text}"))
 }
 
-/// Serves until the input ends.
-pub(crate) fn serve(frameworks: &[Framework], framework: &str, which: &str) {
-    let framework = frameworks
-        .iter()
-        .find(|known| known.name == framework)
-        .expect("a framework's name");
-    let bench = match which {
-        GUARDED => framework.guarded(),
-        UNGUARDED => framework.unguarded(),
-        _ => panic!("`{GUARDED}` or `{UNGUARDED}`"),
-    };
-    let Address::Tcp(address) = *bench.address() else {
-        unreachable!("TCP was asked for");
-    };
-    let mut output = io::stdout();
-    writeln!(output, "{address}").expect("whoever counts reads it");
-    output.flush().expect("whoever counts reads it");
-    let _ = io::stdin().read_to_end(&mut Vec::new());
+/// Sends the requests one after the other.
+fn one_connection(address: SocketAddr, requests: usize) {
+    let request = Request::get("/")
+        .from_client(format!("{CLEAN}, 127.0.0.2"))
+        .header("Accept", "*/*")
+        .header("User-Agent", "throughput");
+    let bytes = String::from_utf8(request.to_bytes()).expect("a plain request");
+    let bytes = bytes.replace("Connection: close\r\n", "");
+    let mut stream = TcpStream::connect(address).expect("the server accepts");
+    stream.set_nodelay(true).expect("a TCP option");
+    let mut buffer = [0; 4 * 1_024];
+    for _ in 0..requests {
+        stream
+            .write_all(bytes.as_bytes())
+            .expect("the server reads");
+        let mut length = 0;
+        while !buffer[..length].ends_with(b"\r\n\r\nopen") {
+            let more = stream
+                .read(&mut buffer[length..])
+                .expect("the server answers");
+            assert_ne!(more, 0, "the server hung up");
+            length += more;
+        }
+    }
 }

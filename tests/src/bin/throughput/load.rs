@@ -1,94 +1,106 @@
-//! Requests per second.
+//! Requests per CPU second of the server.
+//!
+//! The server has one core to itself and wrk another, so that the client's work is not counted. A
+//! pair is 2 s of each, in turn; the figure is the median of the pairs.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Instant;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
 
-use conformance::bench::{Bench, CLEAN};
-use conformance::client::Request;
-use conformance::driver::Address;
+use conformance::bench::CLEAN;
 
-use crate::Framework;
+use crate::server::{CLIENT_CORE, SERVER_CORE, Server};
+use crate::{FRAMEWORKS, GUARDED, UNGUARDED, peers};
 
-const CONNECTIONS: usize = 16;
-const REQUESTS: usize = 300;
-
-pub(crate) fn compare(frameworks: &[Framework], rounds: usize) {
-    println!("framework   guarded/unguarded   (lowest to highest of {rounds} pairs)");
-    for framework in frameworks {
-        let mut ratios = ratios(*framework, rounds);
-        ratios.sort_by(f64::total_cmp);
-        println!(
-            "{:<11} {:17.3}   ({:.3} to {:.3})",
-            framework.name,
-            ratios[rounds / 2],
-            ratios[0],
-            ratios[rounds - 1]
+pub(crate) fn compare(pairs: usize) {
+    println!("requests per CPU second, with ÷ without   (lowest to highest of {pairs} pairs)");
+    for framework in FRAMEWORKS {
+        let without = [framework.name, UNGUARDED];
+        show(
+            &format!("{}, guarded", framework.name),
+            [framework.name, GUARDED],
+            without,
+            pairs,
+        );
+    }
+    for peer in peers::NAMES {
+        show(
+            &format!("axum, {peer}"),
+            [peers::FRAMEWORK, peer],
+            [peers::FRAMEWORK, UNGUARDED],
+            pairs,
         );
     }
 }
 
-fn ratios(framework: Framework, rounds: usize) -> Vec<f64> {
-    let (guarded, unguarded) = (framework.guarded(), framework.unguarded());
-    for bench in [&guarded, &unguarded] {
-        assert_eq!(bench.send(&request()).status, 200);
-        load(bench);
-    }
-    let ratios = (0..rounds)
-        .map(|round| {
-            // Whoever goes first has the caches to itself: take turns.
-            if round % 2 == 0 {
-                let with = load(&guarded);
-                with / load(&unguarded)
+fn show(name: &str, with: [&str; 2], without: [&str; 2], pairs: usize) {
+    let start = |which| Server::start(&["taskset", "--cpu-list", SERVER_CORE], which);
+    let (with, without) = (start(with), start(without));
+    // Both have their caches warm.
+    load(&with);
+    load(&without);
+    let mut ratios: Vec<f64> = (0..pairs)
+        .map(|pair| {
+            // The first of a pair has an advantage: they take turns.
+            if pair % 2 == 0 {
+                let with = load(&with);
+                with / load(&without)
             } else {
-                let without = load(&unguarded);
-                load(&guarded) / without
+                let without = load(&without);
+                load(&with) / without
             }
         })
         .collect();
-    assert_eq!(guarded.service.check_count(), 1);
-    ratios
+    ratios.sort_by(f64::total_cmp);
+    let [lowest, median, highest] = [0, pairs / 2, pairs - 1].map(|n| ratios[n]);
+    println!("{name:<40} {median:.3}   ({lowest:.3} to {highest:.3})");
 }
 
-fn request() -> Request {
-    Request::get("/")
-        .from_client(format!("{CLEAN}, 127.0.0.2"))
-        .header("Accept", "*/*")
-        .header("User-Agent", "throughput")
+/// Requests that the server answers for a second of its CPU time.
+fn load(server: &Server) -> f64 {
+    let before = cpu_seconds(server.id());
+    let requests = wrk(server.address);
+    requests / (cpu_seconds(server.id()) - before)
 }
 
-/// Sends the load and returns requests per second.
-fn load(bench: &Bench) -> f64 {
-    let Address::Tcp(address) = *bench.address() else {
-        unreachable!("TCP was asked for");
+/// CPU time that all threads of a process have taken, by the scheduler's count in nanoseconds.
+fn cpu_seconds(process: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("the server runs");
+    let of_task = |task: std::io::Result<fs::DirEntry>| {
+        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
     };
-    let begun = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
-            scope.spawn(move || one_connection(address, REQUESTS));
-        }
-    });
-    (CONNECTIONS * REQUESTS) as f64 / begun.elapsed().as_secs_f64()
+    tasks.filter_map(of_task).sum::<f64>() / 1e9
 }
 
-/// Sends so many requests, each when the last one is answered.
-pub(crate) fn one_connection(address: SocketAddr, requests: usize) {
-    let bytes = String::from_utf8(request().to_bytes()).expect("a plain request");
-    let bytes = bytes.replace("Connection: close\r\n", "");
-    let mut stream = TcpStream::connect(address).expect("the server accepts");
-    stream.set_nodelay(true).expect("a TCP option");
-    let mut buffer = [0; 4 * 1_024];
-    for _ in 0..requests {
-        stream
-            .write_all(bytes.as_bytes())
-            .expect("the server reads");
-        let mut length = 0;
-        while !buffer[..length].ends_with(b"\r\n\r\nopen") {
-            let more = stream
-                .read(&mut buffer[length..])
-                .expect("the server answers");
-            assert_ne!(more, 0, "the server hung up");
-            length += more;
-        }
-    }
+/// The number of requests that were answered.
+fn wrk(address: SocketAddr) -> f64 {
+    let output = Command::new("taskset")
+        .args([
+            "--cpu-list",
+            CLIENT_CORE,
+            "wrk",
+            "-t1",
+            "-c16",
+            "-d2s",
+            "-H",
+        ])
+        .arg(format!("X-Forwarded-For: {CLEAN}, 127.0.0.2"))
+        .args(["-H", "Accept: */*", "-H", "User-Agent: throughput"])
+        .arg(format!("http://{address}/"))
+        .output()
+        .expect("taskset is installed");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "wrk ran (Debian: apt-get install wrk): {errors}"
+    );
+    assert!(
+        !said.contains("Non-2xx") && !said.contains("Socket errors"),
+        "{said}"
+    );
+    let words = said.lines().find(|line| line.contains(" requests in "));
+    let count = words.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    count.unwrap_or_else(|| panic!("wrk counted nothing: {said}"))
 }

@@ -1,9 +1,9 @@
 //! What the guard costs each framework: a guarded application next to the same one without a guard.
 //!
-//! `cargo run --release -p conformance --bin throughput [-- ROUNDS]` compares requests per second.
-//! For each framework both are served in this process, and get the same load in turn: sixteen
-//! connections, each of which sends its next request when it has the answer to the last one. The
-//! figure is the median over all pairs of rounds.
+//! `cargo run --profile bench -p conformance --bin throughput [-- PAIRS]` compares requests per CPU
+//! second of the server (default: seven pairs of 2 s each). The server is a process of its own,
+//! pinned to one core; wrk runs on another, with sixteen connections. Needs wrk and two cores. Next
+//! to the guard on axum it measures an empty middleware, a rate limiter, and a guard by hand.
 //!
 //! With `-- instructions`, and valgrind installed, it counts the instructions of the server for one
 //! request, which the rest of the machine does not disturb. What the system does for a request,
@@ -14,12 +14,17 @@
 
 mod instructions;
 mod load;
+mod peers;
+mod server;
 
 use std::net::Ipv4Addr;
 
 use conformance::bench::{Bench, Setup};
 use conformance::driver::{Address, Driver, Install};
 use conformance::drivers;
+
+pub(crate) const GUARDED: &str = "guarded";
+pub(crate) const UNGUARDED: &str = "unguarded";
 
 /// A framework's app, with and without a guard.
 #[derive(Clone, Copy)]
@@ -45,26 +50,35 @@ impl Framework {
         };
         Self { name, serve }
     }
-
-    fn guarded(self) -> Bench {
-        (self.serve)(Install::Whole)
-    }
-
-    fn unguarded(self) -> Bench {
-        (self.serve)(Install::ExtractorsNoGuard)
-    }
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["instructions"] => instructions::compare(&FRAMEWORKS),
-        [instructions::SERVE, framework, which] => {
-            instructions::serve(&FRAMEWORKS, framework, which);
-        }
-        [] => load::compare(&FRAMEWORKS, 151),
-        [rounds] => load::compare(&FRAMEWORKS, rounds.parse().expect("a number of rounds")),
-        _ => panic!("a number of rounds, or `instructions`"),
+        ["instructions"] => instructions::compare(),
+        [server::SERVE, framework, which] => serve(framework, which),
+        [] => load::compare(7),
+        [pairs] => load::compare(pairs.parse().expect("a number of pairs")),
+        _ => panic!("a number of pairs, or `instructions`"),
     }
+}
+
+/// Serves until the input ends.
+fn serve(framework: &str, which: &str) {
+    if framework == peers::FRAMEWORK {
+        return peers::serve(which);
+    }
+    let mut known = FRAMEWORKS.iter();
+    let framework = known.find(|known| known.name == framework);
+    let framework = framework.expect("a framework's name");
+    let bench = (framework.serve)(match which {
+        GUARDED => Install::Whole,
+        UNGUARDED => Install::ExtractorsNoGuard,
+        _ => panic!("`{GUARDED}` or `{UNGUARDED}`"),
+    });
+    let Address::Tcp(address) = *bench.address() else {
+        unreachable!("TCP was asked for");
+    };
+    server::serve_until_input_ends(address);
 }
