@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::BuildError;
 use crate::feed::FeedAction;
 use crate::guard::{Guard, Plan};
-use crate::logins::{Trip, Wording};
+use crate::logins::{BanScope, Trip, Wording};
 use crate::rules::{Mode, OnUnverified, Rule};
 use crate::service::CheckService;
 use crate::settings::{ApiKey, SecretUrl, Settings};

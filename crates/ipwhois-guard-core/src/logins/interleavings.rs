@@ -1,55 +1,48 @@
 //! The tracker under a concurrency checker, which runs each scene once for every order of events
 //! that can make a difference.
+//!
+//! It compiles the tracker a second time, over the checker's lock and atomic numbers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use loom::sync::atomic::AtomicU32;
 use loom::thread;
 
 use super::*;
+use crate::clock::Tick;
+use crate::store::AttemptId;
 
-#[derive(Debug)]
-enum Checked {}
+use super::{bucket, window};
 
-impl Parts for Checked {
-    type Lock<T: std::fmt::Debug> = loom::sync::Mutex<T>;
-    type Word = AtomicU32;
-}
+mod sync {
+    pub(super) use loom::sync::Mutex;
+    pub(super) use loom::sync::atomic::AtomicU32;
 
-impl<T: std::fmt::Debug> Lock<T> for loom::sync::Mutex<T> {
-    fn new(value: T) -> Self {
-        Self::new(value)
-    }
+    pub(super) type Notified<'a> = std::marker::PhantomData<&'a ()>;
 
-    fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        work(&mut self.lock().unwrap())
-    }
-}
+    /// No thread waits here: what is told of is of no consequence.
+    #[derive(Debug)]
+    pub(super) struct Notify;
 
-impl Word for AtomicU32 {
-    fn new(value: u32) -> Self {
-        Self::new(value)
-    }
+    impl Notify {
+        pub(super) const fn new() -> Self {
+            Self
+        }
 
-    fn load(&self, order: Ordering) -> u32 {
-        self.load(order)
-    }
+        pub(super) const fn notify_waiters(&self) {}
 
-    fn fetch_max(&self, value: u32, order: Ordering) {
-        self.fetch_max(value, order);
-    }
-
-    fn fetch_sub(&self, n: u32, order: Ordering) {
-        self.fetch_sub(n, order);
-    }
-
-    fn fetch_update(&self, order: Ordering, change: impl FnMut(u32) -> Option<u32>) -> bool {
-        self.fetch_update(order, order, change).is_ok()
+        pub(super) const fn notified(&self) -> Notified<'_> {
+            std::marker::PhantomData
+        }
     }
 }
 
-type Scene = Arc<Tracker<Checked>>;
+#[allow(dead_code, reason = "the scenes need a part of it")]
+#[path = "tracker.rs"]
+mod tracker;
+
+use self::tracker::Tracker;
 
 /// Plays a scene in every order, or in every order with at most so many switches away from a thread
 /// that could go on. Fewer orders than `at_least` would mean that the checker sees nothing.
