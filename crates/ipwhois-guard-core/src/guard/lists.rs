@@ -289,7 +289,7 @@ mod tests {
         look();
         assert_eq!([1, 2, 3, 9].map(denied), [false, true, false, true]);
         let error = lists.errors().concat();
-        for part in ["deny_file", "line 2", "nonsense", path.to_str().unwrap()] {
+        for part in ["deny_file", ":2:", "nonsense", path.to_str().unwrap()] {
             assert!(error.contains(part), "{error}");
         }
         std::fs::remove_file(&path).unwrap();

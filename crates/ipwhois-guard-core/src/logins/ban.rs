@@ -6,13 +6,10 @@ use std::time::Duration;
 use super::Limits;
 use super::scope::Scope;
 use crate::clock::{Tick, ticks};
-use crate::store::BanRecord;
+use crate::store::{BanRecord, LIFTS_KEPT};
 
 /// A ban within this time after the end of the last one is a further one, where bans grow.
-const OFFENCE_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long it is remembered that a ban was lifted: so long, whoever still has the ban is told.
-const LIFT_MEMORY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(super) const OFFENCE_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Limits {
     /// How long a ban lasts that has so many before it.
@@ -27,7 +24,7 @@ impl Limits {
     }
 }
 
-/// A ban, or, when it ends no later than it began, that one was lifted.
+/// A ban, or, when it ends [`Tick::NEVER`], that one was lifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ban {
     pub(super) scope: Scope,
@@ -53,7 +50,7 @@ impl Ban {
         Self {
             scope,
             since,
-            ends: since,
+            ends: Tick::NEVER,
             bans_before: 0,
         }
     }
@@ -62,8 +59,8 @@ impl Ban {
         now < self.ends
     }
 
-    pub(super) fn is_lift(&self) -> bool {
-        self.ends <= self.since
+    pub(super) const fn is_lift(&self) -> bool {
+        self.ends.is_never()
     }
 
     pub(super) fn news(&self, now: Tick) -> Settled {
@@ -111,12 +108,10 @@ impl Ban {
     /// What is over is kept where it makes the next ban longer, or keeps a lifted one from coming
     /// back.
     pub(super) fn is_worth_keeping(&self, now: Tick) -> bool {
-        let memory = if self.is_lift() {
-            LIFT_MEMORY
-        } else {
-            OFFENCE_MEMORY
-        };
-        self.is_active(now) || self.ends.is_within(ticks(memory), now)
+        if self.is_lift() {
+            return self.since.is_within(ticks(LIFTS_KEPT), now);
+        }
+        self.is_active(now) || self.ends.is_within(ticks(OFFENCE_MEMORY), now)
     }
 
     /// How the store is told.
@@ -130,10 +125,13 @@ impl Ban {
 
     pub(super) fn from_record(told: BanRecord, now: Tick) -> Self {
         let since = now.earlier(told.age);
+        if told.left.is_zero() {
+            return Self::lifted(told.scope, since);
+        }
         Self {
             scope: told.scope,
             since,
-            ends: if told.left.is_zero() { since } else { now.plus(ticks(told.left)) },
+            ends: now.plus(ticks(told.left)),
             bans_before: 0,
         }
     }

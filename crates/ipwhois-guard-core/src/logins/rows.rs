@@ -5,20 +5,17 @@ use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Limits;
-use super::ban::Ban;
+use super::ban::{Ban, OFFENCE_MEMORY};
 use super::bucket::Bucket;
 use super::scope::{AccountKey, AccountTag, Scope};
 use super::window::Place;
-use crate::clock::Tick;
+use crate::clock::{Tick, ticks};
 use crate::state::StoredRow;
+use crate::store::LIFTS_KEPT;
 
 const FAILURES: u8 = b'f';
 const BAN: u8 = b'b';
 const ACCOUNT_KEY: &[u8] = b"account key";
-
-/// How long the row of a ban is kept after its end, as long as it may matter.
-const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
-const LIFT_MEMORY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 pub(crate) type Row = StoredRow;
 
@@ -81,11 +78,15 @@ pub(super) fn of(bucket: &Bucket, scope: Scope, limits: &Limits, moment: Moment)
     });
     let ban = bucket.bans().iter().find(|ban| ban.scope == scope);
     let ban = ban.map(|ban| {
-        let [since, ends] = [ban.since, ban.ends].map(|tick| moment.wall_of(tick));
+        let since = moment.wall_of(ban.since);
+        let (ends, memory) = if ban.is_lift() {
+            (since, LIFTS_KEPT)
+        } else {
+            (moment.wall_of(ban.ends), OFFENCE_MEMORY)
+        };
         let mut row = since.to_le_bytes().to_vec();
         row.extend(ends.to_le_bytes());
         row.extend(ban.bans_before.to_le_bytes());
-        let memory = if ban.is_lift() { LIFT_MEMORY } else { MEMORY };
         (ends.saturating_add(as_millis(memory)), row)
     });
     [(FAILURES, failures), (BAN, ban)].map(|(kind, row)| Row {
@@ -118,18 +119,17 @@ pub(super) fn read(key: &[u8], row: &[u8], moment: Moment) -> Option<Kept> {
             // However far the clock was set back, no ban gets longer than it was.
             let length = ends.saturating_sub(since_at);
             let left = ends.saturating_sub(moment.millis()).min(length);
-            let over = moment.tick_of(ends);
-            let ends = match left {
-                _ if length == 0 => since,
-                0 => over,
-                left => moment.tick.plus(crate::clock::ticks(Duration::from_millis(left))),
-            };
-            Some(Kept::Ban(Ban {
+            let ban = Ban {
                 scope,
                 since,
-                ends,
+                ends: match left {
+                    0 => moment.tick_of(ends),
+                    left => moment.tick.plus(ticks(Duration::from_millis(left))),
+                },
                 bans_before,
-            }))
+            };
+            let lift = Ban::lifted(scope, since);
+            Some(Kept::Ban(if length == 0 { lift } else { ban }))
         }
         _ => None,
     }

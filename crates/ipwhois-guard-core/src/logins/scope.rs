@@ -68,10 +68,11 @@ impl Scope {
         self.widened(IPV6[2])
     }
 
-    /// Whether a client is this one, or in this network.
+    /// Whether a client or a network is this one, or in this network.
     #[must_use]
     pub fn covers(self, client: Self) -> bool {
-        client == self || self.is_ipv6() && client.widened(self.length) == self
+        let is_narrower = self.is_ipv6() && self.length < client.length;
+        client == self || is_narrower && client.widened(self.length) == self
     }
 
     /// Maximum number of failures, as a multiple of `max_failures`.

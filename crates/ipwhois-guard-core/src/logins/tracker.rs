@@ -272,12 +272,6 @@ impl Tracker {
         let slots = self.slots.len() as u32;
         &self.slots[self.spread.place(scope.widest(), slots) as usize]
     }
-
-    /// For tests: whether two clients share a lock.
-    #[cfg(test)]
-    pub(super) fn share_a_bucket(&self, one: Scope, other: Scope) -> bool {
-        std::ptr::eq(self.slot(one), self.slot(other))
-    }
 }
 
 impl Slot {
