@@ -69,8 +69,7 @@ impl Keys {
 
     /// Bans by their end, the same by their beginning, and lifts.
     pub(crate) fn bans(&self) -> [String; 3] {
-        let bans = format!("{}bans", self.prefix);
-        [bans.clone(), format!("{{{bans}}}:since"), format!("{{{bans}}}:lifted")]
+        ["ends", "since", "lifted"].map(|what| format!("{}{{bans}}:{what}", self.prefix))
     }
 
     /// The key of accounts, and the epoch.
@@ -104,9 +103,9 @@ mod tests {
         assert_eq!(
             keys.bans(),
             [
-                "ipwhois-guard:bans",
-                "{ipwhois-guard:bans}:since",
-                "{ipwhois-guard:bans}:lifted",
+                "ipwhois-guard:{bans}:ends",
+                "ipwhois-guard:{bans}:since",
+                "ipwhois-guard:{bans}:lifted",
             ]
         );
         assert_eq!(keys.channel(), "ipwhois-guard:announcements:2");

@@ -21,6 +21,8 @@ pub enum Trouble {
     Away,
     /// It never answers, and nothing of what it is told has an effect.
     Silent,
+    /// It never answers, and what it is told has its effect all the same.
+    Late,
     /// It answers, and nobody can read it.
     Unreadable,
     /// It answers, and refuses whoever wants to listen.
@@ -64,6 +66,13 @@ impl<T> Troubled<T> {
         match *self.trouble.borrow() {
             Trouble::None | Trouble::Mute => answer(),
             Trouble::Silent => Box::pin(std::future::pending()),
+            Trouble::Late => {
+                let effect = answer();
+                Box::pin(async move {
+                    let _ = effect.await;
+                    std::future::pending().await
+                })
+            }
             trouble => Box::pin(std::future::ready(Err(error(trouble)))),
         }
     }

@@ -3,7 +3,7 @@
 -- in how long a place is free in any case, whether attempts are under way.
 local time = now()
 local span, life = tonumber(ARGV[1]), tonumber(ARGV[2])
-if redis.call('EXISTS', KEYS[1]) == 1 then
+if text(KEYS[1]) ~= '' then
   return { 0, life, 0 }
 end
 for i = 2, #KEYS, 3 do

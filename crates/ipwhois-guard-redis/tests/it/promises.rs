@@ -130,17 +130,17 @@ async fn every_key_expires() {
     store.unspend(&yesterday).await.unwrap();
     let expected = [
         ("ipwhois-guard:attempts:{25.0.0.7}", 30),
-        ("ipwhois-guard:bans", 3600),
         ("ipwhois-guard:ended:{25.0.0.7}:6", 30),
         ("ipwhois-guard:failures:{25.0.0.7}", 600),
         ("ipwhois-guard:lease:{25.0.0.7}", 50),
         ("ipwhois-guard:tripped:{25.0.0.8}", 2),
         ("ipwhois-guard:verdict:{25.0.0.8}", 50),
+        ("ipwhois-guard:{bans}:ends", 3600),
+        ("ipwhois-guard:{bans}:lifted", 30 * 24 * 3600),
+        ("ipwhois-guard:{bans}:since", 3600),
         ("ipwhois-guard:{budget}:day:20781", 2 * 24 * 3600),
         ("ipwhois-guard:{budget}:day:20782", 2 * 24 * 3600),
         ("ipwhois-guard:{budget}:ration:25.0.0.0/24", 3600),
-        ("{ipwhois-guard:bans}:lifted", 30 * 24 * 3600),
-        ("{ipwhois-guard:bans}:since", 3600),
     ];
     let mut keys: Vec<String> = server.does(&["KEYS", "*"]);
     keys.sort();

@@ -14,7 +14,7 @@ const RATION: &str = "ipwhois-guard:{budget}:ration:25.0.0.0/24";
 const FAILURES: &str = "ipwhois-guard:failures:{25.0.0.7}";
 const ATTEMPTS: &str = "ipwhois-guard:attempts:{25.0.0.7}";
 const TRIPPED: &str = "ipwhois-guard:tripped:{25.0.0.7}";
-const BANS: &str = "ipwhois-guard:bans";
+const BANS: &str = "ipwhois-guard:{bans}:ends";
 
 /// Commands that put something strange into a key, which is `K`. None of it expires.
 fn strange() -> Vec<Vec<String>> {
