@@ -144,13 +144,7 @@ impl RedisStore {
         Call::new(name, keys)
     }
 
-    fn limited(
-        &self,
-        name: Name,
-        login: Login,
-        attempt: AttemptId,
-        limits: AttemptLimits,
-    ) -> Call {
+    fn limited(&self, name: Name, login: Login, attempt: AttemptId, limits: AttemptLimits) -> Call {
         let mut call = self
             .attempts(name, login, attempt)
             .arg(millis(limits.find_time))
@@ -166,7 +160,9 @@ impl RedisStore {
 
 /// How the failures for an account end.
 fn ending(login: Login) -> String {
-    login.account.map_or_else(String::new, |tag| format!(" {}", tag.0))
+    login
+        .account
+        .map_or_else(String::new, |tag| format!(" {}", tag.0))
 }
 
 impl SharedStore for RedisStore {

@@ -157,7 +157,9 @@ impl Guard {
 
     /// What is said of an address without the service and without what clients do.
     pub(super) fn own_word(&self, client: IpAddr) -> Option<Source> {
-        self.0.lists.source(client)
+        self.0
+            .lists
+            .source(client)
             .or_else(|| self.never_asked(client, lookup_address(client)))
     }
 

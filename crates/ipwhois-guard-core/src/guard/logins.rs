@@ -228,7 +228,12 @@ impl Guard {
         let visitor = *visitor;
         let Some(login) = visitor.login() else {
             let (here, elsewhere) = (Ok(()), None);
-            return Ending { visitor, here, elsewhere, alarm };
+            return Ending {
+                visitor,
+                here,
+                elsewhere,
+                alarm,
+            };
         };
         let logins = &self.0.logins;
         let (tracker, limits) = logins.of(login.client);
@@ -255,8 +260,7 @@ impl Guard {
     /// The client, unless it is allowlisted or a trusted proxy.
     fn unlisted(&self, ip: IpAddr) -> Option<IpAddr> {
         let client = ip.to_canonical();
-        let is_exempt =
-            self.0.lists.allows(client) || self.0.resolver.is_trusted_proxy(client);
+        let is_exempt = self.0.lists.allows(client) || self.0.resolver.is_trusted_proxy(client);
         (!is_exempt).then_some(client)
     }
 

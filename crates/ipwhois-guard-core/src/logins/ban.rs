@@ -119,7 +119,11 @@ impl Ban {
         BanRecord {
             scope: self.scope,
             age: self.since.until(now),
-            left: if self.is_lift() { Duration::ZERO } else { now.until(self.ends) },
+            left: if self.is_lift() {
+                Duration::ZERO
+            } else {
+                now.until(self.ends)
+            },
         }
     }
 

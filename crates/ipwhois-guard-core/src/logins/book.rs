@@ -89,7 +89,9 @@ impl Logins {
         }
         match known {
             Some(key) => self.account_key.store(Arc::new(key)),
-            None => self.journal.note_row(rows::account_key_row(self.account_key())),
+            None => self
+                .journal
+                .note_row(rows::account_key_row(self.account_key())),
         }
     }
 

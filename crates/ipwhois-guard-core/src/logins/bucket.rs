@@ -133,7 +133,9 @@ impl Bucket {
         if let Some(retry_after) = self.banned(scope, now) {
             return Failure::Banned { retry_after };
         }
-        let bans_before = self.last_ban(scope).map_or(0, |ban| ban.before_one_from(now));
+        let bans_before = self
+            .last_ban(scope)
+            .map_or(0, |ban| ban.before_one_from(now));
         let ban = limits.ban_after(bans_before);
         self.ban(scope, ban, now);
         Failure::Tripped { scope, ban }
@@ -158,7 +160,8 @@ impl Bucket {
 
     /// Later than what is known of the scope.
     fn next_moment(&self, scope: Scope, now: Tick) -> Tick {
-        self.last_ban(scope).map_or(now, |ban| ban.since.plus(1).max(now))
+        self.last_ban(scope)
+            .map_or(now, |ban| ban.since.plus(1).max(now))
     }
 
     /// Of what is told of a scope the latest counts.

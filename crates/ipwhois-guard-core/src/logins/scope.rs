@@ -179,8 +179,7 @@ impl AccountKey {
         // SipHash-2-4: without the key, a tag says nothing of the account. The standard library
         // has it under this name alone.
         #[expect(deprecated, reason = "the hashers that replace it have no keys")]
-        let mut hasher =
-            std::hash::SipHasher::new_with_keys((self.0 >> 64) as u64, self.0 as u64);
+        let mut hasher = std::hash::SipHasher::new_with_keys((self.0 >> 64) as u64, self.0 as u64);
         hasher.write(account.as_bytes());
         let hash = hasher.finish();
         AccountTag(NonZeroU32::new(hash as u32).unwrap_or(NonZeroU32::MIN))
@@ -237,9 +236,15 @@ mod tests {
     fn an_ipv6_client_has_two_wider_networks_and_an_ipv4_client_none() {
         for (ip, expected) in [
             ("25.0.0.1", "25.0.0.1"),
-            ("3ffe:1:2:345::9", "3ffe:1:2:345:: 3ffe:1:2:300::/56 3ffe:1:2::/48"),
+            (
+                "3ffe:1:2:345::9",
+                "3ffe:1:2:345:: 3ffe:1:2:300::/56 3ffe:1:2::/48",
+            ),
         ] {
-            let texts: Vec<_> = scope(ip).with_wider().map(|scope| scope.to_string()).collect();
+            let texts: Vec<_> = scope(ip)
+                .with_wider()
+                .map(|scope| scope.to_string())
+                .collect();
             assert_eq!(texts.join(" "), expected);
             for scope in scope(ip).with_wider() {
                 assert_eq!(scope.to_string().parse(), Ok(scope));
@@ -257,7 +262,11 @@ mod tests {
         bytes[0] = 48;
         assert_eq!(Scope::from_bytes(bytes), None, "bits beyond the prefix");
         bytes[0] = ACCOUNT;
-        assert_eq!(Scope::from_bytes(bytes), None, "nothing of accounts is kept");
+        assert_eq!(
+            Scope::from_bytes(bytes),
+            None,
+            "nothing of accounts is kept"
+        );
     }
 
     #[test]

@@ -298,7 +298,11 @@ fn a_pardon_forgets_all_failures_of_a_client_and_leaves_those_of_its_neighbours(
     for n in 0..9 {
         table.tracker.pardon(subscriber(n));
     }
-    assert_eq!(table.tracker.tracked_clients(), 1 + 3, "one and its networks");
+    assert_eq!(
+        table.tracker.tracked_clients(),
+        1 + 3,
+        "one and its networks"
+    );
 }
 
 #[test]
@@ -340,7 +344,10 @@ fn guesses_of_a_subscriber(table: &Table, step: u32) -> u32 {
 fn a_subscriber_with_65536_networks_gets_16_times_the_guesses_of_one() {
     let table = table();
     assert_eq!(guesses_of_a_subscriber(&table, 1), 80);
-    assert!(table.banned(subscriber(60_000), at(0)).is_some(), "the /48 is banned");
+    assert!(
+        table.banned(subscriber(60_000), at(0)).is_some(),
+        "the /48 is banned"
+    );
     assert!(table.banned(rotated(1), at(0)).is_none());
     let table = self::table();
     assert_eq!(guesses_of_a_subscriber(&table, 256), 80, "each /56 in turn");
@@ -377,7 +384,10 @@ fn an_account_at_which_many_clients_fail_is_under_attack_while_they_do() {
     assert_eq!(note(10, 2), Attack::GoesOn);
     assert_eq!(note(11, 602), Attack::None);
     let owner = login_at(1, client(999));
-    assert!(table.begin_for(owner, at(2)).is_ok(), "its owner is not locked out");
+    assert!(
+        table.begin_for(owner, at(2)).is_ok(),
+        "its owner is not locked out"
+    );
 }
 
 #[test]
@@ -392,7 +402,11 @@ fn a_lift_that_was_told_late_or_again_ends_no_later_ban() {
     assert_eq!(settle(told(5, 0), 100), Settled::Lifted);
     assert_eq!(settle(told(10, HOUR), 100), Settled::Known, "it was lifted");
     assert_eq!(settle(told(3, HOUR), 100), Settled::Banned);
-    assert_eq!(settle(told(6, 0), 101), Settled::Known, "that was another one");
+    assert_eq!(
+        settle(told(6, 0), 101),
+        Settled::Known,
+        "that was another one"
+    );
     assert_eq!(table.banned(client(1), at(101)), Some(seconds(HOUR - 1)));
     let lifted = table.tracker.unban(client(1), at(102));
     assert_eq!(lifted, [told(0, 0)]);
@@ -406,7 +420,10 @@ fn what_is_kept_counts_after_a_restart_with_what_is_left_of_its_time() {
     use std::time::SystemTime;
 
     let wall = SystemTime::UNIX_EPOCH + seconds(1_790_000_000);
-    let moment = |now, wall| rows::Moment { tick: at(now), wall };
+    let moment = |now, wall| rows::Moment {
+        tick: at(now),
+        wall,
+    };
     let before = table();
     let _ = before.note_at(login_at(1, subscriber(1)), at(100));
     let _ = before.note_at(login_at(2, subscriber(1)), at(200));
@@ -415,7 +432,11 @@ fn what_is_kept_counts_after_a_restart_with_what_is_left_of_its_time() {
     before.tracker.unban(client(2), at(100));
     let rows: Vec<_> = [subscriber(1), client(1), client(2)]
         .into_iter()
-        .flat_map(|client| before.tracker.rows(&before.limits, client, moment(200, wall)))
+        .flat_map(|client| {
+            before
+                .tracker
+                .rows(&before.limits, client, moment(200, wall))
+        })
         .filter_map(|row| Some((row.key, row.row?.1)))
         .collect();
     assert_eq!(rows.len(), 3 + 1 + 1);
@@ -431,10 +452,18 @@ fn what_is_kept_counts_after_a_restart_with_what_is_left_of_its_time() {
     let after = restarted(wall + seconds(300));
     assert_eq!(after.banned(client(1), at(5)), Some(seconds(HOUR - 300)));
     assert_eq!(after.note(subscriber(1), at(5)), left(2));
-    assert_eq!(after.tracker.settle(
-        BanRecord { scope: client(2), age: seconds(500), left: seconds(HOUR) },
-        at(5),
-    ), Settled::Known, "the lift is remembered");
+    assert_eq!(
+        after.tracker.settle(
+            BanRecord {
+                scope: client(2),
+                age: seconds(500),
+                left: seconds(HOUR)
+            },
+            at(5),
+        ),
+        Settled::Known,
+        "the lift is remembered"
+    );
     // The first failure has run out since, and so has the ban an hour later.
     let after = restarted(wall + seconds(550));
     assert_eq!(after.note(subscriber(1), at(5)), left(3));
@@ -445,7 +474,11 @@ fn what_is_kept_counts_after_a_restart_with_what_is_left_of_its_time() {
     assert_eq!(after.banned(client(1), at(5)), Some(seconds(HOUR)));
     let right = after.begin_for(login_at(1, subscriber(1)), at(5)).unwrap();
     after.succeed(right);
-    assert_eq!(after.note(subscriber(1), at(5)), left(3), "the account is known");
+    assert_eq!(
+        after.note(subscriber(1), at(5)),
+        left(3),
+        "the account is known"
+    );
 }
 
 #[test]
@@ -472,7 +505,10 @@ fn rows_that_make_no_sense_are_none() {
 fn bans_do_not_grow_by_default() {
     let table = table();
     for n in 0..3 {
-        assert_eq!(table.trip(client(1), at(n * HOUR)), tripped(client(1), HOUR));
+        assert_eq!(
+            table.trip(client(1), at(n * HOUR)),
+            tripped(client(1), HOUR)
+        );
     }
 }
 
@@ -485,7 +521,10 @@ fn further_bans_double_up_to_a_limit_while_they_follow_within_a_day() {
     let table = with(64, growing);
     let mut now = 0;
     for hours in [1, 2, 4, 5, 5] {
-        assert_eq!(table.trip(client(1), at(now)), tripped(client(1), hours * HOUR));
+        assert_eq!(
+            table.trip(client(1), at(now)),
+            tripped(client(1), hours * HOUR)
+        );
         now += hours * HOUR + DAY - 1;
     }
     now += 1;

@@ -212,17 +212,30 @@ impl Tracker {
 
     /// How many bans are in force.
     pub(crate) fn active_bans(&self, now: Tick) -> usize {
-        self.sum(|bucket| bucket.bans().iter().filter(|ban| ban.is_active(now)).count())
+        self.sum(|bucket| {
+            bucket
+                .bans()
+                .iter()
+                .filter(|ban| ban.is_active(now))
+                .count()
+        })
     }
 
     /// How many bans ended before their time because there was no room for another one.
     pub(crate) fn bans_lost(&self) -> u64 {
         let slots = self.slots.iter();
-        slots.map(|slot| slot.with(|bucket| bucket.bans_lost())).sum()
+        slots
+            .map(|slot| slot.with(|bucket| bucket.bans_lost()))
+            .sum()
     }
 
     /// What is to be kept of a client across a restart.
-    pub(crate) fn rows(&self, limits: &Limits, client: Scope, moment: rows::Moment) -> Vec<rows::Row> {
+    pub(crate) fn rows(
+        &self,
+        limits: &Limits,
+        client: Scope,
+        moment: rows::Moment,
+    ) -> Vec<rows::Row> {
         self.slot(client).with(|bucket| {
             client
                 .with_wider()

@@ -91,8 +91,7 @@ impl Window {
 
     /// Takes out the failures for one account, or all.
     pub(super) fn take_failures(&mut self, of: Option<AccountTag>) -> Vec<Place> {
-        let is_meant =
-            |place: &Place| place.is_failure() && (of.is_none() || place.account == of);
+        let is_meant = |place: &Place| place.is_failure() && (of.is_none() || place.account == of);
         self.0.extract_if(.., |place| is_meant(place)).collect()
     }
 

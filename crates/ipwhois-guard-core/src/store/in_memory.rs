@@ -263,9 +263,14 @@ impl SharedStore for InMemory {
         let now = logins.now();
         let begun = if alive(&logins.ended, &attempt).is_some() {
             let (retry_after, under_way) = (attempts.attempt_life(), false);
-            Err(Refused::Full { retry_after, under_way })
+            Err(Refused::Full {
+                retry_after,
+                under_way,
+            })
         } else {
-            logins.attempts.begin(&limits(attempts), login, attempt, now)
+            logins
+                .attempts
+                .begin(&limits(attempts), login, attempt, now)
         };
         answer(match begun {
             Ok(()) => Attempt::Begun,
@@ -292,7 +297,9 @@ impl SharedStore for InMemory {
         let logins = &mut self.state().logins;
         logins.end(attempt, Some(attempts));
         let now = logins.now();
-        let failure = logins.attempts.fail(&limits(attempts), login, Some(attempt), now);
+        let failure = logins
+            .attempts
+            .fail(&limits(attempts), login, Some(attempt), now);
         answer(match failure {
             Failure::Tripped { scope, .. } => Failed::Tripped { scope },
             Failure::Counted { left } => Failed::Counted {

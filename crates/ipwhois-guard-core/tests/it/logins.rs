@@ -158,7 +158,10 @@ fn an_account_that_many_clients_guess_at_is_counted_and_its_owner_gets_in() {
         guard.publish_metrics();
         recorder.handle().render()
     });
-    assert!(text.contains("ipwhois_guard_accounts_attacked_total 1\n"), "{text}");
+    assert!(
+        text.contains("ipwhois_guard_accounts_attacked_total 1\n"),
+        "{text}"
+    );
     assert!(!text.contains("demo"));
 }
 
@@ -175,7 +178,9 @@ fn an_office_of_forty_right_passwords_gets_in_and_a_guess_waits_no_longer_than_t
     });
     let logins: Vec<_> = logins.collect();
     logins.into_iter().for_each(|login| login.join().unwrap());
-    let under_way: Vec<_> = (0..5).map(|_| block_on(guard.login_attempt(CLEAN))).collect();
+    let under_way: Vec<_> = (0..5)
+        .map(|_| block_on(guard.login_attempt(CLEAN)))
+        .collect();
     let begun = std::time::Instant::now();
     assert!(block_on(guard.login_attempt(CLEAN)).is_err());
     assert!(begun.elapsed() >= Duration::from_secs(2));
@@ -184,7 +189,10 @@ fn an_office_of_forty_right_passwords_gets_in_and_a_guess_waits_no_longer_than_t
 
 #[test]
 fn a_ban_may_hold_for_logins_alone() {
-    let guard = builder(&service()).ban_scope(BanScope::Logins).build().unwrap();
+    let guard = builder(&service())
+        .ban_scope(BanScope::Logins)
+        .build()
+        .unwrap();
     for _ in 0..4 {
         assert_eq!(guess_at(&guard, "demo"), None);
     }
@@ -199,7 +207,9 @@ fn bans_and_failures_outlive_a_restart_with_what_is_left_of_their_time() {
     let service = service();
     let clock = ManualClock::new();
     let start = || {
-        let guard = builder(&service).clock(clock.clone()).state_dir(folder.path());
+        let guard = builder(&service)
+            .clock(clock.clone())
+            .state_dir(folder.path());
         let guard = guard.build().unwrap();
         block_on(guard.ready());
         guard
@@ -233,7 +243,10 @@ fn bans_and_failures_outlive_a_restart_with_what_is_left_of_their_time() {
     drop(guard);
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        assert!(!bytes.windows(6).any(|bytes| bytes == b"typist"), "no names are kept");
+        assert!(
+            !bytes.windows(6).any(|bytes| bytes == b"typist"),
+            "no names are kept"
+        );
     }
 }
 

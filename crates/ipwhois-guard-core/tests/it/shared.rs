@@ -304,7 +304,9 @@ fn of_a_hundred_guesses_at_once_on_five_machines_five_reach_the_password_check()
     let begun: Vec<_> = std::thread::scope(|scope| {
         let guess = |n: usize| block_on(guards[n % 5].login_attempt(CLEAN)).ok();
         let guesses: Vec<_> = (0..100).map(|n| scope.spawn(move || guess(n))).collect();
-        let begun = guesses.into_iter().filter_map(|guess| guess.join().unwrap());
+        let begun = guesses
+            .into_iter()
+            .filter_map(|guess| guess.join().unwrap());
         begun.collect()
     });
     assert_eq!(begun.len(), 5);
@@ -384,17 +386,29 @@ fn a_store_that_was_emptied_is_told_the_bans_again_and_none_that_was_lifted() {
 fn an_attempt_whose_begin_was_given_up_is_taken_back_when_the_store_answers() {
     let memory = InMemory::new();
     let troubled = Troubled::new(memory.another());
-    let one = Guard::builder().shared(troubled.clone()).feed_url("").build().unwrap();
+    let one = Guard::builder()
+        .shared(troubled.clone())
+        .feed_url("")
+        .build()
+        .unwrap();
     let other = machine(memory.another(), Blacklist::of([]), BUDGET);
     troubled.behave(Trouble::Late);
-    let attempts: Vec<_> = (0..5).map(|_| block_on(one.login_attempt(CLEAN)).unwrap()).collect();
+    let attempts: Vec<_> = (0..5)
+        .map(|_| block_on(one.login_attempt(CLEAN)).unwrap())
+        .collect();
     troubled.behave(Trouble::Silent);
-    attempts.into_iter().for_each(|attempt| block_on(attempt.succeeded()));
+    attempts
+        .into_iter()
+        .for_each(|attempt| block_on(attempt.succeeded()));
     troubled.behave(Trouble::None);
     until(|| {
         let attempts = (0..5).map(|_| block_on(other.login_attempt(CLEAN)).ok());
         let all = attempts.collect::<Option<Vec<_>>>();
-        all.map(|all| all.into_iter().for_each(|attempt| block_on(attempt.succeeded()))).is_some()
+        all.map(|all| {
+            all.into_iter()
+                .for_each(|attempt| block_on(attempt.succeeded()))
+        })
+        .is_some()
     });
 }
 

@@ -79,7 +79,9 @@ async fn a_server_that_is_restarted_empty_under_load_is_used_again() {
                     let calls = async {
                         store.look(ip, LONG).await?;
                         store.spend(&claim()).await?;
-                        store.begin_attempt(login(ip), AttemptId::random(), LIMITS).await?;
+                        store
+                            .begin_attempt(login(ip), AttemptId::random(), LIMITS)
+                            .await?;
                         store.tell_bans(&ban(ip, LONG)).await
                     };
                     match timeout(DEADLINE, calls).await {

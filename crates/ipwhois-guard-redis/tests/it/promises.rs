@@ -69,7 +69,10 @@ pub(crate) async fn call_everything(store: &dyn SharedStore) {
     let ended = store.end_attempt(login(IP), attempt(2)).await;
     ended.expect("an answer");
     store.greet(AccountKey(1)).await.expect("an answer");
-    store.clear_failures(Scope::of(IP)).await.expect("an answer");
+    store
+        .clear_failures(Scope::of(IP))
+        .await
+        .expect("an answer");
     store.tell_bans(&ban(IP, LONG)).await.expect("an answer");
     store.tell_bans(&lift(IP)).await.expect("an answer");
 }
@@ -206,7 +209,10 @@ async fn databases_do_not_hear_each_other() {
             (!heard.lock().unwrap().is_empty()).then_some(())
         })
         .await;
-        first.tell_bans(&ban([25, 0, 0, 8].into(), LONG)).await.unwrap();
+        first
+            .tell_bans(&ban([25, 0, 0, 8].into(), LONG))
+            .await
+            .unwrap();
         second.tell_bans(&lift(IP)).await.unwrap();
         until("it hears its own", || async {
             (heard.lock().unwrap().len() >= 2).then_some(())

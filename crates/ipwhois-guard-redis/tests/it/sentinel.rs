@@ -154,7 +154,9 @@ async fn a_call_never_waits_for_the_next_primary() {
         }
     })
     .await;
-    let bans: u32 = watched.replica.does(&["ZCARD", "ipwhois-guard:{bans}:ends"]);
+    let bans: u32 = watched
+        .replica
+        .does(&["ZCARD", "ipwhois-guard:{bans}:ends"]);
     assert_eq!(bans, 1);
 }
 

@@ -152,9 +152,13 @@ async fn attempts_are_counted_whatever_was_in_the_way() {
             let _: () = server.does(&["FLUSHALL"]);
             put(&server, &command, key);
             for n in 1..=5_u32 {
-                let failed = store.fail_attempt(login(IP), attempt(n.into()), LIMITS).await;
+                let failed = store
+                    .fail_attempt(login(IP), attempt(n.into()), LIMITS)
+                    .await;
                 let expected = match n {
-                    5 => Failed::Tripped { scope: Scope::of(IP) },
+                    5 => Failed::Tripped {
+                        scope: Scope::of(IP),
+                    },
                     failures => Failed::Counted { failures },
                 };
                 assert_eq!(failed.unwrap(), expected, "{command:?} in {key}");

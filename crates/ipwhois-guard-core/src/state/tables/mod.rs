@@ -222,7 +222,9 @@ pub(super) fn load(
         match row.value().split_first_chunk() {
             Some((until, row)) => {
                 let until = Duration::from_secs(u64::from_le_bytes(*until));
-                loaded.rows.push((key.value().to_vec(), until, row.to_vec()));
+                loaded
+                    .rows
+                    .push((key.value().to_vec(), until, row.to_vec()));
             }
             None => loaded.skipped += 1,
         }

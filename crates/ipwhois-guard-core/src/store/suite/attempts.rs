@@ -142,7 +142,10 @@ pub(super) async fn failures_take_places_until_they_are_cleared(machines: Machin
     }
     let last = begin(&second, login, limits).await;
     let last = last.expect("one place is left");
-    assert!(begin(&first, login, limits).await.is_none(), "it was the last");
+    assert!(
+        begin(&first, login, limits).await.is_none(),
+        "it was the last"
+    );
     end(&first, login, last).await;
     assert!(begin(&second, login, limits).await.is_some());
     let refused = begin(&first, login, limits).await.is_none();
@@ -162,7 +165,9 @@ pub(super) async fn a_success_forgives_failures_for_its_account_alone(machines: 
     for login in [own, victim, own, victim] {
         guess(&first, login, limits).await;
     }
-    let id = begin(&second, own, limits).await.expect("one place is left");
+    let id = begin(&second, own, limits)
+        .await
+        .expect("one place is left");
     end(&second, own, id).await;
     let counted = guess(&first, victim, limits).await;
     let expected = Failed::Counted { failures: 3 };
@@ -226,7 +231,10 @@ pub(super) async fn an_attempt_that_ended_before_it_began_takes_no_place(machine
     for _ in 0..3 {
         assert!(begin(&first, login, limits).await.is_some());
     }
-    assert!(begin(&first, login, limits).await.is_none(), "two had failed");
+    assert!(
+        begin(&first, login, limits).await.is_none(),
+        "two had failed"
+    );
 }
 
 pub(super) async fn ipv6_networks_have_a_limit_of_their_own(machines: Machines<'_>) {

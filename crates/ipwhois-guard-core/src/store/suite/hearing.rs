@@ -132,13 +132,27 @@ pub(super) async fn bans_reach_all_machines(machines: Machines<'_>) {
     let mut listener = Listener::ready(&first).await;
     let network = Scope::of([0x3ffe, 1, 2, 3, 0, 0, 0, 1].into()).widest();
     for scope in [Scope::of(CLIENT), network] {
-        tell(&second, BanRecord { scope, ..ban(CLIENT, LONG) }).await;
+        tell(
+            &second,
+            BanRecord {
+                scope,
+                ..ban(CLIENT, LONG)
+            },
+        )
+        .await;
         let heard = told(listener.next_but_mark(SOON).await);
         let (client, length) = heard.expect("a ban is announced");
         assert_eq!(client, scope);
         let is_whole = length <= LONG && is_about(length, LONG);
         assert!(is_whole, "a ban is announced with its length: {length:?}");
-        tell(&second, BanRecord { scope, ..ban(CLIENT, Duration::ZERO) }).await;
+        tell(
+            &second,
+            BanRecord {
+                scope,
+                ..ban(CLIENT, Duration::ZERO)
+            },
+        )
+        .await;
         let heard = told(listener.next_but_mark(SOON).await);
         let lifted = Some((scope, Duration::ZERO));
         assert_eq!(heard, lifted, "so is that it is lifted");
@@ -172,10 +186,17 @@ pub(super) async fn a_late_listener_hears_of_the_bans_in_force_and_of_lifts(
         (banned, unbanned)
     };
     assert_eq!(unbanned, (Scope::of(lifted), Duration::ZERO));
-    assert_eq!(banned.0, Scope::of(CLIENT), "a ban that is over is not in force");
+    assert_eq!(
+        banned.0,
+        Scope::of(CLIENT),
+        "a ban that is over is not in force"
+    );
     let rest = LONG.saturating_sub(begun.elapsed());
     let length = banned.1;
-    assert!(is_about(length, rest), "its length is what is left: {length:?}");
+    assert!(
+        is_about(length, rest),
+        "its length is what is left: {length:?}"
+    );
     tell(&first, ban(CLIENT, Duration::ZERO)).await;
     let unbanned = Some((Scope::of(CLIENT), Duration::ZERO));
     let next = told(listener.next(SOON).await);
