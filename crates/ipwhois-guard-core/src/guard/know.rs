@@ -32,11 +32,11 @@ impl Guard {
         client: IpAddr,
         occasion: impl FnOnce() -> Occasion<'r>,
     ) -> Known {
-        if let Some(source) = self.0.lists.source(client) {
+        if let Some(source) = self.listed_here(client) {
             return Known::Verdict(terms.known(client, source));
         }
         // Most applications have banned nobody, and the time is not for free.
-        if self.0.logins.tracker.has_banned()
+        if self.0.tracker.has_banned()
             && self.0.ban_scope == BanScope::Guarded
             && let Some(left) = self.banned(client)
         {
@@ -161,6 +161,13 @@ impl Guard {
             .lists
             .source(client)
             .or_else(|| self.never_asked(client, lookup_address(client)))
+    }
+
+    /// What the application's own lists say.
+    #[inline]
+    fn listed_here(&self, client: IpAddr) -> Option<Source> {
+        // Most applications have no lists.
+        self.0.has_lists.then(|| self.0.lists.source(client))?
     }
 
     /// Why the service is not asked about a client, whose lookup address is `ip`: it knows nothing

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -26,8 +25,6 @@ const MOST_LOOKS: u32 = 3;
 pub(crate) struct Lists {
     allow: List,
     deny: List,
-    /// Whether there is any entry in these two.
-    has_entries: AtomicBool,
 }
 
 struct List {
@@ -61,27 +58,26 @@ impl Lists {
     ///
     /// When a list has an entry that is neither an address nor a CIDR, or its file cannot be read.
     pub(super) fn new(settings: &Settings) -> Result<Self, BuildError> {
-        let lists = Self {
+        Ok(Self {
             allow: List::new("allow", &settings.allow, "allow_file", &settings.allow_file)?,
             deny: List::new("deny", &settings.deny, "deny_file", &settings.deny_file)?,
-            has_entries: AtomicBool::new(false),
-        };
-        lists.note_entries();
-        Ok(lists)
+        })
+    }
+
+    /// Whether there may ever be an entry. Most applications have no lists.
+    pub(super) fn are_wanted(&self) -> bool {
+        let is_wanted = |list: &List| list.file.is_some() || !list.items.is_empty();
+        is_wanted(&self.allow) || is_wanted(&self.deny)
     }
 
     #[inline]
     pub(crate) fn allows(&self, client: IpAddr) -> bool {
-        self.has_entries() && self.allow.set.load().contains(client)
+        self.allow.set.load().contains(client)
     }
 
     /// Which of them has a client.
     #[inline]
     pub(super) fn source(&self, client: IpAddr) -> Option<Source> {
-        // Most applications have no lists.
-        if !self.has_entries() {
-            return None;
-        }
         if self.allow.set.load().contains(client) {
             return Some(Source::Allowlist);
         }
@@ -117,18 +113,6 @@ impl Lists {
         for list in [&self.allow, &self.deny] {
             list.look();
         }
-        self.note_entries();
-    }
-
-    #[inline]
-    fn has_entries(&self) -> bool {
-        self.has_entries.load(Ordering::Relaxed)
-    }
-
-    fn note_entries(&self) {
-        let lists = [&self.allow, &self.deny];
-        let has_entries = lists.iter().any(|list| !list.set.load().is_empty());
-        self.has_entries.store(has_entries, Ordering::Relaxed);
     }
 }
 

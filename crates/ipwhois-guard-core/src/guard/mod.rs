@@ -39,7 +39,7 @@ use crate::decision::{Basis, Terms};
 use crate::error::{BuildError, ReportError};
 use crate::evidence::{ProbePaths, Signs};
 use crate::feed::{FeedAction, FeedError, FeedKeeper, FeedUpdate};
-use crate::logins::{BanScope, Logins, Wording};
+use crate::logins::{BanScope, Logins, Tracker, Wording};
 use crate::lookup::{DailyBudget, Lookup};
 use crate::observe::{Meter, Observer};
 use crate::report_request::ReportRequest;
@@ -65,12 +65,15 @@ struct Inner {
     rules: RuleSet,
     resolver: ClientResolver,
     lists: Arc<Lists>,
+    has_lists: bool,
     lookup: Arc<Lookup>,
     budget: Arc<DailyBudget>,
     feed: Arc<FeedKeeper>,
     feed_action: FeedAction,
     probes: ProbePaths,
     logins: Arc<Logins>,
+    /// The same as in `logins`: each request asks it.
+    tracker: Arc<Tracker>,
     ban_scope: BanScope,
     cluster: Option<Arc<Cluster>>,
     wording: Wording,
