@@ -49,9 +49,12 @@ pub(crate) struct StoredFeed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredRow {
     pub(crate) key: Vec<u8>,
-    /// Until when it matters, since 1970, and what it says. `None` deletes it.
-    pub(crate) row: Option<(Duration, Vec<u8>)>,
+    /// `None` deletes it.
+    pub(crate) row: Option<Said>,
 }
+
+/// Until when a row matters, since 1970, and what it says.
+pub(crate) type Said = (Duration, Vec<u8>);
 
 /// What an earlier process left behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use super::super::tables::Batch;
-use super::super::{StoredFeed, StoredVerdict};
+use super::super::{Said, StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
 
 /// About 4 MiB. Only a disk that fails for long fills it; then newcomers are left out.
@@ -29,7 +29,7 @@ pub(super) struct Pending {
     delivered: Vec<Delivered>,
     delivered_since: Option<u64>,
     /// By their key; without a row it is deleted.
-    rows: HashMap<Vec<u8>, Option<(Duration, Vec<u8>)>>,
+    rows: HashMap<Vec<u8>, Option<Said>>,
     rows_since: Option<Duration>,
     keep: Option<RangeInclusive<SystemTime>>,
 }
@@ -63,7 +63,7 @@ impl Pending {
         }
     }
 
-    pub(super) fn row(&mut self, key: Vec<u8>, row: Option<(Duration, Vec<u8>)>) {
+    pub(super) fn row(&mut self, key: Vec<u8>, row: Option<Said>) {
         if self.rows.len() < MOST_ROWS || self.rows.contains_key(&key) {
             self.rows.insert(key, row);
         }

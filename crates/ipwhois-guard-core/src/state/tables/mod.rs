@@ -12,7 +12,7 @@ use redb::{
 
 use super::codec::{self, Key};
 use super::error::StateError;
-use super::{Loaded, StoredFeed, StoredVerdict};
+use super::{Loaded, Said, StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
@@ -59,7 +59,7 @@ pub(super) struct Batch {
     pub(super) delivered: Vec<Delivered>,
     /// Deliveries before that are deleted, in seconds since 1970.
     pub(super) delivered_since: Option<u64>,
-    pub(super) rows: Vec<(Vec<u8>, Option<(Duration, Vec<u8>)>)>,
+    pub(super) rows: Vec<(Vec<u8>, Option<Said>)>,
     /// Rows that mattered until then, since 1970, are deleted.
     pub(super) rows_since: Option<Duration>,
     /// Verdicts verified at another time are deleted.
