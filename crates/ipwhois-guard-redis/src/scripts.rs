@@ -27,9 +27,10 @@ scripts! {
     AddSpent "add_spent.lua"
     BeginAttempt "begin_attempt.lua"
     FailAttempt "fail_attempt.lua"
+    EndAttempt "end_attempt.lua"
     ClearFailures "clear_failures.lua"
-    Ban "ban.lua"
-    Unban "unban.lua"
+    TellBans "tell_bans.lua"
+    Greet "greet.lua"
     Bans "bans.lua"
 }
 

@@ -165,6 +165,12 @@ pub enum Problem {
         /// The process that built the guard.
         from: u32,
     },
+    /// `allow_file` or `deny_file` has changed and cannot be used. The list that was read before
+    /// stays in force.
+    ListBroken {
+        /// Which file and line, and why.
+        error: String,
+    },
     /// Nothing is kept in the state folder, or the last write failed.
     StateFailing {
         /// Why.
@@ -246,6 +252,7 @@ codes! {
     GuardBehind => "guard_behind",
     LogBlocked => "log_blocked",
     Forked => "forked",
+    ListBroken => "list_broken",
     StateFailing => "state_failing",
     StateRemoved => "state_removed",
     ReportsStuck => "reports_stuck",

@@ -141,6 +141,8 @@ impl Inner {
             let since = since.map_or(0, |since| since.as_secs());
             self.note(|pending| pending.forget_delivered_before(since));
         }
+        let since = now.duration_since(SystemTime::UNIX_EPOCH);
+        self.note(|pending| pending.forget_rows_before(since.unwrap_or_default()));
         let longest_age = self.state().longest_age;
         let edges = (now.checked_sub(longest_age), now.checked_add(longest_age));
         if let (Some(from), Some(to)) = edges {

@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::super::tables::Batch;
-use super::super::{StoredFeed, StoredVerdict};
+use super::super::{Said, StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
 
 /// About 4 MiB. Only a disk that fails for long fills it; then newcomers are left out.
 const MOST_VERDICTS: usize = 65_536;
+
+/// Only a flood or a disk that fails for long fills it; then newcomers are left out.
+const MOST_ROWS: usize = 65_536;
 
 /// Only a disk that fails for long fills it; then newcomers are left out.
 const MOST_DELIVERED: usize = 10_000;
@@ -25,6 +28,9 @@ pub(super) struct Pending {
     reports: HashMap<u64, Option<Vec<u8>>>,
     delivered: Vec<Delivered>,
     delivered_since: Option<u64>,
+    /// By their key; without a row it is deleted.
+    rows: HashMap<Vec<u8>, Option<Said>>,
+    rows_since: Option<Duration>,
     keep: Option<RangeInclusive<SystemTime>>,
 }
 
@@ -57,6 +63,17 @@ impl Pending {
         }
     }
 
+    pub(super) fn row(&mut self, key: Vec<u8>, row: Option<Said>) {
+        if self.rows.len() < MOST_ROWS || self.rows.contains_key(&key) {
+            self.rows.insert(key, row);
+        }
+    }
+
+    /// Rows that mattered until then are deleted.
+    pub(super) fn forget_rows_before(&mut self, since: Duration) {
+        self.rows_since = Some(since);
+    }
+
     pub(super) fn forget_delivered_before(&mut self, since: u64) {
         self.delivered_since = Some(since);
     }
@@ -75,6 +92,12 @@ impl Pending {
         for (number, report) in batch.reports {
             self.reports.entry(number).or_insert(report);
         }
+        for (key, row) in batch.rows {
+            if !self.rows.contains_key(&key) {
+                self.row(key, row);
+            }
+        }
+        self.rows_since = self.rows_since.or(batch.rows_since);
         // The older ones first, so that of two the newer one stays.
         let newer = std::mem::replace(&mut self.delivered, batch.delivered);
         for delivered in newer {
@@ -99,6 +122,8 @@ impl Pending {
         self.verdicts.len()
             + self.reports.len()
             + self.delivered.len()
+            + self.rows.len()
+            + usize::from(self.rows_since.is_some())
             + usize::from(self.delivered_since.is_some())
             + usize::from(self.budget.is_some())
             + usize::from(self.feed.is_some())
@@ -115,6 +140,8 @@ impl From<Pending> for Batch {
             reports: pending.reports.into_iter().collect(),
             delivered: pending.delivered,
             delivered_since: pending.delivered_since,
+            rows: pending.rows.into_iter().collect(),
+            rows_since: pending.rows_since,
             keep: pending.keep,
         }
     }
@@ -122,8 +149,6 @@ impl From<Pending> for Batch {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::super::testing::{feed, ip, now, verdict};
     use super::*;
     use crate::verdict::ThreatType;

@@ -12,7 +12,7 @@ use redb::{
 
 use super::codec::{self, Key};
 use super::error::StateError;
-use super::{Loaded, StoredFeed, StoredVerdict};
+use super::{Loaded, Said, StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
@@ -26,6 +26,10 @@ const REPORTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("reports")
 /// A file of an earlier version has no such table and is given one. A version that does not know it
 /// leaves it alone.
 const DELIVERED: TableDefinition<'_, (Key, u8), &[u8]> = TableDefinition::new("delivered");
+
+/// Failed logins and bans: until when a row matters, in seconds since 1970, then what it says. The
+/// same holds for this table.
+const LOGINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("logins");
 
 /// In `meta`: whose file this is, and in which form.
 const FORMAT: &str = "format";
@@ -41,6 +45,9 @@ const MOST_VERDICTS: usize = 250_000;
 /// are left out, until the hourly pruning.
 const MOST_DELIVERED: u64 = 40_000;
 
+/// More rows of failed logins than these are not kept.
+const MOST_ROWS: u64 = 262_144;
+
 /// What is written in one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -52,6 +59,9 @@ pub(super) struct Batch {
     pub(super) delivered: Vec<Delivered>,
     /// Deliveries before that are deleted, in seconds since 1970.
     pub(super) delivered_since: Option<u64>,
+    pub(super) rows: Vec<(Vec<u8>, Option<Said>)>,
+    /// Rows that mattered until then, since 1970, are deleted.
+    pub(super) rows_since: Option<Duration>,
     /// Verdicts verified at another time are deleted.
     pub(super) keep: Option<RangeInclusive<SystemTime>>,
 }
@@ -70,6 +80,11 @@ impl Batch {
                 .filter(|(number, _)| !newer.contains(number))
                 .map(|(number, report)| (number, Some(report))),
         );
+        let newer: HashSet<_> = self.rows.iter().map(|(key, _)| key.clone()).collect();
+        let rows = older.rows.into_iter();
+        let rows = rows.filter(|(key, ..)| !newer.contains(key));
+        self.rows
+            .extend(rows.map(|(key, until, row)| (key, Some((until, row)))));
         self.budget = self.budget.take().or(older.budget);
         self.feed = self.feed.take().or(older.feed);
     }
@@ -140,7 +155,8 @@ fn has_tables(read: &ReadTransaction) -> Result<bool, redb::Error> {
         && is_there(read.open_table(BUDGET).map(drop))?
         && is_there(read.open_table(FEED).map(drop))?
         && is_there(read.open_table(REPORTS).map(drop))?
-        && is_there(read.open_table(DELIVERED).map(drop))?)
+        && is_there(read.open_table(DELIVERED).map(drop))?
+        && is_there(read.open_table(LOGINS).map(drop))?)
 }
 
 fn initialise(database: &Database) -> Result<(), redb::Error> {
@@ -155,6 +171,7 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
         write.open_table(FEED)?;
         write.open_table(REPORTS)?;
         write.open_table(DELIVERED)?;
+        write.open_table(LOGINS)?;
     }
     write.commit()?;
     Ok(())
@@ -200,6 +217,18 @@ pub(super) fn load(
             None => loaded.skipped += 1,
         }
     }
+    for row in read.open_table(LOGINS)?.iter()? {
+        let (key, row) = row?;
+        match row.value().split_first_chunk() {
+            Some((until, row)) => {
+                let until = Duration::from_secs(u64::from_le_bytes(*until));
+                loaded
+                    .rows
+                    .push((key.value().to_vec(), until, row.to_vec()));
+            }
+            None => loaded.skipped += 1,
+        }
+    }
     Ok(loaded)
 }
 
@@ -215,6 +244,7 @@ pub(super) fn write(database: &Database, batch: &Batch) -> Result<(), redb::Erro
         write.open_table(FEED)?.insert((), row.as_slice())?;
     }
     write_delivered(&write, batch)?;
+    write_rows(&write, batch)?;
     if !batch.reports.is_empty() {
         let mut reports = write.open_table(REPORTS)?;
         for (id, report) in &batch.reports {
@@ -261,6 +291,34 @@ fn write_delivered(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::
                 .insert(codec::delivered_key(delivered), row.as_slice())?
                 .is_none();
             room -= u64::from(is_new);
+        }
+    }
+    Ok(())
+}
+
+fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
+    if batch.rows.is_empty() && batch.rows_since.is_none() {
+        return Ok(());
+    }
+    let mut table = write.open_table(LOGINS)?;
+    if let Some(since) = batch.rows_since {
+        let since = since.as_secs();
+        table.retain(|_, row| {
+            row.first_chunk()
+                .is_some_and(|until| since <= u64::from_le_bytes(*until))
+        })?;
+    }
+    let mut room = MOST_ROWS.saturating_sub(table.len()?);
+    for (key, row) in &batch.rows {
+        match row {
+            Some((until, said)) if room > 0 => {
+                let mut row = until.as_secs().to_le_bytes().to_vec();
+                row.extend(said);
+                let is_new = table.insert(key.as_slice(), row.as_slice())?.is_none();
+                room -= u64::from(is_new);
+            }
+            Some(_) => {}
+            None => drop(table.remove(key.as_slice())?),
         }
     }
     Ok(())

@@ -30,6 +30,7 @@ mod alone;
 mod breaker;
 mod hearing;
 mod lease;
+mod logins;
 mod share;
 mod told;
 
@@ -48,13 +49,13 @@ use self::alone::Alone;
 use self::breaker::Breaker;
 use self::hearing::Hearing;
 pub(crate) use self::lease::Lease;
+use self::logins::Greetings;
 pub(crate) use self::share::{Share, Unspent};
 use self::told::Told;
 use crate::lookup::DailyBudget;
 use crate::observe::Meter;
 use crate::store::{
-    Announcement, Attempt, AttemptId, AttemptLimits, DEADLINE, Seen, SharedError, SharedFuture,
-    SharedStore, SharedVerdict,
+    Announcement, DEADLINE, Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
 };
 
 /// How long to wait before listening again after the connection was lost. It doubles up to the
@@ -77,6 +78,7 @@ pub(crate) struct Cluster {
     state: Mutex<State>,
     /// Told when the breaker opens, and when the connection that listens is lost.
     disturbed: Notify,
+    greetings: Greetings,
 }
 
 #[derive(Debug)]
@@ -128,6 +130,7 @@ impl Cluster {
                 unreadable: false,
             }),
             disturbed: Notify::new(),
+            greetings: Greetings::default(),
         }
     }
 
@@ -174,44 +177,6 @@ impl Cluster {
             let call = cluster.is_there().then(|| cluster.shared.release(ip));
             cluster.answer(call).await;
         });
-    }
-
-    pub(crate) async fn begin_attempt(
-        &self,
-        client: IpAddr,
-        limits: AttemptLimits,
-    ) -> Option<Attempt> {
-        let call = self
-            .is_there()
-            .then(|| self.shared.begin_attempt(client, limits));
-        self.answer(call).await
-    }
-
-    pub(crate) async fn fail_attempt(
-        &self,
-        client: IpAddr,
-        attempt: AttemptId,
-        limits: AttemptLimits,
-    ) -> Option<u32> {
-        let call = self
-            .is_there()
-            .then(|| self.shared.fail_attempt(client, attempt, limits));
-        self.answer(call).await
-    }
-
-    pub(crate) async fn clear_failures(&self, client: IpAddr) {
-        let call = self.is_there().then(|| self.shared.clear_failures(client));
-        self.answer(call).await;
-    }
-
-    pub(crate) async fn ban(&self, client: IpAddr, length: Duration) {
-        let call = self.is_there().then(|| self.shared.ban(client, length));
-        self.answer(call).await;
-    }
-
-    pub(crate) async fn unban(&self, client: IpAddr) {
-        let call = self.is_there().then(|| self.shared.unban(client));
-        self.answer(call).await;
     }
 
     /// Runs for the life of the guard: keeps the day's count and the store's together, and probes a
@@ -302,6 +267,7 @@ impl Cluster {
                 self.note(&error);
                 self.state().unheard(&error);
                 self.disturbed.notify_one();
+                self.greetings.again();
             }
             if since.elapsed() >= LAST_RETURN {
                 wait = FIRST_RETURN;
