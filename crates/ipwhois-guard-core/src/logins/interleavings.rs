@@ -37,7 +37,11 @@ mod sync {
     }
 }
 
-#[allow(dead_code, reason = "the scenes need a part of it")]
+#[allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "the same tracker over other locks, of which the scenes need a part"
+)]
 #[path = "tracker.rs"]
 mod tracker;
 

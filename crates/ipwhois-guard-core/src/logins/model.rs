@@ -201,13 +201,14 @@ fn scope(client: usize) -> Scope {
     Scope::of(ip.parse().unwrap())
 }
 
-/// Three clients, and how they may come along.
+/// Three clients, and how they may come along. Their networks have no limits of their own: those
+/// have tests of their own.
 const ADDRESSES: [(&str, usize); 6] = [
     ("25.0.0.1", 0),
     ("::ffff:25.0.0.1", 0),
     ("25.0.0.2", 1),
-    ("3ffe:0:0:1::1", 2),
-    ("3ffe:0:0:1:8000::2", 2),
+    ("64:ff9b::25.0.0.3", 2),
+    ("2002:1900:3::1", 2),
     ("25.0.0.1", 0),
 ];
 
