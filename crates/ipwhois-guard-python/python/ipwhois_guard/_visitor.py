@@ -1,0 +1,125 @@
+"""The sender of one request, as the guard sees it."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from ._core import Client, Context, Denial, Verdict
+from ._log import deliver
+from ._steps import Steps
+
+if TYPE_CHECKING:
+    from ._guard import Guard
+    from ._login import LoginAttempt
+
+KEY = "ipwhois_guard.visitor"
+"""Where a WSGI environment or an ASGI scope keeps its visitor."""
+
+Request = MutableMapping[str, Any]
+"""A WSGI environment or an ASGI scope."""
+
+
+class Refused(Exception):
+    """The client is refused. The integrations answer it with `denial`."""
+
+    def __init__(self, denial: Denial) -> None:
+        super().__init__(f"the client is refused: {denial.status} (reference {denial.reference})")
+        self.denial = denial
+
+
+class Visitor:
+    """The sender of a request: what is known of it, and its logins."""
+
+    __slots__ = ("_context", "_request", "_to_tell", "denial", "guard")
+
+    def __init__(self, guard: Guard, request: Request) -> None:
+        self.guard = guard
+        self.denial: Denial | None = None
+        """The answer to this request, if it is refused."""
+        self._request = request
+        self._context: Context | None = None
+        self._to_tell: Context | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What is known of the client. `None` before the guard has looked at it."""
+        return self._context.verdict if self._context else None
+
+    @property
+    def client_ip(self) -> str | None:
+        """The client's address, or `None` when it cannot be determined."""
+        verdict = self.verdict
+        if verdict is not None and verdict.client_ip is not None:
+            return verdict.client_ip
+        return self.guard.core.client_ip(self._request)
+
+    def login_attempt(self, account: str | None = None) -> LoginAttempt:
+        """Begins a login of this client. See `Guard.login_attempt`."""
+        return self.guard.login_attempt(self._request, account=account)
+
+    def look(self) -> Steps[None]:
+        """The middleware's look, by the rules."""
+        outer = self._request.get(KEY)
+        earlier = outer._context if isinstance(outer, Visitor) else None
+        step = self.guard.core.by_rules(self._request, earlier)
+        context = step if isinstance(step, Context) else (yield step)
+        self._context = context
+        self.denial = context.denial
+        if self.denial is None:
+            self._to_tell = context.to_tell(earlier)
+        self._request[KEY] = self
+        deliver()
+
+    def admit(self) -> Steps[Client | Denial]:
+        """The handler's look: by the rules, or by the defaults where no rule holds."""
+        context: Context = yield self.guard.core.by_handler(self._request, self._context)
+        self._context = context
+        client = context.admit()
+        if isinstance(client, Denial):
+            self.denial = client
+        return client
+
+    def judge(self) -> Steps[Verdict]:
+        """As `admit`, but refuses nobody."""
+        context: Context = yield self.guard.core.by_handler(self._request, self._context)
+        self._context = context
+        return context.verdict
+
+    def failed_login(self) -> Steps[None]:
+        """Counts a failed login, without an attempt begun before."""
+        client = yield from self.admit()
+        if isinstance(client, Client):
+            self.denial = yield client.failed_login()
+
+    def successful_login(self) -> Steps[None]:
+        """Forgets the client's failed logins, unless it is refused."""
+        client = yield from self.admit()
+        if isinstance(client, Client):
+            yield client.successful_login()
+
+    def answered(self, status: int) -> None:
+        """What the application answered. Many refusals make a client suspicious."""
+        if self._to_tell is not None and self.denial is None:
+            self._to_tell.answered(status)
+
+
+def visitor_of(guard: Guard, request: object) -> Visitor:
+    """The visitor that a middleware has left in a request, or a new one."""
+    mapping = mapping_of(request)
+    visitor = mapping.get(KEY)
+    if isinstance(visitor, Visitor):
+        return visitor
+    visitor = mapping[KEY] = Visitor(guard, mapping)
+    return visitor
+
+
+def mapping_of(request: object) -> Request:
+    """The WSGI environment or the ASGI scope of a framework's request."""
+    if isinstance(request, dict):
+        return request
+    for name in ("scope", "environ", "META"):
+        mapping = getattr(request, name, None)
+        if isinstance(mapping, MutableMapping):
+            return mapping
+    raise TypeError(f"a `{type(request).__name__}` is neither a request nor an address")
