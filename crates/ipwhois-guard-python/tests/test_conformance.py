@@ -33,7 +33,6 @@ SPELLINGS = [
     "/%3f/../admin",
     "/%23/../admin",
     "/admin?x=/public",
-    "/admin%3Fx",
     "/admin/%zz",
     "/admin/%",
     "/admin/%00",
@@ -82,7 +81,7 @@ def test_no_spelling_of_a_path_slips_past_its_rule(server: Server, service: Serv
 
 def test_a_rule_covers_whole_segments_only(server: Server, service: Service) -> None:
     listed = service.listed()
-    for path in ["/administrator", "/admi", "/x/admin", "/ADMIN", "/?path=/admin"]:
+    for path in ["/administrator", "/admi", "/x/admin", "/ADMIN", "/admin%3Fx", "/?path=/admin"]:
         assert server.status(path, listed) != 403, path
 
 
