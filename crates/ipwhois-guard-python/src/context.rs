@@ -21,6 +21,13 @@ impl From<Guarded> for Context {
 
 #[pymethods]
 impl Context {
+    /// Of the client that was looked at.
+    #[getter]
+    fn client_ip(&self) -> Option<String> {
+        let verdict = self.0.decision().verdict();
+        verdict.client_ip().map(|ip| ip.to_string())
+    }
+
     #[getter]
     fn verdict(&self) -> Verdict {
         (*self.0.decision().verdict()).into()

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::context::{Context, answered, begun};
-use crate::head::Head;
+use crate::head::{Head, Headers};
 use crate::pending::{Outcome, Pending};
 use crate::process::Home;
 use crate::settings::{self, invalid, sentence};
@@ -18,13 +18,13 @@ use crate::settings::{self, invalid, sentence};
 #[pyclass(frozen, subclass, module = "ipwhois_guard._core")]
 pub(crate) struct Guard {
     home: Home,
-    header: String,
+    headers: Headers,
 }
 
 impl Guard {
-    fn with(settings: Settings) -> Self {
+    fn with(py: Python<'_>, settings: Settings) -> Self {
         Self {
-            header: settings.client_ip_header.to_ascii_lowercase(),
+            headers: Headers::new(py, &settings.client_ip_header),
             home: Home::new(settings),
         }
     }
@@ -36,23 +36,19 @@ impl Guard {
         let guard = py.detach(|| self.home.guard());
         guard.map_err(|error| PyRuntimeError::new_err(sentence(&error)))
     }
-
-    fn head(&self, request: &Bound<'_, PyDict>) -> PyResult<Head> {
-        Head::read(request, &self.header)
-    }
 }
 
 #[pymethods]
 impl Guard {
     #[new]
     #[pyo3(signature = (*, from_env=false, **given))]
-    fn new(from_env: bool, given: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+    fn new(py: Python<'_>, from_env: bool, given: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let below = if from_env {
             Settings::from_env().map_err(invalid)?
         } else {
             Settings::default()
         };
-        settings::read(below, given).map(Self::with)
+        Ok(Self::with(py, settings::read(below, given)?))
     }
 
     /// Builds the guard of this process now.
@@ -79,17 +75,22 @@ impl Guard {
         settings.trusted_hops.is_some() || !settings.trusted_proxies.is_empty()
     }
 
+    /// Reads a WSGI environment or an ASGI scope.
+    fn head(&self, request: &Bound<'_, PyDict>) -> PyResult<Head> {
+        Head::read(request, &self.headers)
+    }
+
     /// A decision by the rules: a `Context`, or a `Pending` that ends with one.
-    #[pyo3(signature = (request, earlier=None))]
+    #[pyo3(signature = (head, earlier=None))]
     fn by_rules<'py>(
         &self,
         py: Python<'py>,
-        request: &Bound<'py, PyDict>,
+        head: &Head,
         earlier: Option<&Context>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (guard, head) = (self.here(py)?, self.head(request)?);
+        let guard = self.here(py)?;
         let earlier = earlier.map(|earlier| &earlier.0);
-        match py.detach(|| Guarded::by_rules(earlier, &guard, &head)) {
+        match py.detach(|| Guarded::by_rules(earlier, &guard, head)) {
             Step::Decided(decision) => {
                 let context = Context::from(Guarded::new(guard, decision));
                 Ok(Bound::new(py, context)?.into_any())
@@ -103,29 +104,29 @@ impl Guard {
 
     /// What a handler goes by: the decision by the rules, or else by the defaults. Ends with a
     /// `Context`.
-    #[pyo3(signature = (request, earlier=None))]
+    #[pyo3(signature = (head, earlier=None))]
     fn by_handler(
         &self,
         py: Python<'_>,
-        request: &Bound<'_, PyDict>,
+        head: &Head,
         earlier: Option<&Context>,
     ) -> PyResult<Pending> {
-        let (guard, head) = (self.here(py)?, self.head(request)?);
+        let guard = self.here(py)?;
         let earlier = earlier.map(|earlier| &earlier.0);
-        let looking = py.detach(|| Guarded::by_extractor(earlier, || Some(guard), &head));
+        let looking = py.detach(|| Guarded::by_extractor(earlier, || Some(guard), head));
         match looking {
             Ok(looking) => Ok(Pending::new(async { Outcome::Looked(looking.await) })),
             Err(SetupMistake::NoGuard) => Err(PyRuntimeError::new_err("no guard")),
             Err(SetupMistake::NoPeer) => {
-                let hint = core::RequestHead::no_peer_hint(&head);
+                let hint = core::RequestHead::no_peer_hint(head);
                 Err(PyRuntimeError::new_err(format!("no peer address: {hint}")))
             }
         }
     }
 
     /// The client's address, whatever the rules cover.
-    fn client_ip(&self, py: Python<'_>, request: &Bound<'_, PyDict>) -> PyResult<Option<String>> {
-        let client = self.here(py)?.client_ip(&self.head(request)?);
+    fn client_ip(&self, py: Python<'_>, head: &Head) -> PyResult<Option<String>> {
+        let client = self.here(py)?.client_ip(head);
         Ok(client.map(|ip| ip.to_string()))
     }
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use ipwhois_guard_core::{Peer, RequestHead};
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
@@ -24,13 +25,35 @@ const HEADERS: [&str; 9] = [
     "true-client-ip",
 ];
 
+/// The headers that core may ask for, by their names and by their variables in WSGI.
+#[derive(Debug)]
+pub(crate) struct Headers(Vec<(Name, Py<PyString>)>);
+
+type Name = Cow<'static, str>;
+
+impl Headers {
+    /// `configured` names the client.
+    pub(crate) fn new(py: Python<'_>, configured: &str) -> Self {
+        let configured = configured.to_ascii_lowercase();
+        let is_listed = HEADERS.contains(&configured.as_str());
+        let configured = (!is_listed).then_some(Cow::Owned(configured));
+        let names = HEADERS.iter().map(|&name| Cow::Borrowed(name));
+        let with_variable = |name: Name| {
+            let variable = PyString::intern(py, &variable(&name)).unbind();
+            (name, variable)
+        };
+        Self(names.chain(configured).map(with_variable).collect())
+    }
+}
+
 /// What core reads of a request. It is copied, so that it can be read without the interpreter.
+#[pyclass(frozen, module = "ipwhois_guard._core")]
 #[derive(Debug)]
 pub(crate) struct Head {
     method: String,
     path: String,
     peer: Peer,
-    headers: Vec<(Cow<'static, str>, Vec<u8>)>,
+    headers: Vec<(Name, Vec<u8>)>,
 }
 
 impl RequestHead for Head {
@@ -58,34 +81,34 @@ impl RequestHead for Head {
 }
 
 impl Head {
-    /// Reads a WSGI environment or an ASGI scope. `configured` is the header that names the client.
-    pub(crate) fn read(request: &Bound<'_, PyDict>, configured: &str) -> PyResult<Self> {
-        match request.get_item("type")? {
-            Some(kind) if request.contains("asgi")? || request.contains("headers")? => {
-                Self::of_scope(request, &kind, configured)
-            }
-            _ => Self::of_environ(request, configured),
+    /// Reads a WSGI environment or an ASGI scope.
+    pub(crate) fn read(request: &Bound<'_, PyDict>, headers: &Headers) -> PyResult<Self> {
+        let py = request.py();
+        match request.get_item(intern!(py, "headers"))? {
+            Some(lines) => Self::of_scope(request, &lines, headers),
+            None => Self::of_environ(request, headers),
         }
     }
 
-    fn of_environ(environ: &Bound<'_, PyDict>, configured: &str) -> PyResult<Self> {
-        let text = |name: &str| -> PyResult<Option<String>> {
+    fn of_environ(environ: &Bound<'_, PyDict>, wanted: &Headers) -> PyResult<Self> {
+        let py = environ.py();
+        let text = |name: &Bound<'_, PyString>| -> PyResult<Option<Vec<u8>>> {
             match environ.get_item(name)? {
-                Some(value) => Ok(Some(value.cast::<PyString>()?.to_cow()?.into_owned())),
+                Some(value) => Ok(Some(latin1(value.cast::<PyString>()?.to_cow()?))),
                 None => Ok(None),
             }
         };
-        let mut path = latin1(&text("SCRIPT_NAME")?.unwrap_or_default());
-        path.extend(latin1(&text("PATH_INFO")?.unwrap_or_default()));
+        let mut path = text(intern!(py, "SCRIPT_NAME"))?.unwrap_or_default();
+        path.extend(text(intern!(py, "PATH_INFO"))?.unwrap_or_default());
+        let method = text(intern!(py, "REQUEST_METHOD"))?.unwrap_or_default();
         let mut headers = Vec::new();
-        let others = HEADERS.iter().map(|&name| Cow::Borrowed(name));
-        for name in others.chain(unlisted(configured)) {
-            if let Some(value) = text(&variable(&name))? {
-                headers.push((name, latin1(&value)));
+        for (name, variable) in &wanted.0 {
+            if let Some(value) = text(variable.bind(py))? {
+                headers.push((name.clone(), value));
             }
         }
         Ok(Self {
-            method: text("REQUEST_METHOD")?.unwrap_or_default(),
+            method: String::from_utf8_lossy(&method).into_owned(),
             path: escaped(&path),
             peer: peer_of_environ(environ)?,
             headers,
@@ -94,45 +117,33 @@ impl Head {
 
     fn of_scope(
         scope: &Bound<'_, PyDict>,
-        kind: &Bound<'_, PyAny>,
-        configured: &str,
+        lines: &Bound<'_, PyAny>,
+        wanted: &Headers,
     ) -> PyResult<Self> {
-        // A handshake of a websocket is a GET request, and has no method here.
-        let method = match scope.get_item("method")? {
-            Some(method) => method.extract()?,
-            None if kind.eq("websocket")? => "GET".to_owned(),
-            None => String::new(),
-        };
-        let path: String = match scope.get_item("path")? {
-            Some(path) => path.cast::<PyString>()?.to_string_lossy().into_owned(),
-            None => String::new(),
+        let py = scope.py();
+        let text = |name: &Bound<'_, PyString>| -> PyResult<Option<String>> {
+            let value = scope.get_item(name)?;
+            let value = value.as_ref().map(|value| value.cast::<PyString>());
+            let value = value.transpose()?;
+            Ok(value.map(|value| value.to_string_lossy().into_owned()))
         };
         let mut headers = Vec::new();
-        if let Some(lines) = scope.get_item("headers")? {
-            for line in lines.try_iter()? {
-                let line = line?;
-                let (name, value) = name_and_value(&line)?;
-                let (name, value) = (name.as_bytes(), value.as_bytes());
-                if let Some(&known) = HEADERS.iter().find(|known| known.as_bytes() == name) {
-                    headers.push((Cow::Borrowed(known), value.to_vec()));
-                } else if configured.as_bytes() == name {
-                    headers.push((Cow::Owned(configured.to_owned()), value.to_vec()));
-                }
+        for line in lines.try_iter()? {
+            let (name, value) = name_and_value(&line?)?;
+            let is_it = |(known, _): &&(Name, Py<PyString>)| known.as_bytes() == name.as_bytes();
+            if let Some((known, _)) = wanted.0.iter().find(is_it) {
+                headers.push((known.clone(), value.as_bytes().to_vec()));
             }
         }
+        // The handshake of a websocket is a GET request, and has no method here.
+        let method = text(intern!(py, "method"))?;
         Ok(Self {
-            method,
-            path: escaped(path.as_bytes()),
+            method: method.unwrap_or_else(|| "GET".to_owned()),
+            path: escaped(text(intern!(py, "path"))?.unwrap_or_default().as_bytes()),
             peer: peer_of_scope(scope)?,
             headers,
         })
     }
-}
-
-/// The configured header, if it is none of the others.
-fn unlisted(configured: &str) -> Option<Cow<'static, str>> {
-    let is_listed = HEADERS.contains(&configured);
-    (!is_listed).then(|| Cow::Owned(configured.to_owned()))
 }
 
 /// `HTTP_X_FORWARDED_FOR` for `x-forwarded-for`.
@@ -145,7 +156,10 @@ fn variable(name: &str) -> String {
 }
 
 /// The bytes behind a text of WSGI, in which each character is a byte (PEP 3333).
-fn latin1(text: &str) -> Vec<u8> {
+fn latin1(text: Cow<'_, str>) -> Vec<u8> {
+    if text.is_ascii() {
+        return text.into_owned().into_bytes();
+    }
     let byte = |character| u8::try_from(u32::from(character)).unwrap_or(b'?');
     text.chars().map(byte).collect()
 }
@@ -172,7 +186,7 @@ fn name_and_value<'py>(
     line: &Bound<'py, PyAny>,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
     if let Ok(line) = line.cast::<PyTuple>() {
-        return line.extract().map_err(PyErr::from);
+        return line.extract();
     }
     // Some servers keep them as lists.
     let line = line
@@ -193,13 +207,14 @@ fn address(text: &str) -> Peer {
 
 /// Werkzeug's `ProxyFix` keeps what it replaces. Servers give an empty address to Unix sockets.
 fn peer_of_environ(environ: &Bound<'_, PyDict>) -> PyResult<Peer> {
-    let original = match environ.get_item("werkzeug.proxy_fix.orig")? {
+    let py = environ.py();
+    let original = match environ.get_item(intern!(py, "werkzeug.proxy_fix.orig"))? {
         Some(original) => original.cast::<PyDict>()?.get_item("REMOTE_ADDR")?,
         None => None,
     };
     let peer = match original {
         Some(peer) if !peer.is_none() => Some(peer),
-        _ => environ.get_item("REMOTE_ADDR")?,
+        _ => environ.get_item(intern!(py, "REMOTE_ADDR"))?,
     };
     Ok(match peer {
         Some(peer) if !peer.is_none() => match peer.cast::<PyString>()?.to_cow()?.as_ref() {

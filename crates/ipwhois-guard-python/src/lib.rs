@@ -20,6 +20,8 @@ mod _core {
     #[pymodule_export]
     use super::guard::Guard;
     #[pymodule_export]
+    use super::head::Head;
+    #[pymodule_export]
     use super::log::{after_fork, has_events, set_log_level, take_events};
     #[pymodule_export]
     use super::pending::{Pending, Signal};

@@ -34,7 +34,7 @@ class Service:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [os.environ["IPWHOIS_GUARD_TEST_SERVICE"]],
+            [os.environ["GUARD_TEST_SERVICE"]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

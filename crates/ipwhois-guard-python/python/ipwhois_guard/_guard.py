@@ -116,6 +116,8 @@ class Guard:
         """
         if isinstance(request_or_ip, (str, IPv4Address, IPv6Address)):
             return LoginAttempt(self, str(request_or_ip), account)
+        if isinstance(request_or_ip, Visitor):
+            return LoginAttempt(self, request_or_ip, account)
         return LoginAttempt(self, visitor_of(self, request_or_ip), account)
 
     def visitor(self, request: object) -> Visitor:
@@ -124,7 +126,7 @@ class Guard:
 
     def client_ip(self, request: object) -> str | None:
         """The client's address, by `trusted_proxies`. `None` when it cannot be determined."""
-        return self.core.client_ip(mapping_of(request))
+        return self.core.client_ip(self.core.head(mapping_of(request)))
 
     def ban(self, ip: Address, length: timedelta) -> None:
         """Answers a client 429 for this long."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from ._core import Client, Context, Denial, Verdict
+from ._core import Client, Context, Denial, Pending, Verdict
 from ._log import deliver
 from ._steps import Steps
 
@@ -31,15 +31,16 @@ class Refused(Exception):
 class Visitor:
     """The sender of a request: what is known of it, and its logins."""
 
-    __slots__ = ("_context", "_request", "_to_tell", "denial", "guard")
+    __slots__ = ("_context", "_head", "_outer", "_to_tell", "denial", "guard")
 
     def __init__(self, guard: Guard, request: Request) -> None:
         self.guard = guard
         self.denial: Denial | None = None
         """The answer to this request, if it is refused."""
-        self._request = request
+        self._head = guard.core.head(request)
         self._context: Context | None = None
         self._to_tell: Context | None = None
+        self._outer: Context | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -49,31 +50,35 @@ class Visitor:
     @property
     def client_ip(self) -> str | None:
         """The client's address, or `None` when it cannot be determined."""
-        verdict = self.verdict
-        if verdict is not None and verdict.client_ip is not None:
-            return verdict.client_ip
-        return self.guard.core.client_ip(self._request)
+        known = self._context.client_ip if self._context else None
+        return known or self.guard.core.client_ip(self._head)
 
     def login_attempt(self, account: str | None = None) -> LoginAttempt:
         """Begins a login of this client. See `Guard.login_attempt`."""
-        return self.guard.login_attempt(self._request, account=account)
+        return self.guard.login_attempt(self, account=account)
 
-    def look(self) -> Steps[None]:
-        """The middleware's look, by the rules."""
-        outer = self._request.get(KEY)
-        earlier = outer._context if isinstance(outer, Visitor) else None
-        step = self.guard.core.by_rules(self._request, earlier)
-        context = step if isinstance(step, Context) else (yield step)
+    def look(self, request: Request) -> Pending[Context] | None:
+        """The middleware's look, by the rules. What it returns is for `seen` when it has ended."""
+        deliver()
+        outer = request.get(KEY)
+        if isinstance(outer, Visitor):
+            self._outer = outer._context
+        request[KEY] = self
+        step = self.guard.core.by_rules(self._head, self._outer)
+        if isinstance(step, Context):
+            self.seen(step)
+            return None
+        return step
+
+    def seen(self, context: Context) -> None:
+        """What the look has found."""
         self._context = context
         self.denial = context.denial
-        if self.denial is None:
-            self._to_tell = context.to_tell(earlier)
-        self._request[KEY] = self
-        deliver()
+        self._to_tell = context.to_tell(self._outer)
 
     def admit(self) -> Steps[Client | Denial]:
         """The handler's look: by the rules, or by the defaults where no rule holds."""
-        context: Context = yield self.guard.core.by_handler(self._request, self._context)
+        context: Context = yield self.guard.core.by_handler(self._head, self._context)
         self._context = context
         client = context.admit()
         if isinstance(client, Denial):
@@ -82,7 +87,7 @@ class Visitor:
 
     def judge(self) -> Steps[Verdict]:
         """As `admit`, but refuses nobody."""
-        context: Context = yield self.guard.core.by_handler(self._request, self._context)
+        context: Context = yield self.guard.core.by_handler(self._head, self._context)
         self._context = context
         return context.verdict
 

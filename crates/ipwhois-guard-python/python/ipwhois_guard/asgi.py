@@ -13,7 +13,7 @@ from typing import Any
 
 from ._core import Denial
 from ._guard import Guard
-from ._steps import arun
+from ._steps import wait
 from ._visitor import Request, Visitor
 
 Message = MutableMapping[str, Any]
@@ -36,13 +36,16 @@ class IpGuardMiddleware:
 
     async def __call__(self, scope: Request, receive: Receive, send: Send) -> None:
         # With the first of the scopes, which is `lifespan` where the server has that.
-        await self._guard.astart()
+        if not self._guard.core.is_started:
+            await self._guard.astart()
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         note_rewritten_peer(self._guard, scope)
         visitor = Visitor(self._guard, scope)
-        await arun(visitor.look())
+        pending = visitor.look(scope)
+        if pending is not None:
+            visitor.seen(await wait(pending))
         exchange = _Exchange(visitor, scope, receive, send)
         if visitor.denial is not None:
             await exchange.refuse(visitor.denial)

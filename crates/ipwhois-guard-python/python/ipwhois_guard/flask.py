@@ -92,8 +92,11 @@ def _visitor() -> Visitor:
 
 
 def _before() -> Response | None:
-    visitor = Visitor(_guard(), request.environ)
-    run(visitor.look())
+    environ = request.environ
+    visitor = Visitor(_guard(), environ)
+    pending = visitor.look(environ)
+    if pending is not None:
+        visitor.seen(pending.wait())
     g.client_ip = visitor.client_ip
     return None if visitor.denial is None else _response(visitor.denial)
 

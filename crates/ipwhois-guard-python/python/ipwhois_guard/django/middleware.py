@@ -9,7 +9,8 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from .._steps import arun, run
+from .._core import Context, Pending
+from .._steps import wait
 from .._visitor import Refused, Visitor, mapping_of
 from ..asgi import note_rewritten_peer
 from .guard import get_guard
@@ -37,17 +38,20 @@ class IpGuardMiddleware:
     def __call__(self, request: HttpRequest) -> _Answer:
         if self._is_async:
             return self._acall(request)
-        visitor = self._visitor(request)
-        run(visitor.look())
+        visitor, pending = self._look(request)
+        if pending is not None:
+            visitor.seen(pending.wait())
         if (denial := self._refusal(request, visitor)) is not None:
             return denial
         response: HttpResponseBase = self._get_response(request)
         return self._out(request, visitor, response)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
-        await self._guard.astart()
-        visitor = self._visitor(request)
-        await arun(visitor.look())
+        if not self._guard.core.is_started:
+            await self._guard.astart()
+        visitor, pending = self._look(request)
+        if pending is not None:
+            visitor.seen(await wait(pending))
         if (denial := self._refusal(request, visitor)) is not None:
             return denial
         response: HttpResponseBase = await self._get_response(request)
@@ -63,10 +67,11 @@ class IpGuardMiddleware:
         visitor.denial = visitor.denial or exception.denial
         return DenialResponse(visitor.denial, request)
 
-    def _visitor(self, request: HttpRequest) -> Visitor:
+    def _look(self, request: HttpRequest) -> tuple[Visitor, Pending[Context] | None]:
         mapping = mapping_of(request)
         note_rewritten_peer(self._guard, mapping)
-        return Visitor(self._guard, mapping)
+        visitor = Visitor(self._guard, mapping)
+        return visitor, visitor.look(mapping)
 
     def _refusal(self, request: HttpRequest, visitor: Visitor) -> HttpResponseBase | None:
         request.client_ip = visitor.client_ip  # type: ignore[attr-defined]
