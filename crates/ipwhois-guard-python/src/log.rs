@@ -1,7 +1,7 @@
 //! The guard's events, for Python's `logging`.
 //!
-//! The guard's threads never take the interpreter's lock: they leave events here, and Python fetches
-//! them.
+//! The guard's threads never take the interpreter's lock: they leave events here, and Python
+//! fetches them.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};

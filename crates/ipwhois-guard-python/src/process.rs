@@ -2,8 +2,8 @@
 //!
 //! A server that forks its workers (gunicorn's `--preload`, Celery, `multiprocessing`) makes the
 //! Python object before the fork. The guard itself has threads and sockets, which no child
-//! inherits. So it is built when it is first used, in the process that uses it. If its process forks
-//! afterwards, core builds another one in the child.
+//! inherits. So it is built when it is first used, in the process that uses it. If that process
+//! forks afterwards, core builds another guard in the child.
 
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};

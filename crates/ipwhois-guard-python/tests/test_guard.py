@@ -7,15 +7,19 @@ import ipaddress
 import logging
 import threading
 import time
-import typing
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from harness import Service, address
-from ipwhois_guard import Guard, Refused, Settings
+from ipwhois_guard import Guard, Refused, Settings, Visitor
+from ipwhois_guard.asgi import IpGuardMiddleware
+from ipwhois_guard.flask import IpGuard
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 
 def guard_of(service: Service, **settings: Any) -> Guard:
@@ -60,11 +64,12 @@ def test_no_error_shows_a_secret() -> None:
 
 
 def test_every_setting_has_a_type() -> None:
-    names = typing.get_type_hints.__name__ and Settings.__annotations__
+    for name in Settings.__annotations__:
+        with pytest.raises(ValueError) as error:
+            Guard(**{name: object()})  # type: ignore[misc]
+        assert "unknown setting" not in str(error.value)
     with pytest.raises(ValueError, match="unknown setting"):
-        Guard(**{"no_such_setting": 1})  # type: ignore[typeddict-unknown-key]
-    for name in names:
-        Guard(**{name: None})  # type: ignore[misc]
+        Guard(**{"no_such_setting": 1})  # type: ignore[misc]
 
 
 def test_values_may_be_pythons_own(service: Service) -> None:
@@ -233,3 +238,32 @@ def test_events_reach_logging(service: Service, caplog: pytest.LogCaptureFixture
     while "banned for failed logins" not in caplog.text and time.monotonic() < end:
         guard.health()
     assert client in caplog.text
+
+
+def test_what_the_application_answers_is_told_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(Visitor, "answered", lambda _, status: told.append(status))
+    listed = service.listed()
+
+    app = Flask(__name__)
+    IpGuard(app, guard=guard_of(service, trusted_proxies=["127.0.0.1"]))
+    for client in [address(), listed]:
+        app.test_client().get("/nowhere", headers={"X-Forwarded-For": client})
+    assert told == [404]
+
+    asgi = Starlette()
+    asgi.add_middleware(IpGuardMiddleware, guard=guard_of(service))
+    for client in [address(), listed]:
+        TestClient(asgi, client=(client, 4711)).get("/nowhere")
+    assert told == [404, 404]
+
+
+def test_a_client_without_a_verdict_is_told_of(own_service: Service) -> None:
+    guard = guard_of(own_service, daily_budget=0)
+    guard.ready()
+    visitor = guard.visitor({"REMOTE_ADDR": address(), "PATH_INFO": "/nowhere"})
+    assert visitor.look({}) is None
+    assert visitor._to_tell is not None
+    visitor.answered(404)
