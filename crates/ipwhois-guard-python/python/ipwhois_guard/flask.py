@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import click
@@ -21,7 +21,7 @@ from ._core import Denial, Verdict
 from ._guard import Guard
 from ._login import LoginAttempt
 from ._steps import run
-from ._visitor import Refused, Visitor
+from ._visitor import KEY, Refused, Visitor
 from ._wsgi import drain
 
 _PREFIX = "IPWHOIS_GUARD_"
@@ -45,7 +45,7 @@ class IpGuard:
         guard = self._guard or Guard.from_env(**_settings(app))
         app.extensions[_NAME] = guard
         # First on the way in, and last on the way out.
-        app.before_request_funcs.setdefault(None, []).insert(0, _before)
+        app.before_request_funcs.setdefault(None, []).insert(0, partial(_before, guard))
         app.after_request_funcs.setdefault(None, []).insert(0, _after)
         app.register_error_handler(Refused, _refused)
         app.cli.add_command(_commands)
@@ -91,9 +91,9 @@ def _visitor() -> Visitor:
     return _guard().visitor(request.environ)
 
 
-def _before() -> Response | None:
+def _before(guard: Guard) -> Response | None:
     environ = request.environ
-    visitor = Visitor(_guard(), environ)
+    visitor = Visitor(guard, environ)
     pending = visitor.look(environ)
     if pending is not None:
         visitor.seen(pending.wait())
@@ -102,7 +102,9 @@ def _before() -> Response | None:
 
 
 def _after(response: Response) -> Response:
-    visitor = _visitor()
+    visitor: Visitor | None = request.environ.get(KEY)
+    if visitor is None:
+        return response
     if visitor.denial is None:
         visitor.answered(response.status_code)
     elif not isinstance(response, _DenialResponse):
