@@ -154,15 +154,15 @@ def test_a_right_password_is_right_whatever_comes_after_it(service: Service) -> 
 
 
 def test_other_threads_run_while_one_waits(own_service: Service) -> None:
-    guard = guard_of(own_service, max_wait="10s")
+    guard, sources = guard_of(own_service, max_wait="5s", api_timeout="20s"), []
     own_service.tell("behave held")
-    waiting = threading.Thread(target=guard.check, args=(address(),))
+    waiting = threading.Thread(target=lambda: sources.append(guard.check(address()).source))
     waiting.start()
-    # With the interpreter's lock held, neither line would run.
     assert own_service.tell("wait-checks 1") == "true"
     own_service.tell("release")
     waiting.join(30)
-    assert not waiting.is_alive()
+    # With the interpreter's lock held, the release would have come after `max_wait`.
+    assert sources == ["api"]
 
 
 def test_the_event_loop_runs_while_coroutines_wait(own_service: Service) -> None:
