@@ -16,6 +16,7 @@ use crate::lookup::{DailyBudget, Elsewhere, Lookup};
 use crate::observe::{Facts, Measured, Meter, Observer, Pulse};
 use crate::reports::{Left, ReportShelf, Reporter};
 use crate::rules::RuleSet;
+use crate::settings::Settings;
 use crate::state::{self, Journal, Loaded, Shelf};
 use crate::store::cluster::Cluster;
 use crate::worker::Worker;
@@ -26,6 +27,43 @@ const BESIDE_THE_CALL: Duration = Duration::from_secs(1);
 /// How long the state folder may take to open. Checks wait for it, and nobody waits for a disk that
 /// hangs.
 const OPENING: Duration = Duration::from_secs(5);
+
+/// What settings say that can be wrong, read.
+struct Checked {
+    rules: RuleSet,
+    resolver: ClientResolver,
+    lists: Lists,
+    probes: ProbePaths,
+}
+
+impl Checked {
+    fn new(settings: &Settings) -> Result<Self, BuildError> {
+        settings.validate()?;
+        let policy = settings.default_policy();
+        Ok(Self {
+            rules: RuleSet::new(&settings.protect, &settings.exempt, policy)?,
+            resolver: ClientResolver::new(
+                &settings.trusted_proxies,
+                settings.trusted_hops,
+                &settings.client_ip_header,
+            )?,
+            lists: Lists::new(settings)?,
+            probes: ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?,
+        })
+    }
+}
+
+impl Settings {
+    /// Checks the settings as [`GuardBuilder::build`](crate::GuardBuilder::build) does, and starts
+    /// nothing: for programs that build their guard later, such as servers that fork their workers.
+    ///
+    /// # Errors
+    /// When a setting has a value that cannot be used, two contradict each other, or a file cannot
+    /// be read.
+    pub fn check(&self) -> Result<(), BuildError> {
+        Checked::new(self).map(drop)
+    }
+}
 
 impl Guard {
     pub(crate) fn start(plan: Plan) -> Result<Self, BuildError> {
@@ -40,17 +78,14 @@ impl Guard {
             forked_from,
         } = plan;
         let settings = &settings;
-        settings.validate()?;
+        let Checked {
+            rules,
+            resolver,
+            lists,
+            probes,
+        } = Checked::new(settings)?;
         settings.warn_of_idle();
-        let policy = settings.default_policy();
-        let rules = RuleSet::new(&settings.protect, &settings.exempt, policy)?;
-        let resolver = ClientResolver::new(
-            &settings.trusted_proxies,
-            settings.trusted_hops,
-            &settings.client_ip_header,
-        )?;
-        let lists = Arc::new(Lists::new(settings)?);
-        let probes = ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
+        let lists = Arc::new(lists);
         let api = ApiClient::new(settings, Arc::clone(&clock))?;
 
         let meter = Arc::new(Meter::new(name, Arc::clone(&clock)));

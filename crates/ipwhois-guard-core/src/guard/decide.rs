@@ -102,6 +102,13 @@ impl Guard {
         self.decide_under(self.defaults(), request)
     }
 
+    /// The client's address by `trusted_proxies` and `client_ip_header`, whatever the rules cover.
+    /// `None` when it cannot be determined. Nothing is counted and nobody is asked.
+    #[must_use]
+    pub fn client_ip(&self, request: &impl RequestHead) -> Option<IpAddr> {
+        self.client(request).ok()
+    }
+
     /// What the application answered to a request on which this decision was taken.
     pub(crate) fn answered(&self, decision: &Decision, status: u16) {
         let verdict = decision.verdict();

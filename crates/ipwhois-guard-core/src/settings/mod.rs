@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use self::value::{Seed, Value};
 use crate::all_settings::for_each_setting;
@@ -102,11 +102,20 @@ for_each_setting!(settings);
 
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("Settings", NAMES, SettingsVisitor)
+        Self::default().deserialize(deserializer)
     }
 }
 
-struct SettingsVisitor;
+/// Reads settings over these: what is not said stays as it is.
+impl<'de> DeserializeSeed<'de> for Settings {
+    type Value = Self;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("Settings", NAMES, SettingsVisitor(self))
+    }
+}
+
+struct SettingsVisitor(Settings);
 
 impl<'de> Visitor<'de> for SettingsVisitor {
     type Value = Settings;
@@ -116,7 +125,7 @@ impl<'de> Visitor<'de> for SettingsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Settings, A::Error> {
-        let mut settings = Settings::default();
+        let Self(mut settings) = self;
         while let Some(name) = map.next_key::<String>()? {
             if !settings.set_next(&name, &mut map)? {
                 return Err(de::Error::unknown_field(&name, NAMES));

@@ -954,3 +954,34 @@ fn limits_of_failed_logins_that_make_no_sense_are_errors() {
         &["max_ban_time", "ban_time"],
     );
 }
+
+#[test]
+fn settings_read_over_others_leave_what_they_do_not_name() {
+    use serde::de::DeserializeSeed as _;
+    let below = Settings::from_vars([
+        ("IPWHOIS_GUARD_MIN_CONFIDENCE", "75"),
+        ("IPWHOIS_GUARD_MAX_WAIT", "1s"),
+    ]);
+    let above = serde_json::json!({ "max_wait": "2s" });
+    let both = below.unwrap().deserialize(above).unwrap();
+    assert_eq!(both.min_confidence, 75);
+    assert_eq!(both.max_wait, Duration::from_secs(2));
+}
+
+#[test]
+fn a_check_of_settings_finds_what_building_a_guard_finds() {
+    assert!(Settings::default().check().is_ok());
+    for wrong in [
+        "protect = ['admin']",
+        "trusted_proxies = ['0.0.0.0/0']",
+        "deny = ['nobody']",
+        "allow_file = '/nowhere/at/all'",
+        "probe_paths = ['/']",
+        "cache_capacity = 0",
+    ] {
+        let settings = Settings::from_toml(wrong).unwrap();
+        let checked = settings.check().unwrap_err().to_string();
+        let built = crate::Guard::from_settings(settings).unwrap_err();
+        assert_eq!(checked, built.to_string());
+    }
+}

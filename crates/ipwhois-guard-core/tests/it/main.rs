@@ -282,3 +282,24 @@ fn what_an_extractor_decided_further_out_does_not_stand_in_for_the_rules() {
     let lenient = builder(&service).build().unwrap();
     assert_eq!(status(&earlier, &lenient, "/admin"), None);
 }
+
+#[test]
+fn a_requests_client_is_told_whatever_the_rules_cover_and_nobody_is_asked() {
+    let service = service();
+    let guard = builder(&service)
+        .trusted_proxies(["10.0.0.0/8"])
+        .protect("/admin")
+        .build()
+        .unwrap();
+    let head = |peer: [u8; 4], forwarded_for| Head {
+        path: "/",
+        peer: Peer::Ip(peer.into()),
+        forwarded_for,
+    };
+    let through = head([10, 0, 0, 1], Some("25.0.0.9, 26.0.0.1"));
+    assert_eq!(guard.client_ip(&through), Some(CLEAN));
+    let direct = head([26, 0, 0, 1], Some("25.0.0.9"));
+    assert_eq!(guard.client_ip(&direct), Some(CLEAN));
+    assert_eq!(guard.client_ip(&head([10, 0, 0, 1], Some("nobody"))), None);
+    assert_eq!(service.check_count(), 0);
+}
