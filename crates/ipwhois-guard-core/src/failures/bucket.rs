@@ -1,5 +1,6 @@
 //! The clients that share a lock: every rule of the tracker is applied here, under that lock.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -161,6 +162,13 @@ impl Bucket {
 
     pub(super) fn active_bans(&self, now: Tick) -> usize {
         self.bans.iter().filter(|ban| ban.is_active(now)).count()
+    }
+
+    pub(super) fn bans(&self, now: Tick) -> Vec<(IpAddr, Duration)> {
+        let active = self.bans.iter().filter(|ban| ban.is_active(now));
+        active
+            .map(|ban| (ban.client.address(), now.until(ban.ends)))
+            .collect()
     }
 
     fn bans_before(&self, client: Client, now: Tick) -> u32 {

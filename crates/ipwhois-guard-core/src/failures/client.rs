@@ -22,14 +22,19 @@ impl Client {
             IpAddr::V6(ip) => Self::V6Prefix((Ipv6Addr::to_bits(ip) >> 64) as u64),
         }
     }
+
+    /// The first of its addresses.
+    pub(super) fn address(self) -> IpAddr {
+        match self {
+            Self::V4(bits) => Ipv4Addr::from_bits(bits).into(),
+            Self::V6Prefix(prefix) => Ipv6Addr::from_bits(u128::from(prefix) << 64).into(),
+        }
+    }
 }
 
 /// The address that stands for all that count as one client: of an IPv6 /64 the first.
 pub(crate) fn counted_as(ip: IpAddr) -> IpAddr {
-    match Client::of(ip) {
-        Client::V4(bits) => Ipv4Addr::from_bits(bits).into(),
-        Client::V6Prefix(prefix) => Ipv6Addr::from_bits(u128::from(prefix) << 64).into(),
-    }
+    Client::of(ip).address()
 }
 
 #[cfg(test)]

@@ -244,6 +244,15 @@ impl<P: Parts> Tracker<P> {
             .sum()
     }
 
+    /// The bans in force, with how much longer each lasts. Looks through all of them.
+    pub(crate) fn bans(&self, now: Tick) -> Vec<(IpAddr, Duration)> {
+        let slots = self.slots.iter();
+        slots
+            .filter(|slot| now.to_bits() < slot.last_ban_ends.get())
+            .flat_map(|slot| slot.bucket.with(|bucket| bucket.bans(now)))
+            .collect()
+    }
+
     /// How many bans ended before their time because there was no room for another one.
     pub(crate) fn bans_lost(&self) -> u64 {
         self.common.bans_lost.load(Ordering::Relaxed)

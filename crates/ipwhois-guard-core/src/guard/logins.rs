@@ -116,6 +116,7 @@ impl Guard {
     pub(crate) async fn end_well(&self, visitor: &Visitor, reservation: Reservation) {
         match visitor.client {
             Some(client) => {
+                self.0.meter.logged_in(client);
                 self.0.tracker.succeed(reservation);
                 self.pardon_elsewhere(client).await;
             }
@@ -153,6 +154,7 @@ impl Guard {
     pub(crate) async fn note_success(&self, visitor: &Visitor) {
         if let Some(client) = visitor.client {
             let guard = self.here();
+            guard.0.meter.logged_in(client);
             guard.0.tracker.note_success(client);
             guard.pardon_elsewhere(client).await;
         }

@@ -90,6 +90,8 @@ pub(crate) struct RuleSet {
 
 #[derive(Clone, Debug)]
 struct Compiled {
+    /// As the settings write it.
+    path: String,
     prefix: Prefix,
     /// Empty: any.
     methods: Vec<String>,
@@ -159,6 +161,29 @@ impl RuleSet {
             None
         } else {
             self.by_all_readings(method, RequestPath::new(path))
+        }
+    }
+
+    /// The path of the rule that covers a request; `*` where there is none. For a path that can be
+    /// read in several ways, of which the strictest rule holds: those of all rules that may.
+    pub(crate) fn rule_of(&self, method: &str, path: &str) -> String {
+        let covers = |rule: &&Compiled| {
+            let alone = Self {
+                rules: vec![(*rule).clone()],
+                exempt: Vec::new(),
+                defaults: self.defaults,
+            };
+            alone.policy(method, path).is_some()
+        };
+        let most = match is_plain(path.as_bytes()) {
+            true => 1,
+            false => usize::MAX,
+        };
+        let covering = self.rules.iter().filter(covers).take(most);
+        let paths: Vec<_> = covering.map(|rule| rule.path.as_str()).collect();
+        match paths.is_empty() {
+            true => "*".to_owned(),
+            false => paths.join(" "),
         }
     }
 
@@ -271,6 +296,7 @@ impl Compiled {
             return refuse(&confidence.to_string(), reason);
         }
         Ok(Self {
+            path: path.to_owned(),
             prefix,
             methods,
             policy: Policy {
