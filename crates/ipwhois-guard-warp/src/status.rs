@@ -1,5 +1,6 @@
 use std::future::ready;
 
+use ipwhois_guard_core::RequestHead;
 use ipwhois_guard_tower::{StatusPage, page_response};
 use warp::reply::Response;
 use warp::{Filter, Rejection};
@@ -39,12 +40,17 @@ pub fn status_page(
     let query = warp::query::raw().map(Some);
     let query = query.or(warp::any().map(|| None)).unify();
     let form = warp::post()
-        .and(warp::body::content_length_limit(StatusPage::MAX_FORM_BYTES as u64))
+        .and(warp::body::content_length_limit(
+            StatusPage::MAX_FORM_BYTES as u64,
+        ))
         .and(warp::body::bytes())
         .map(Vec::<u8>::from);
     // Of a longer body nothing is read, and an empty form is refused.
     let form = form.or(warp::any().map(Vec::new)).unify();
-    covered.and(query).and(form).map(move |head, query: Option<String>, form: Vec<u8>| {
-        page_response(page.answer(&head, query.as_deref(), &form))
-    })
+    covered
+        .and(query)
+        .and(form)
+        .map(move |head, query: Option<String>, form: Vec<u8>| {
+            page_response(page.answer(&head, query.as_deref(), &form))
+        })
 }

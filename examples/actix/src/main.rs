@@ -3,9 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami, stop_signal};
-use ipwhois_guard_actix::{
-    AllowedIp, GuardRejection, Health, IpGuard, IpVerdict, status_page,
-};
+use ipwhois_guard_actix::{AllowedIp, GuardRejection, Health, IpGuard, IpVerdict, status_page};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

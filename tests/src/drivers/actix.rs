@@ -6,9 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::Condition;
 use actix_web::{HttpRequest, HttpResponse, HttpServer, rt, web};
 use actix_ws::Message;
-use ipwhois_guard_actix::{
-    AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict, status_page,
-};
+use ipwhois_guard_actix::{AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict, status_page};
 use tokio::sync::oneshot;
 
 use crate::driver::{Address, App, Driver, Install, whoami_json};

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use humantime::{format_duration, format_rfc3339_seconds};
 use serde::Serialize;
 
-use super::outlook::{Outlook, Subject, service_says};
 use super::Guard;
+use super::outlook::{Outlook, Subject, service_says};
 use crate::address::lookup_address;
 use crate::failures::counted_as;
 use crate::observe::Refusal;
@@ -67,9 +67,7 @@ impl Guard {
         let guard = self.here();
         let client = ip.to_canonical();
         let then = guard.0.meter.refusals.of(client);
-        let of = then
-            .first()
-            .map_or(Subject::Client(client), Subject::Again);
+        let of = then.first().map_or(Subject::Client(client), Subject::Again);
         Explanation {
             client: Some(client),
             now: guard.outlook(of),
@@ -166,7 +164,11 @@ impl Refusal {
             ),
             Source::Feed => format!("The feed lists the address{since}. {rule} it for that alone."),
             Source::Unverified(reason) => {
-                format!("{} {rule} such clients.{}", unverified_words(reason), self.bid_words())
+                format!(
+                    "{} {rule} such clients.{}",
+                    unverified_words(reason),
+                    self.bid_words()
+                )
             }
             source => {
                 let reputation = Reputation {

@@ -33,15 +33,13 @@ use std::time::Duration;
 
 use self::decide::Known;
 pub use self::decide::{Asking, Step};
+pub use self::explain::{BanEntry, Explanation};
 use self::fork::Home;
 pub(crate) use self::fork::Plan;
-pub use self::explain::{BanEntry, Explanation};
 pub use self::inspect::Bid;
 use self::know::Occasion;
-pub use self::status::{
-    BudgetStatus, FeedStatus, ReportStatus, StatusData, StoreStatus, Viewer,
-};
 pub use self::outlook::{ExplainedStep, Outcome, Outlook};
+pub use self::status::{BudgetStatus, FeedStatus, ReportStatus, StatusData, StoreStatus, Viewer};
 use crate::address::{ClientResolver, lookup_address};
 use crate::builder::GuardBuilder;
 use crate::clock::Clock;

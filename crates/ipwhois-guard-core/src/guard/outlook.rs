@@ -103,7 +103,12 @@ impl Steps {
         });
     }
 
-    fn settle(&mut self, step: &'static str, finds: impl Into<String>, verdict: Verdict) -> Settled {
+    fn settle(
+        &mut self,
+        step: &'static str,
+        finds: impl Into<String>,
+        verdict: Verdict,
+    ) -> Settled {
         self.pass(step, finds);
         if let Some(last) = self.0.last_mut() {
             last.settles = true;
@@ -128,7 +133,9 @@ impl Guard {
             }
         };
         let rule = match of {
-            Subject::Again(refusal) if refusal.rule != "*" => format!("the rule `{}`", refusal.rule),
+            Subject::Again(refusal) if refusal.rule != "*" => {
+                format!("the rule `{}`", refusal.rule)
+            }
             _ => "the guard\u{2019}s defaults".to_owned(),
         };
         let (outcome, status) = match policy.filter(|policy| policy.mode != Mode::Off) {
@@ -226,7 +233,10 @@ impl Guard {
             let finds = "The feed lists the address, which is enough here.";
             return steps.settle("feed", finds, terms.in_feed(client));
         }
-        steps.pass("feed", "The feed lists the address, so that a check is certain.");
+        steps.pass(
+            "feed",
+            "The feed lists the address, so that a check is certain.",
+        );
         if let Some(settled) = walk_memory(terms, client, peek, since, false, steps) {
             return settled;
         }
@@ -247,14 +257,25 @@ impl Guard {
             let finds = format!("{finds}{}", unverified_finds(reason, &verdict));
             steps.settle(step, finds, verdict)
         };
-        if let Some(reason) = peek.failure.filter(|&reason| reason != Unverified::NoBudget) {
+        if let Some(reason) = peek
+            .failure
+            .filter(|&reason| reason != Unverified::NoBudget)
+        {
             let finds = "The last call for it failed a moment ago. ".to_owned();
             return unverified("service", finds, reason);
         }
-        if self.0.lookup.breaker_open().is_some_and(|next| next > Duration::ZERO) {
+        if self
+            .0
+            .lookup
+            .breaker_open()
+            .is_some_and(|next| next > Duration::ZERO)
+        {
             return unverified("service", String::new(), Unverified::BreakerOpen);
         }
-        let (bid, refusal) = self.0.budget.quote(lookup_address(client), terms.matters(), true);
+        let (bid, refusal) = self
+            .0
+            .budget
+            .quote(lookup_address(client), terms.matters(), true);
         let left = self.0.budget.left();
         let words = format!(
             "It shows: {}. Its score would be {:.3}, the price of a check is {:.3}, and {left} \

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::explain::BanEntry;
 use super::Guard;
+use super::explain::BanEntry;
 use crate::address::Peer;
 use crate::observe::{Health, HealthStatus, Monitored, Quarter, Refusal};
 use crate::request::RequestHead;

@@ -105,7 +105,10 @@ impl History {
     /// The last 24 hours, oldest first. Quarters in which nobody looked are missing.
     pub(super) fn quarters(&self, wall: SystemTime) -> Vec<Quarter> {
         let oldest = begin_of(wall).checked_sub(QUARTER * (QUARTERS as u32 - 1));
-        let recent = self.quarters.iter().filter(|quarter| Some(quarter.begin) >= oldest);
+        let recent = self
+            .quarters
+            .iter()
+            .filter(|quarter| Some(quarter.begin) >= oldest);
         recent.map(Filling::quarter).collect()
     }
 }
@@ -113,8 +116,9 @@ impl History {
 impl Filling {
     fn quarter(&self) -> Quarter {
         let mut counts: Vec<Count> = Vec::new();
-        for (outcome, (before, now)) in
-            Outcome::ALL.into_iter().zip(self.before.iter().zip(&self.now))
+        for (outcome, (before, now)) in Outcome::ALL
+            .into_iter()
+            .zip(self.before.iter().zip(&self.now))
         {
             for (source, (before, now)) in SOURCES.into_iter().zip(before.iter().zip(now)) {
                 let requests = now.saturating_sub(*before);
@@ -122,7 +126,10 @@ impl Filling {
                     continue;
                 }
                 let (outcome, source) = (outcome.as_str(), source.as_str());
-                match counts.iter_mut().find(|it| (it.outcome, it.source) == (outcome, source)) {
+                match counts
+                    .iter_mut()
+                    .find(|it| (it.outcome, it.source) == (outcome, source))
+                {
                     Some(count) => count.requests += requests,
                     None => counts.push(Count {
                         outcome,
@@ -152,7 +159,11 @@ mod tests {
 
     fn requests(quarter: &Quarter, outcome: &str, source: &str) -> u64 {
         let is_it = |count: &&Count| (count.outcome, count.source) == (outcome, source);
-        quarter.counts.iter().find(is_it).map_or(0, |count| count.requests)
+        quarter
+            .counts
+            .iter()
+            .find(is_it)
+            .map_or(0, |count| count.requests)
     }
 
     #[test]
@@ -199,6 +210,9 @@ mod tests {
             history.note(&meter, 0.0, 0, at(minutes));
         }
         let quarters = history.quarters(at(15));
-        assert!(quarters.is_sorted_by(|one, next| one.begin < next.begin), "{quarters:?}");
+        assert!(
+            quarters.is_sorted_by(|one, next| one.begin < next.begin),
+            "{quarters:?}"
+        );
     }
 }

@@ -206,9 +206,17 @@ impl Rows {
     fn record(&mut self, refusal: Refusal) {
         self.total += 1;
         let client = refusal.client.map(counted_as);
-        let most = if client.is_some() { PER_CLIENT } else { NAMELESS };
+        let most = if client.is_some() {
+            PER_CLIENT
+        } else {
+            NAMELESS
+        };
         let own = self.of.entry(client).or_default();
-        let own_oldest = if own.len() < most { None } else { own.pop_front() };
+        let own_oldest = if own.len() < most {
+            None
+        } else {
+            own.pop_front()
+        };
         let row = (self.total, refusal);
         let slot = match own_oldest {
             Some(slot) => slot as usize,

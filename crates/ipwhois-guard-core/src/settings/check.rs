@@ -223,9 +223,8 @@ impl Settings {
     fn check_status_token(&self) -> Result<(), BuildError> {
         match self.status_token.as_ref().map(StatusToken::expose) {
             Some(token) if !is_key(token) || token.len() < SHORTEST_TOKEN => {
-                let reason = format!(
-                    "is not {SHORTEST_TOKEN} to {LONGEST_KEY} visible ASCII characters"
-                );
+                let reason =
+                    format!("is not {SHORTEST_TOKEN} to {LONGEST_KEY} visible ASCII characters");
                 Err(BuildError::setting("status_token", token, reason))
             }
             _ => Ok(()),

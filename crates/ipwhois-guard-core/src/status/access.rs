@@ -59,7 +59,10 @@ impl Access {
     /// The cookie of a visitor who knows the token.
     pub(super) fn cookie(&self, is_secure: bool) -> String {
         let secure = if is_secure { "; Secure" } else { "" };
-        format!("{COOKIE}={}; HttpOnly; SameSite=Strict{secure}", self.session)
+        format!(
+            "{COOKIE}={}; HttpOnly; SameSite=Strict{secure}",
+            self.session
+        )
     }
 }
 
@@ -93,13 +96,21 @@ pub(super) fn is_same_site(request: &impl RequestHead) -> bool {
 
 /// Whether the page was opened by TLS, as the browser says.
 pub(super) fn is_secure(request: &impl RequestHead) -> bool {
-    request.header_lines("origin").any(|origin| origin.starts_with(b"https://"))
+    request
+        .header_lines("origin")
+        .any(|origin| origin.starts_with(b"https://"))
 }
 
 fn derived(token: &[u8], label: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, token);
-    let tag = hmac::sign(&key, format!("ipwhois-guard status page: {label}").as_bytes());
-    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let tag = hmac::sign(
+        &key,
+        format!("ipwhois-guard status page: {label}").as_bytes(),
+    );
+    tag.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn is_same(one: &str, other: &str) -> bool {

@@ -64,7 +64,10 @@ fn place(quarter: &Quarter, now: SystemTime) -> Option<u64> {
 
 /// The requests of 24 hours as stacked bars.
 pub(super) fn requests(page: &mut Html, quarters: &[Quarter], now: SystemTime) {
-    let highest = quarters.iter().map(|quarter| kinds(quarter).iter().sum()).max();
+    let highest = quarters
+        .iter()
+        .map(|quarter| kinds(quarter).iter().sum())
+        .max();
     let highest: u64 = highest.unwrap_or(0).max(1);
     html!(page; "<svg class=\"bars\" viewBox=\"0 0 960 160\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Requests in the last 24 hours, in quarters of an hour\">");
     for quarter in quarters {
@@ -89,11 +92,19 @@ pub(super) fn requests(page: &mut Html, quarters: &[Quarter], now: SystemTime) {
 
 /// The price of a check since midnight.
 pub(super) fn price(page: &mut Html, quarters: &[Quarter], now: SystemTime) {
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let midnight = since.as_secs() / 86_400 * 86_400;
     let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(midnight);
-    let today: Vec<_> = quarters.iter().filter(|quarter| quarter.begin >= midnight).collect();
-    let highest = today.iter().map(|quarter| quarter.price).fold(1.0, f64::max);
+    let today: Vec<_> = quarters
+        .iter()
+        .filter(|quarter| quarter.begin >= midnight)
+        .collect();
+    let highest = today
+        .iter()
+        .map(|quarter| quarter.price)
+        .fold(1.0, f64::max);
     let mut line = String::new();
     for quarter in &today {
         let age = quarter.begin.duration_since(midnight).unwrap_or_default();
@@ -111,7 +122,9 @@ pub(super) fn price(page: &mut Html, quarters: &[Quarter], now: SystemTime) {
 
 fn axis(page: &mut Html, now: SystemTime) {
     let clock = |ago: u64| {
-        let at = now.checked_sub(Duration::from_secs(ago * 3_600)).unwrap_or(now);
+        let at = now
+            .checked_sub(Duration::from_secs(ago * 3_600))
+            .unwrap_or(now);
         let text = humantime::format_rfc3339_seconds(at).to_string();
         text.get(11..16).unwrap_or_default().to_owned()
     };

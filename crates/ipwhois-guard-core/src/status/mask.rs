@@ -75,8 +75,17 @@ mod tests {
     #[test]
     fn other_text_stays_as_it_is() {
         for text in [
-            "", "at 09:04:05", "2026-01-01T00:00:00Z", "1.5", "std::net", "v1.2.3", "a.b.c", "12:30",
-            "\u{e9}25", "deadbeef", "0.953",
+            "",
+            "at 09:04:05",
+            "2026-01-01T00:00:00Z",
+            "1.5",
+            "std::net",
+            "v1.2.3",
+            "a.b.c",
+            "12:30",
+            "\u{e9}25",
+            "deadbeef",
+            "0.953",
         ] {
             assert_eq!(masked(text), text);
         }

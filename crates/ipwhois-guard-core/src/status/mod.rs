@@ -59,7 +59,9 @@ impl PageAnswer {
 
     /// The response's headers besides `Content-Length`. Names are in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.headers.iter().map(|(name, value)| (*name, value.as_str()))
+        self.headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
     }
 
     /// The body.
@@ -155,7 +157,10 @@ impl StatusPage {
                 PageAnswer::see(&format!("{name}/"))
             }
             ("POST", Some("/token" | "/leave" | "/unban")) if access.is_none() => {
-                PageAnswer::words(404, "No `status_token` is set, so there is nothing to open.")
+                PageAnswer::words(
+                    404,
+                    "No `status_token` is set, so there is nothing to open.",
+                )
             }
             ("POST", Some(part @ ("/token" | "/leave" | "/unban"))) => {
                 self.change(request, part, body)
@@ -227,7 +232,10 @@ impl StatusPage {
         }
         let is_form = field(body, "csrf").is_some_and(|csrf| access.is_form_of_ours(&csrf));
         if !is_program && !(access.is_admitted(request) && is_form) {
-            return PageAnswer::words(403, "Refused: this needs the token and a form of this page.");
+            return PageAnswer::words(
+                403,
+                "Refused: this needs the token and a form of this page.",
+            );
         }
         if part == "/leave" {
             return PageAnswer::see("./").with("set-cookie", no_cookie());

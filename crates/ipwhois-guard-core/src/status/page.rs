@@ -85,7 +85,12 @@ impl View<'_> {
             " maxlength=\"64\" value=\"");
         page.text(self.explain.as_deref().unwrap_or_default());
         html!(page; "\"> <button>Explain</button></form>");
-        if let Some(asked) = self.explain.as_deref().map(str::trim).filter(|it| !it.is_empty()) {
+        if let Some(asked) = self
+            .explain
+            .as_deref()
+            .map(str::trim)
+            .filter(|it| !it.is_empty())
+        {
             match asked.parse::<IpAddr>() {
                 Ok(ip) if self.is_admitted => explained(page, &self.guard.explain_ip(ip)),
                 Ok(_) => html!(page; "<p>An address is explained to the holder of the token only."
@@ -206,7 +211,9 @@ fn live(page: &mut Html, id: &'static str, content: impl FnOnce(&mut Html)) {
 
 fn client(refusal: &Refusal) -> String {
     let unknown = || "unknown".to_owned();
-    refusal.client.map_or_else(unknown, |client| client.to_string())
+    refusal
+        .client
+        .map_or_else(unknown, |client| client.to_string())
 }
 
 fn budget(page: &mut Html, data: &StatusData) {
@@ -260,7 +267,11 @@ fn parts(page: &mut Html, data: &StatusData) {
     });
     error(page, data.store.folder_error.as_deref());
     html!(page; "</dd><dt>Shared store</dt><dd>");
-    page.markup(if data.store.is_shared { "in use" } else { "none" });
+    page.markup(if data.store.is_shared {
+        "in use"
+    } else {
+        "none"
+    });
     error(page, data.store.shared_error.as_deref());
     html!(page; "</dd><dt>Reports</dt><dd>" (data.reports.delivered) " delivered, " (data.reports.pending)
         " waiting, " (data.reports.refused) " refused, " (data.reports.lost) " lost</dd></dl>");
@@ -295,7 +306,11 @@ fn steps(page: &mut Html, now: &Outlook) {
     }
     html!(page; (now.words()) "</p><ol>");
     for step in &now.steps {
-        page.markup(if step.settles { "<li class=\"settles\">" } else { "<li>" });
+        page.markup(if step.settles {
+            "<li class=\"settles\">"
+        } else {
+            "<li>"
+        });
         html!(page; "<code>" (step.step) "</code> " (&step.finds) "</li>");
     }
     html!(page; "</ol>");

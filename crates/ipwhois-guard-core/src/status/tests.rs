@@ -101,12 +101,21 @@ fn the_page_shows_networks_until_the_token_is_given() {
     let page = guard.status_page("/guard/");
     let (status, body) = get(&page, &Get::to("GET", "/guard/"));
     assert_eq!(status, 200);
-    assert!(!body.contains(CLIENT) && !body.contains("25.7.7.7"), "{body}");
+    assert!(
+        !body.contains(CLIENT) && !body.contains("25.7.7.7"),
+        "{body}"
+    );
     assert!(body.contains("25.1.2.0/24") && body.contains("25.7.7.0/24"));
-    assert!(body.contains("<b>25.9.9.9</b>"), "the viewer sees its own address");
+    assert!(
+        body.contains("<b>25.9.9.9</b>"),
+        "the viewer sees its own address"
+    );
     assert!(!body.contains("Lift the ban"));
     let (_, json) = get(&page, &Get::to("GET", "/guard/status.json"));
-    assert!(!json.contains(CLIENT) && json.contains("25.1.2.0/24"), "{json}");
+    assert!(
+        !json.contains(CLIENT) && json.contains("25.1.2.0/24"),
+        "{json}"
+    );
 
     let (cookie, _) = signed_in(&page);
     let (_, body) = get(&page, &Get::to("GET", "/guard/").line("cookie", cookie));
@@ -142,14 +151,19 @@ fn what_a_client_sends_is_text() {
 fn the_policy_allows_nothing_but_the_page_itself() {
     let page = guard().status_page("/guard");
     let answer = page.answer(&Get::to("GET", "/guard/"), None, b"");
-    let policy = answer.headers().find(|(name, _)| *name == "content-security-policy");
+    let policy = answer
+        .headers()
+        .find(|(name, _)| *name == "content-security-policy");
     let (_, policy) = policy.expect("a policy");
     let (_, nonce) = policy.split_once("script-src 'nonce-").expect("a nonce");
     let nonce = nonce.split('\'').next().expect("a nonce").to_owned();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
     let body = answer.clone().into_body();
     assert_eq!(body.matches(&format!("nonce=\"{nonce}\"")).count(), 2);
-    assert_eq!(body.matches("<script").count() + body.matches("<style").count(), 2);
+    assert_eq!(
+        body.matches("<script").count() + body.matches("<style").count(),
+        2
+    );
     assert!(!body.contains(" style=") && !body.contains("http:") && !body.contains("https:"));
     let again = page.answer(&Get::to("GET", "/guard/"), None, b"");
     assert!(!again.into_body().contains(&nonce), "a nonce is used once");
@@ -164,14 +178,42 @@ fn a_ban_is_lifted_by_a_form_of_the_page_with_the_token_only() {
     let (cookie, csrf) = signed_in(&page);
     let form = format!("client=25.7.7.7&csrf={csrf}");
     let post = || Get::to("POST", "/guard/unban");
-    let ours = || post().line("sec-fetch-site", "same-origin").line("cookie", &*cookie);
+    let ours = || {
+        post()
+            .line("sec-fetch-site", "same-origin")
+            .line("cookie", &*cookie)
+    };
     let host = || post().line("cookie", &*cookie).line("host", "site.example");
     for (why, request, form) in [
-        ("no token", post().line("sec-fetch-site", "same-origin"), &*form),
-        ("cross-site", post().line("sec-fetch-site", "cross-site").line("cookie", &*cookie), &form),
-        ("same-site", post().line("sec-fetch-site", "same-site").line("cookie", &*cookie), &form),
-        ("two lines", ours().line("sec-fetch-site", "cross-site"), &form),
-        ("another origin", host().line("origin", "https://evil.example"), &form),
+        (
+            "no token",
+            post().line("sec-fetch-site", "same-origin"),
+            &*form,
+        ),
+        (
+            "cross-site",
+            post()
+                .line("sec-fetch-site", "cross-site")
+                .line("cookie", &*cookie),
+            &form,
+        ),
+        (
+            "same-site",
+            post()
+                .line("sec-fetch-site", "same-site")
+                .line("cookie", &*cookie),
+            &form,
+        ),
+        (
+            "two lines",
+            ours().line("sec-fetch-site", "cross-site"),
+            &form,
+        ),
+        (
+            "another origin",
+            host().line("origin", "https://evil.example"),
+            &form,
+        ),
         ("no origin", host(), &form),
         ("origin null", host().line("origin", "null"), &form),
         ("no form", ours(), "client=25.7.7.7"),
@@ -181,7 +223,11 @@ fn a_ban_is_lifted_by_a_form_of_the_page_with_the_token_only() {
         assert_eq!(answer.status(), 403, "{why}");
         assert_eq!(guard.bans().len(), 1, "{why}");
     }
-    assert_eq!(page.answer(&ours(), None, format!("client=x&csrf={csrf}").as_bytes()).status(), 400);
+    assert_eq!(
+        page.answer(&ours(), None, format!("client=x&csrf={csrf}").as_bytes())
+            .status(),
+        400
+    );
     let request = Get::to("GET", "/guard/unban").line("cookie", &*cookie);
     assert_eq!(page.answer(&request, Some(&form), b"").status(), 405);
     let request = host().line("origin", "https://site.example");
@@ -196,7 +242,13 @@ fn a_ban_is_lifted_by_a_form_of_the_page_with_the_token_only() {
 fn a_wrong_token_opens_nothing() {
     let page = guard().status_page("/guard");
     let request = Get::to("POST", "/guard/token").line("sec-fetch-site", "same-origin");
-    for form in ["", "token=", "token=a-token-of-this-tesT", "\u{fffd}", "token=%ff"] {
+    for form in [
+        "",
+        "token=",
+        "token=a-token-of-this-tesT",
+        "\u{fffd}",
+        "token=%ff",
+    ] {
         let answer = page.answer(&request, None, form.as_bytes());
         assert_eq!(answer.status(), 403, "{form}");
         assert!(answer.headers().all(|(name, _)| name != "set-cookie"));
@@ -240,7 +292,11 @@ fn each_path_has_its_answer() {
         ("GET", "/ops/guards", 404),
         ("GET", "/", 404),
     ] {
-        assert_eq!(get(&page, &Get::to(method, path)).0, status, "{method} {path}");
+        assert_eq!(
+            get(&page, &Get::to(method, path)).0,
+            status,
+            "{method} {path}"
+        );
     }
     assert!(page.covers("/ops/guard/x") && !page.covers("/ops/guards"));
     assert_eq!(get(&guard.status_page("/"), &Get::to("GET", "/")).0, 200);

@@ -60,7 +60,9 @@ fn a_refusal_is_remembered_with_what_led_to_it() {
 
     clock.advance(Duration::from_secs(600));
     let again = refuse(&guard, &head("/admin", LISTED));
-    let refusal = guard.explain(&again.to_uppercase()).expect("it is remembered");
+    let refusal = guard
+        .explain(&again.to_uppercase())
+        .expect("it is remembered");
     let refusal = &refusal.then[0];
     assert_eq!(refusal.source, Source::Cache);
     assert_eq!(refusal.since, Some(since), "the verdict is the same one");
@@ -102,7 +104,11 @@ fn monitor_mode_remembers_what_would_have_been_refused_and_of_whom() {
     };
     assert!(recent.iter().all(all), "{recent:?}");
     let monitored = guard.status().monitored;
-    let figures = (monitored.requests, monitored.clients, monitored.had_logged_in);
+    let figures = (
+        monitored.requests,
+        monitored.clients,
+        monitored.had_logged_in,
+    );
     assert_eq!(figures, (3, 2, 1));
     assert_eq!(guard.explain_ip(LISTED).now.outcome, Outcome::Monitored);
 }
@@ -189,7 +195,10 @@ fn a_client_that_is_forgotten_is_a_stranger() {
     block_on(guard.failed_login(CLEAN)).unwrap();
     guard.forget(CLEAN);
     block_on(guard.failed_login(CLEAN)).unwrap();
-    assert!(block_on(guard.failed_login(CLEAN)).is_err(), "the second one bans");
+    assert!(
+        block_on(guard.failed_login(CLEAN)).is_err(),
+        "the second one bans"
+    );
     assert_eq!(status(&guard, &head("/", CLEAN)), Some(429));
     guard.forget(CLEAN);
     assert!(guard.bans().is_empty());
@@ -206,8 +215,13 @@ fn bans_are_listed_with_the_time_that_is_left() {
     guard.ban(v6, Duration::from_secs(600));
     clock.advance(Duration::from_secs(20));
     let bans = guard.bans();
-    let listed = bans.iter().map(|ban| (ban.client.to_string(), ban.seconds_left));
-    let expected = [("3ffe:1:2:3::".to_owned(), 580), ("26.0.0.1".to_owned(), 40)];
+    let listed = bans
+        .iter()
+        .map(|ban| (ban.client.to_string(), ban.seconds_left));
+    let expected = [
+        ("3ffe:1:2:3::".to_owned(), 580),
+        ("26.0.0.1".to_owned(), 40),
+    ];
     assert!(listed.eq(expected), "{bans:?}");
     clock.advance(Duration::from_secs(40));
     assert_eq!(guard.bans().len(), 1);
