@@ -72,6 +72,10 @@ impl ThrottledWarnings {
             return;
         }
         let warning = Warning::Refused(refusal.client.map(counted_as), refusal.source);
+        let is_first = self.is_first(warning);
+        if !is_first && !tracing::enabled!(target: "ipwhois_guard", tracing::Level::DEBUG) {
+            return;
+        }
         let refusal = refusal.clone();
         macro_rules! log {
             ($level:ident) => {
@@ -94,7 +98,7 @@ impl ThrottledWarnings {
                 )
             };
         }
-        match self.is_first(warning) {
+        match is_first {
             true => log!(INFO),
             false => log!(DEBUG),
         }

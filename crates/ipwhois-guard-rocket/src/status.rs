@@ -35,11 +35,10 @@ struct Mounted(StatusPage);
 #[rocket::async_trait]
 impl route::Handler for Mounted {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> route::Outcome<'r> {
-        let form = data
-            .open(StatusPage::MAX_FORM_BYTES.bytes())
-            .into_bytes()
-            .await;
-        let form = form.map_or_else(|_| Vec::new(), |form| form.into_inner());
+        let form = data.open(StatusPage::MAX_FORM_BYTES.bytes()).into_bytes();
+        // Of a longer body nothing counts, and an empty form is refused.
+        let form = form.await.ok().filter(|form| form.is_complete());
+        let form = form.map_or_else(Vec::new, |form| form.into_inner());
         let query = request.uri().query().map(|query| query.as_str());
         let answer = self.0.answer(&Head(request), query, &form);
         let mut response = Response::build();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Guard;
 use super::know::Occasion;
-use super::refuse::AskedFor;
+use super::refuse::{self, AskedFor};
 use crate::address::{Peer, is_public, lookup_address};
 use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
@@ -66,14 +66,17 @@ impl Future for Asking {
     type Output = Decision;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {
+        let span = self.asked_for.span.clone();
+        let _within = span.enter();
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let verdict = self.terms.answered(self.client, answer);
         let decision = self.terms.decide(verdict, || self.format);
         self.guard.0.meter.decided(&decision);
         if !verdict.allowed {
-            self.guard
-                .note_refusal(&self.asked_for, &self.terms, &decision);
+            let asked_for = (*self.asked_for).clone();
+            self.guard.note_refusal(asked_for, &self.terms, &decision);
         }
+        refuse::record(&span, &decision);
         Poll::Ready(decision)
     }
 }
@@ -119,7 +122,32 @@ impl Guard {
     }
 
     #[inline]
-    fn decide_under(&self, mut terms: Terms, request: &impl RequestHead) -> Step {
+    fn decide_under(&self, terms: Terms, request: &impl RequestHead) -> Step {
+        if tracing::enabled!(target: "ipwhois_guard", tracing::Level::DEBUG) {
+            return self.decide_in_span(terms, request);
+        }
+        self.decide_at_once(terms, request)
+    }
+
+    /// The decision in a span of its own, for a subscriber that asks for it.
+    #[cold]
+    #[inline(never)]
+    fn decide_in_span(&self, terms: Terms, request: &impl RequestHead) -> Step {
+        let span = refuse::span(request);
+        match span.in_scope(|| self.decide_at_once(terms, request)) {
+            Step::Decided(decision) => {
+                refuse::record(&span, &decision);
+                Step::Decided(decision)
+            }
+            Step::Asking(mut asking) => {
+                asking.asked_for.span = span;
+                Step::Asking(asking)
+            }
+        }
+    }
+
+    #[inline]
+    fn decide_at_once(&self, mut terms: Terms, request: &impl RequestHead) -> Step {
         if terms.policy.mode == Mode::Off {
             return self.leave_alone(Source::Off, terms.basis);
         }
@@ -213,7 +241,7 @@ impl Guard {
         if let (Some(client), Source::Unverified(_)) = (verdict.client_ip(), verdict.source()) {
             asked_for.bid = Some(self.quote(terms, client));
         }
-        self.note_refusal(&asked_for, terms, decision);
+        self.note_refusal(asked_for, terms, decision);
     }
 
     /// A request whose client cannot be determined. A trusted proxy that sends no forwarding header

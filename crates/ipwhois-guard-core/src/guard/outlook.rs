@@ -134,9 +134,9 @@ impl Guard {
         };
         let rule = match of {
             Subject::Again(refusal) if refusal.rule != "*" => {
-                format!("the rule `{}`", refusal.rule)
+                format!("the rule `{}` holds", refusal.rule)
             }
-            _ => "the guard\u{2019}s defaults".to_owned(),
+            _ => "the guard\u{2019}s defaults hold".to_owned(),
         };
         let (outcome, status) = match policy.filter(|policy| policy.mode != Mode::Off) {
             Some(policy) => {
@@ -352,7 +352,7 @@ fn unverified_finds(reason: Unverified, verdict: &Verdict) -> String {
 
 fn scope_words(policy: Policy, rule: &str) -> String {
     format!(
-        "What holds is {rule}: mode `{}`, refused from confidence {}, unverified clients are {}.",
+        "Here {rule}: mode `{}`, refused from confidence {}, unverified clients are {}.",
         policy.mode,
         policy.min_confidence,
         match policy.on_unverified {

@@ -3,22 +3,28 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use tracing::Span;
+use tracing::field::{Empty, display};
+
 use super::Guard;
 use crate::address::lookup_address;
 use crate::budget::Explained;
 use crate::clock::Tick;
 use crate::decision::{Basis, Decision, Terms};
+use crate::denial::Denial;
 use crate::observe::Refusal;
 use crate::request::RequestHead;
 use crate::verdict::{Source, Verdict};
 
 /// What a request asked for, for its row should it be refused.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct AskedFor {
     pub(super) method: String,
     pub(super) path: String,
     /// What its client bid for a check.
     pub(super) bid: Option<Explained>,
+    /// The decision's span, if a subscriber asks for it.
+    pub(super) span: Span,
 }
 
 impl AskedFor {
@@ -27,14 +33,41 @@ impl AskedFor {
             method: Refusal::kept_method(request.method()),
             path: Refusal::kept_path(request.path()),
             bid: None,
+            span: Span::none(),
         }
     }
+}
+
+/// The span of one decision. What comes of it is [recorded](record) later.
+pub(super) fn span(request: &impl RequestHead) -> Span {
+    tracing::debug_span!(
+        target: "ipwhois_guard",
+        "decision",
+        method = Refusal::kept_method(request.method()),
+        path = Refusal::kept_path(request.path()),
+        client = Empty,
+        source = Empty,
+        confidence = Empty,
+        allowed = Empty,
+        reference = Empty,
+    )
+}
+
+pub(super) fn record(span: &Span, decision: &Decision) {
+    let verdict = decision.verdict();
+    if let Some(client) = verdict.client_ip() {
+        span.record("client", display(client));
+    }
+    span.record("source", display(verdict.source()));
+    span.record("confidence", verdict.confidence());
+    span.record("allowed", verdict.is_allowed());
+    span.record("reference", decision.denial().map(Denial::reference));
 }
 
 impl Guard {
     /// Remembers a refusal, and logs it.
     #[cold]
-    pub(super) fn note_refusal(&self, asked_for: &AskedFor, terms: &Terms, decision: &Decision) {
+    pub(super) fn note_refusal(&self, asked_for: AskedFor, terms: &Terms, decision: &Decision) {
         let verdict = decision.verdict();
         let client = verdict.client_ip();
         let (since, until) = self.spell(verdict, terms);
@@ -44,9 +77,9 @@ impl Guard {
                 .denial()
                 .map(|denial| denial.reference().to_owned()),
             client,
-            method: asked_for.method.clone(),
-            path: asked_for.path.clone(),
             rule: self.rule_of(terms.basis, &asked_for.method, &asked_for.path),
+            method: asked_for.method,
+            path: asked_for.path,
             mode: terms.policy.mode,
             status: Refusal::status_of(verdict.source()),
             source: verdict.source(),

@@ -167,6 +167,13 @@ impl RuleSet {
     /// The path of the rule that covers a request; `*` where there is none. For a path that can be
     /// read in several ways, of which the strictest rule holds: those of all rules that may.
     pub(crate) fn rule_of(&self, method: &str, path: &str) -> String {
+        let bytes = path.as_bytes();
+        if is_plain(bytes) {
+            let covers =
+                |rule: &&Compiled| rule.names(method) && rule.prefix.rest_of(bytes).is_some();
+            let covering = self.rules.iter().find(covers);
+            return covering.map_or("*", |rule| &rule.path).to_owned();
+        }
         let covers = |rule: &&Compiled| {
             let alone = Self {
                 rules: vec![(*rule).clone()],
@@ -175,11 +182,7 @@ impl RuleSet {
             };
             alone.policy(method, path).is_some()
         };
-        let most = match is_plain(path.as_bytes()) {
-            true => 1,
-            false => usize::MAX,
-        };
-        let covering = self.rules.iter().filter(covers).take(most);
+        let covering = self.rules.iter().filter(covers);
         let paths: Vec<_> = covering.map(|rule| rule.path.as_str()).collect();
         match paths.is_empty() {
             true => "*".to_owned(),

@@ -33,6 +33,24 @@ impl Html {
         }
     }
 
+    /// A sentence, in which names of settings stand between backticks.
+    pub(super) fn sentence(&mut self, text: impl Display) {
+        let text = text.to_string();
+        let mut parts = text.split('`');
+        self.text(parts.next().unwrap_or_default());
+        while let Some(name) = parts.next() {
+            // What a client sends may have a backtick, too.
+            let Some(rest) = parts.next() else {
+                self.text(format_args!("`{name}"));
+                return;
+            };
+            self.markup("<code>");
+            self.text(name);
+            self.markup("</code>");
+            self.text(rest);
+        }
+    }
+
     /// Text that names nobody else: the viewer's own address, the guard's own secrets.
     pub(super) fn unmasked(&mut self, text: impl Display) {
         self.escape(&text.to_string());
@@ -67,13 +85,17 @@ const fn is_unseen(char: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Writes to a page: literals as markup, what stands in parentheses as text.
+/// Writes to a page: literals as markup, what stands in parentheses as text, what stands in
+/// brackets as a sentence.
 macro_rules! html {
     ($page:expr; $($part:tt)*) => {{
         $(html!(@ $page, $part);)*
     }};
     (@ $page:expr, $markup:literal) => {
         $page.markup($markup)
+    };
+    (@ $page:expr, [$text:expr]) => {
+        $page.sentence($text)
     };
     (@ $page:expr, $text:tt) => {
         $page.text($text)
@@ -92,6 +114,22 @@ mod tests {
         html!(page; "<p title=\"" ("\"><script>'&") "\">" ("a\u{202e}b\nc") "</p>");
         let expected = "<p title=\"&quot;&gt;&lt;script&gt;&#39;&amp;\">a\\u{202e}b\\u{a}c</p>";
         assert_eq!(page.finish(), expected);
+    }
+
+    #[test]
+    fn names_in_a_sentence_are_code_and_a_lone_backtick_is_itself() {
+        for (text, expected) in [
+            (
+                "set `a` and `<b>`",
+                "set <code>a</code> and <code>&lt;b&gt;</code>",
+            ),
+            ("GET /`x was refused", "GET /`x was refused"),
+            ("`a` /`", "<code>a</code> /`"),
+        ] {
+            let mut page = Html::new(false);
+            page.sentence(text);
+            assert_eq!(page.finish(), expected);
+        }
     }
 
     #[test]

@@ -231,7 +231,8 @@ impl StatusPage {
             };
         }
         let is_form = field(body, "csrf").is_some_and(|csrf| access.is_form_of_ours(&csrf));
-        if !is_program && !(access.is_admitted(request) && is_form) {
+        let is_page = access.is_admitted(request) && is_form;
+        if !(is_program || is_page) {
             return PageAnswer::words(
                 403,
                 "Refused: this needs the token and a form of this page.",

@@ -42,9 +42,9 @@ impl View<'_> {
         html!(page; "</style></head><body>");
         live(page, "top", |page| self.top(page, &data));
         html!(page; "<main>");
-        self.explain_form(page);
         live(page, "budget", |page| budget(page, &data));
         live(page, "requests", |page| requests(page, &data));
+        self.explain_form(page);
         live(page, "refusals", |page| self.refusals(page, &data));
         live(page, "bans", |page| self.bans(page, &data));
         live(page, "parts", |page| parts(page, &data));
@@ -66,13 +66,13 @@ impl View<'_> {
             (true, false) => "idle",
             (false, _) => "ill",
         });
-        html!(page; "\"><span class=\"dot\"></span>" (&data.sentence) "</p><p class=\"facts\">ipwhois-guard "
+        html!(page; "\"><span class=\"dot\"></span>" [&data.sentence] "</p><p class=\"facts\">ipwhois-guard "
             (env!("CARGO_PKG_VERSION")) " &middot; mode <b>" (data.health.mode) "</b> &middot; "
             (format_rfc3339_seconds(data.time)) "</p>");
         if !data.health.problems.is_empty() {
             html!(page; "<ul class=\"problems\">");
             for problem in &data.health.problems {
-                html!(page; "<li><code>" (problem.code()) "</code> " (problem) "</li>");
+                html!(page; "<li><code>" (problem.code()) "</code> " [problem] "</li>");
             }
             html!(page; "</ul>");
         }
@@ -139,8 +139,8 @@ impl View<'_> {
             "</span> <span class=\"status\">" (refusal.status) "</span> <span class=\"client\">"
             (client(refusal)) "</span> <span class=\"source\">" (refusal.source)
             "</span> <span class=\"path\">" (&refusal.method) " " (&refusal.path)
-            "</span></summary><p>" (refusal.words()) " " (refusal.remedy()) "</p><p>"
-            (self.guard.outlook_of(refusal).words()) "</p>");
+            "</span></summary><p>" [refusal.words()] " " [refusal.remedy()] "</p><p>"
+            [self.guard.outlook_of(refusal).words()] "</p>");
         if let Some(reference) = &refusal.reference {
             html!(page; "<p>Reference <code>" (reference) "</code>: <a href=\"?explain=" (reference)
                 "#explained\">step by step</a></p>");
@@ -179,8 +179,8 @@ impl View<'_> {
             }
             None => html!(page; "It cannot tell. "),
         }
-        html!(page; (&self.viewer.how) " If that is not your address, mend"
-            " <code>trusted_proxies</code> and <code>client_ip_header</code>.</p>");
+        html!(page; [&self.viewer.how] " If that is wrong, mend <code>trusted_proxies</code> and"
+            " <code>client_ip_header</code>.</p>");
         match (self.access, self.is_admitted) {
             (None, _) => html!(page; "<p class=\"none\">Networks stand in place of addresses. Set"
                 " <code>status_token</code> to see addresses and to lift bans.</p>"),
@@ -287,7 +287,7 @@ fn explained(page: &mut Html, explanation: &Explanation) {
     html!(page; "<div class=\"explanation\">");
     match explanation.then.first() {
         Some(refusal) => {
-            html!(page; "<h3>What happened</h3><p>" (refusal.words()) " " (refusal.remedy()) "</p>");
+            html!(page; "<h3>What happened</h3><p>" [refusal.words()] " " [refusal.remedy()] "</p>");
             if explanation.then.len() > 1 {
                 html!(page; "<p>It is the latest of " (explanation.then.len())
                     " remembered refusals of this client.</p>");
@@ -304,14 +304,14 @@ fn steps(page: &mut Html, now: &Outlook) {
     if let Some(request) = &now.request {
         html!(page; "<code>" (request) "</code>: ");
     }
-    html!(page; (now.words()) "</p><ol>");
+    html!(page; [now.words()] "</p><ol>");
     for step in &now.steps {
         page.markup(if step.settles {
             "<li class=\"settles\">"
         } else {
             "<li>"
         });
-        html!(page; "<code>" (step.step) "</code> " (&step.finds) "</li>");
+        html!(page; "<code>" (step.step) "</code> " [&step.finds] "</li>");
     }
     html!(page; "</ol>");
 }

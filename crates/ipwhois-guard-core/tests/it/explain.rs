@@ -229,6 +229,74 @@ fn bans_are_listed_with_the_time_that_is_left() {
     assert!(guard.bans().is_empty());
 }
 
+/// Remembers the fields of the spans at one level.
+#[derive(Clone)]
+struct Spans(
+    tracing::Level,
+    std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+);
+
+impl Spans {
+    fn push(&self, word: String) {
+        self.1.lock().expect("nobody panicked").push(word);
+    }
+}
+
+impl tracing::field::Visit for Spans {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.push(format!("{field}={value:?}"));
+    }
+}
+
+impl tracing::Subscriber for Spans {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= self.0
+    }
+
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::Id {
+        self.push(span.metadata().name().to_owned());
+        span.record(&mut self.clone());
+        tracing::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::Id, values: &tracing::span::Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &tracing::Id) {}
+    fn exit(&self, _: &tracing::Id) {}
+}
+
+#[test]
+fn a_decision_has_a_span_for_a_subscriber_that_asks_for_it() {
+    let service = service();
+    let guard = builder(&service).build().unwrap();
+    let spans = |level| {
+        let spans = Spans(level, std::sync::Arc::default());
+        tracing::subscriber::with_default(spans.clone(), || {
+            let _ = status(&guard, &head("/shop?x=1", LISTED));
+        });
+        let seen = spans.1.lock().unwrap();
+        seen.clone()
+    };
+    for source in ["api", "cache"] {
+        let seen = spans(tracing::Level::DEBUG);
+        assert_eq!(seen[0], "decision", "{seen:?}");
+        for field in [
+            "path=\"/shop\"",
+            "client=25.0.0.7",
+            "confidence=95",
+            "allowed=false",
+        ] {
+            assert!(seen.contains(&field.to_owned()), "{field}: {seen:?}");
+        }
+        assert!(seen.contains(&format!("source={source}")), "{seen:?}");
+    }
+    assert!(spans(tracing::Level::INFO).is_empty());
+}
+
 #[test]
 fn the_status_is_plain_data() {
     let service = service();
