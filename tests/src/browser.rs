@@ -1,6 +1,6 @@
 //! A headless Chromium of the test's own, driven by WebDriver.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -90,16 +90,23 @@ impl Browser {
         text.as_str().expect("text").to_owned()
     }
 
-    /// Clicks on what the selector finds first.
+    /// Clicks on what the selector finds first. In one step: a page that renews itself would take
+    /// away what was found before.
     pub fn click(&self, selector: &str) {
-        let element = self.find(selector);
-        self.post(&format!("{element}/click"), &json!({}));
+        let script = "document.querySelector(arguments[0]).click()";
+        self.post(
+            "/execute/sync",
+            &json!({ "script": script, "args": [selector] }),
+        );
     }
 
     /// Types into what the selector finds first.
     pub fn write(&self, selector: &str, text: &str) {
-        let element = self.find(selector);
-        self.post(&format!("{element}/value"), &json!({ "text": text }));
+        let query = json!({ "using": "css selector", "value": selector });
+        let found = self.post("/element", &query);
+        let mut ids = found.as_object().expect("an element").values();
+        let id = ids.next().and_then(Value::as_str).expect("its number");
+        self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
     }
 
     /// What the browser has complained about since the last look.
@@ -130,14 +137,6 @@ impl Browser {
         log.as_array().expect("a list").clone()
     }
 
-    fn find(&self, selector: &str) -> String {
-        let query = json!({ "using": "css selector", "value": selector });
-        let found = self.post("/element", &query);
-        let mut ids = found.as_object().expect("an element").values();
-        let id = ids.next().and_then(Value::as_str).expect("its number");
-        format!("/element/{id}")
-    }
-
     fn post(&self, path: &str, body: &Value) -> Value {
         self.call("POST", &format!("{}{path}", self.session), body)
     }
@@ -146,41 +145,36 @@ impl Browser {
         let mut stream =
             TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver accepts");
         // Only so that a browser that hangs fails the test instead of stopping it.
-        let patience = Some(Duration::from_secs(60));
-        stream.set_read_timeout(patience).expect("a socket");
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let (port, body) = (self.port, body.to_string());
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        stream.write_all(request.as_bytes()).expect("it reads");
+        stream.write_all(request.as_bytes())?;
         // It leaves the connection open.
         let mut stream = BufReader::new(stream);
         let mut length = 0;
         loop {
             let mut line = String::new();
-            stream.read_line(&mut line).expect("it answers");
+            stream.read_line(&mut line)?;
             match line.trim_end().to_ascii_lowercase().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().expect("a number"),
+                Some(("content-length", value)) => length = value.parse().unwrap_or_default(),
                 _ if line.trim_end().is_empty() => break,
                 _ => {}
             }
         }
         let mut answer = vec![0; length];
-        stream.read_exact(&mut answer).expect("it answers");
-        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
-        let value = &answer["value"];
-        assert!(value["error"].is_null(), "{method} {path}: {value}");
-        value.clone()
+        stream.read_exact(&mut answer)?;
+        Ok(serde_json::from_slice(&answer)?)
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.call("DELETE", &self.session, &json!({}));
-        }
+        // It ends the browser, which outlives its driver otherwise.
+        let _ = self.try_call("DELETE", &self.session, &json!({}));
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
