@@ -109,13 +109,13 @@ impl Browser {
         self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
     }
 
-    /// What the browser has complained about since the last look.
+    /// The errors and warnings of the browser's console since the last look.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let log = self.log("browser");
-        log.iter()
-            .map(|entry| entry["message"].to_string())
-            .collect()
+        let is_serious = |entry: &&Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
+        let serious = log.iter().filter(is_serious);
+        serious.map(|entry| entry["message"].to_string()).collect()
     }
 
     /// Where the browser has sent requests since the last look.
@@ -142,8 +142,15 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        let mut stream =
-            TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver accepts");
+        let answer = self.try_call(method, path, body);
+        let answer = answer.expect("chromedriver answers");
+        let value = &answer["value"];
+        assert!(value["error"].is_null(), "{method} {path}: {value}");
+        value.clone()
+    }
+
+    fn try_call(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         // Only so that a browser that hangs fails the test instead of stopping it.
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let (port, body) = (self.port, body.to_string());
