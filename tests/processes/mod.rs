@@ -1,5 +1,6 @@
 //! What only processes can show.
 
+mod browser;
 mod day;
 mod monitoring;
 mod outage;

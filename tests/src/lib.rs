@@ -6,6 +6,7 @@
 //! - [`client`]: a client that sends what it is told, byte for byte;
 //! - [`prometheus`]: a strict reader of metrics;
 //! - [`process`]: an example app as a process of its own, to be killed and started again;
+//! - [`browser`]: a headless Chromium, driven by WebDriver;
 //! - [`nginx`]: an nginx of the test's own, with its defaults, in front of some servers;
 //! - [`redis`]: a Redis server of the test's own, to be killed, paused and filled;
 //! - `cases/`: the table. A case is a function of a [`Bench`](bench::Bench); [`for_each_case`]
@@ -14,6 +15,7 @@
 //! A test carries the framework's name and the case's: `axum::denies_a_listed_client`.
 
 pub mod bench;
+pub mod browser;
 #[expect(missing_docs, reason = "a case's name is the promise it checks")]
 pub mod cases;
 pub mod client;

@@ -11,12 +11,21 @@ use ipwhois_guard_core::Denial;
 /// A denial's status, headers and body as actix-web's response.
 #[must_use]
 pub fn denial_response(denial: &Denial) -> HttpResponse {
-    let status = StatusCode::from_u16(denial.status()).expect("core makes valid statuses");
+    respond(denial.status(), denial.headers(), denial.body())
+}
+
+/// What core says as actix-web's response.
+pub(crate) fn respond(
+    status: u16,
+    headers: impl Iterator<Item = (&'static str, impl AsRef<str>)>,
+    body: String,
+) -> HttpResponse {
+    let status = StatusCode::from_u16(status).expect("core makes valid statuses");
     let mut response = HttpResponse::build(status);
-    for (name, value) in denial.headers() {
-        response.insert_header((name, &*value));
+    for (name, value) in headers {
+        response.insert_header((name, value.as_ref()));
     }
-    response.body(denial.body())
+    response.body(body)
 }
 
 /// Keeps an unread request body until the response is written.

@@ -4,12 +4,14 @@ mod connection;
 mod extract;
 mod rejection;
 mod state;
+mod status;
 
 pub use connection::{ConnectedPeer, ConnectionContext};
 pub use extract::{AllowedIp, IpVerdict};
 pub use ipwhois_guard_tower::*;
 pub use rejection::GuardRejection;
 pub use state::GuardState;
+pub use status::status_page;
 
 /// The layer for axum's routers: it reads the peer from axum's connect info.
 ///

@@ -130,6 +130,11 @@ macro_rules! for_each_setting {
             /// feed, and reports that are not sent. It is made when it is missing. Default: none,
             /// which is memory only.
             state_dir: Option<PathBuf> = None, open, into PathBuf;
+            /// Opens the status page ([`Guard::status_page`](crate::Guard::status_page)): with it,
+            /// addresses are shown in full and bans can be lifted. 16 to 512 visible ASCII
+            /// characters. Errors, logs and `Debug` do not show it. Default: none, so that the
+            /// page shows networks in place of addresses, and lifts no ban.
+            status_token: Option<StatusToken> = None, secret, into StatusToken;
         }
     };
 }

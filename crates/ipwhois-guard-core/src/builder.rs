@@ -12,7 +12,7 @@ use crate::guard::{Guard, Plan};
 use crate::logins::{BanScope, Trip, Wording};
 use crate::rules::{Mode, OnUnverified, Rule};
 use crate::service::CheckService;
-use crate::settings::{ApiKey, SecretUrl, Settings};
+use crate::settings::{ApiKey, SecretUrl, Settings, StatusToken};
 use crate::store::SharedStore;
 
 /// Collects the settings of a guard. Each method sets the field of [`Settings`] with its name,
@@ -220,7 +220,8 @@ mod tests {
             .ban_time(second(11))
             .max_ban_time(second(12))
             .redis_url("redis://h")
-            .state_dir("/e");
+            .state_dir("/e")
+            .status_token("0123456789abcdef");
         let toml = r#"
             api_url = "http://127.0.0.1:1/api"
             api_key = "k1"
@@ -259,6 +260,7 @@ mod tests {
             max_ban_time = "12s"
             redis_url = "redis://h"
             state_dir = "/e"
+            status_token = "0123456789abcdef"
         "#;
         let same = Settings::from_toml(toml).unwrap();
         assert_eq!(format!("{:?}", builder.settings()), format!("{same:?}"));

@@ -138,6 +138,11 @@ pub(crate) fn ticks(duration: Duration) -> u32 {
 }
 
 #[inline]
+/// So many ticks.
+pub(crate) fn duration(ticks: u32) -> Duration {
+    Duration::from_millis(u64::from(ticks) * 100)
+}
+
 fn tenths(duration: Duration) -> u32 {
     // Not by `as_millis`, which divides 128 bits: every decision comes here.
     let seconds = duration.as_secs().min(u32::MAX.into());

@@ -27,12 +27,14 @@ mod report_request;
 mod reports;
 mod request;
 mod rules;
+mod serialised;
 mod service;
 mod settings;
 mod shown;
 mod spread;
 mod state;
 mod stats;
+mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;
@@ -50,13 +52,17 @@ pub use error::{ApiError, BuildError, ReportError};
 pub use evidence::built_in_probe_paths;
 pub use extract::{AllowedClient, Guarded, Looking, SetupMistake};
 pub use feed::{BadLine, Feed, FeedAction, FeedError, FeedUpdate};
-pub use guard::{Asking, Explanation, Guard, Step};
+pub use guard::{
+    Asking, BanEntry, Bid, BudgetStatus, ExplainedStep, Explanation, FeedStatus, Guard, Outcome,
+    Outlook, ReportStatus, StatusData, Step, StoreStatus, Viewer,
+};
 pub use logins::{BanScope, LoginAttempt, Trip};
-pub use observe::{Health, HealthStatus, Problem};
+pub use observe::{Count, Health, HealthStatus, Monitored, Problem, Quarter, Refusal};
 pub use report_request::{QueuedReport, ReportRequest};
 pub use request::RequestHead;
 pub use rules::{Mode, OnUnverified, Rule, UnknownChoice};
 pub use service::{CheckFuture, CheckReply, CheckService, Quota};
-pub use settings::{ApiKey, SecretUrl, Settings};
+pub use settings::{ApiKey, SecretUrl, Settings, StatusToken};
 pub use stats::Stats;
+pub use status::{PageAnswer, StatusPage};
 pub use verdict::{Reputation, Source, ThreatType, UnknownThreatType, Unverified, Verdict};

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use humantime::format_rfc3339_seconds;
+
 use crate::clock::{Clock, SystemClock};
-use crate::decision::Decision;
 use crate::logins::Scope;
-use crate::verdict::{Source, Unverified};
+use crate::observe::Refusal;
+use crate::verdict::{Source, ThreatType, Unverified};
 
 /// Maximum number of warnings that are told apart. One more is counted with all others.
 const CAPACITY: usize = 4_096;
@@ -65,28 +67,41 @@ impl ThrottledWarnings {
 
     /// A client is not allowed. At level `debug` each refusal is logged, with its reference.
     #[cold]
-    pub(crate) fn refused(&self, decision: &Decision) {
+    pub(crate) fn refused(&self, refusal: &Refusal) {
         if !tracing::enabled!(target: "ipwhois_guard", tracing::Level::INFO) {
             return;
         }
-        let decision = *decision;
-        let verdict = *decision.verdict();
-        let client = verdict.client_ip();
-        let warning = Warning::Refused(client.map(|ip| Scope::of(ip).address()), verdict.source());
+        let warning = Warning::Refused(
+            refusal.client.map(|ip| Scope::of(ip).address()),
+            refusal.source,
+        );
+        let is_first = self.is_first(warning);
+        if !is_first && !tracing::enabled!(target: "ipwhois_guard", tracing::Level::DEBUG) {
+            return;
+        }
+        let refusal = refusal.clone();
         macro_rules! log {
             ($level:ident) => {
                 event!(
                     $level,
-                    reference = decision.denial().map(|denial| denial.reference()),
-                    client = client.map(tracing::field::display),
-                    source = %verdict.source(),
-                    confidence = verdict.confidence(),
-                    mode = decision.mode().as_str(),
+                    reference = refusal.reference,
+                    client = refusal.client.map(display),
+                    method = refusal.method,
+                    path = refusal.path,
+                    rule = refusal.rule,
+                    source = %refusal.source,
+                    confidence = refusal.confidence,
+                    threat_type = refusal.threat_type.map(ThreatType::as_str),
+                    since = refusal.since.map(|at| display(format_rfc3339_seconds(at))),
+                    until = refusal.until.map(|at| display(format_rfc3339_seconds(at))),
+                    score = refusal.score,
+                    price = refusal.price,
+                    mode = refusal.mode.as_str(),
                     "client not allowed"
                 )
             };
         }
-        match self.is_first(warning) {
+        match is_first {
             true => log!(INFO),
             false => log!(DEBUG),
         }

@@ -1,5 +1,5 @@
 use http::Response;
-use ipwhois_guard_core::Denial;
+use ipwhois_guard_core::{Denial, PageAnswer};
 
 /// How a denial becomes a response whose body is `B`. Implemented by closures, and by
 /// [`PlainDenial`] for every body that can be made of a string.
@@ -33,5 +33,17 @@ pub fn denial_response<B: From<String>>(denial: &Denial) -> Response<B> {
     }
     response
         .body(denial.body().into())
+        .expect("core makes valid statuses and headers")
+}
+
+/// The answer of a status page as an `http` response.
+#[must_use]
+pub fn page_response<B: From<String>>(answer: PageAnswer) -> Response<B> {
+    let mut response = Response::builder().status(answer.status());
+    for (name, value) in answer.headers() {
+        response = response.header(name, value);
+    }
+    response
+        .body(answer.into_body().into())
         .expect("core makes valid statuses and headers")
 }

@@ -108,9 +108,18 @@ impl IpGuard {
             .unify()
     }
 
+    pub(crate) const fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// The head, with the peer that a connection without an address stands for.
+    pub(crate) fn with_peer(&self, head: Head) -> Head {
+        head.or_peer(self.without_address)
+    }
+
     /// Decides by the rules, and keeps the decision for what runs behind the guard.
     async fn admit(self, head: Head) -> Result<Admitted, Rejection> {
-        let head = head.or_peer(self.without_address);
+        let head = self.with_peer(head);
         let earlier = in_flight::recall(&self.guard, &head);
         let step = Guarded::by_rules(earlier.as_ref(), &self.guard, &head);
         let guarded = Guarded::new(self.guard, step.decision().await);
@@ -125,7 +134,7 @@ impl IpGuard {
 
     /// The decision for an extractor.
     pub(crate) async fn look(self, head: Head) -> Result<(Guarded, Respond), GuardRejection> {
-        let head = head.or_peer(self.without_address);
+        let head = self.with_peer(head);
         let earlier = in_flight::recall(&self.guard, &head);
         let looking = Guarded::by_extractor(earlier.as_ref(), || Some(self.guard), &head)
             // There is a guard, so the peer is missing.

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami, stop_signal};
-use ipwhois_guard_actix::{AllowedIp, GuardRejection, Health, IpGuard, IpVerdict};
+use ipwhois_guard_actix::{AllowedIp, GuardRejection, Health, IpGuard, IpVerdict, status_page};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ async fn main() -> Result<(), Failure> {
         App::new()
             .app_data(monitoring.clone())
             .configure(routes)
+            .service(status_page(&guard, "/guard"))
             .wrap(IpGuard::new(guard.clone()))
     })
     .shutdown_signal(stop_signal())

@@ -7,7 +7,9 @@ use axum::http::{HeaderName, StatusCode, header::CONTENT_TYPE};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami, stop_signal, until_stopped};
-use ipwhois_guard_axum::{AllowedIp, Guard, GuardRejection, Health, IpGuardLayer, IpVerdict};
+use ipwhois_guard_axum::{
+    AllowedIp, Guard, GuardRejection, Health, IpGuardLayer, IpVerdict, status_page,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -42,6 +44,7 @@ fn app(guard: Guard, monitoring: Monitoring) -> Router {
         .route("/admin/users/{id}", get(user))
         .route("/api/data", get(data))
         .merge(watched)
+        .merge(status_page(&guard, "/guard"))
         .layer(IpGuardLayer::new(guard))
 }
 

@@ -70,7 +70,7 @@ impl Demo {
         }
         if settings.exempt.is_empty() {
             // Monitoring works whatever is guarded.
-            settings.exempt = ["/metrics", "/guard/health"].map(str::to_owned).into();
+            settings.exempt = ["/metrics", "/guard"].map(str::to_owned).into();
         }
         change(&mut settings);
         let refuses_unknown = settings.on_unknown_client == Some(OnUnverified::Deny);
@@ -93,7 +93,7 @@ impl Demo {
     /// Says where the app listens and, with the stand-in service, what to try.
     pub fn announce(&self, address: SocketAddr) {
         println!("listening on http://{address}");
-        println!("is it working? http://{address}/guard/health, http://{address}/metrics");
+        println!("is it working? http://{address}/guard/, http://{address}/metrics");
         if self.stand_in.is_none() {
             return;
         }

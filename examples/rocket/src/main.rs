@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami};
 use ipwhois_guard_rocket::{
-    AllowedIp, Guard, GuardRejection, Health, IpGuard, IpVerdict, OnUnverified,
+    AllowedIp, Guard, GuardRejection, Health, IpGuard, IpVerdict, OnUnverified, status_page,
 };
 use rocket::fairing::AdHoc;
 use rocket::form::{Form, FromForm};
@@ -43,6 +43,7 @@ fn app(rocket: Rocket<Build>, guard: Guard) -> Rocket<Build> {
     rocket
         .mount("/", routes![index, whoami, login, admin, user, data])
         .mount("/", routes![metrics, health])
+        .attach(status_page(&guard, "/guard"))
         .attach(IpGuard::new(guard))
 }
 

@@ -2,7 +2,7 @@
 
 use example_demo::{Demo, Failure, METRICS_TYPE, Monitoring, Whoami, stop_signal, until_stopped};
 use ipwhois_guard_warp::{
-    AllowedIp, Guard, GuardRejection, IpGuard, IpVerdict, allowed_ip, ip_verdict,
+    AllowedIp, Guard, GuardRejection, IpGuard, IpVerdict, allowed_ip, ip_verdict, status_page,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -61,7 +61,8 @@ fn app(
     let health = warp::path!("guard" / "health").and(monitoring).map(health);
 
     let pages = index.or(whoami).or(login).or(admin).or(user).or(data);
-    guard.wrap(pages.or(metrics).or(health))
+    let status = status_page(&guard, "/guard");
+    guard.wrap(pages.or(metrics).or(health).or(status))
 }
 
 /// Guarded by nothing; tells what the guard knows.

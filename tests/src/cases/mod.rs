@@ -3,6 +3,7 @@
 pub mod address;
 pub mod calls;
 pub mod denial;
+pub mod explain;
 pub mod health;
 pub mod install;
 pub mod logins;
@@ -10,6 +11,7 @@ pub mod metrics;
 pub mod outage;
 pub mod paths;
 pub mod risk;
+pub mod status_page;
 pub mod uploads;
 
 /// Expands `$with!` with the name of every case, as `group: case, case;`.
@@ -151,6 +153,21 @@ macro_rules! for_each_case {
                 a_developer_on_localhost_is_no_proxy,
                 visitors_behind_a_trusted_proxy_are_no_problem,
                 looking_at_health_takes_no_check;
+            explain:
+                a_verdict_of_the_service_and_of_memory_is_explained,
+                a_feed_hit_is_explained,
+                a_denied_and_a_banned_client_are_explained_and_undone,
+                an_unverified_client_is_explained,
+                a_client_without_an_address_is_explained,
+                a_client_that_is_forgotten_gets_in_at_once;
+            status_page:
+                the_page_is_mounted_with_its_policy,
+                the_page_knows_who_looks_at_it,
+                what_a_client_sends_is_text_on_the_page,
+                addresses_are_masked_without_the_token,
+                a_ban_is_lifted_by_the_page_alone,
+                an_endless_form_is_refused,
+                the_page_is_guarded_like_any_other;
             metrics:
                 decisions_are_counted_by_outcome_and_source,
                 a_request_that_two_layers_look_at_is_counted_once,

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::Condition;
 use actix_web::{HttpRequest, HttpResponse, HttpServer, rt, web};
 use actix_ws::Message;
-use ipwhois_guard_actix::{AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict};
+use ipwhois_guard_actix::{AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict, status_page};
 use tokio::sync::oneshot;
 
 use crate::driver::{Address, App, Driver, Install, Passwords, whoami_json};
@@ -115,7 +115,8 @@ fn routes(config: &mut web::ServiceConfig, app: &App) {
         .route("/guard/health", web::head().to(health))
         .route("/metrics", web::get().to(metrics))
         .route("/metrics", web::head().to(metrics))
-        .route("/hang", web::get().to(hang));
+        .route("/hang", web::get().to(hang))
+        .service(status_page(&app.guard, "/guard"));
 }
 
 fn nothing_here(denial: &Denial) -> HttpResponse {

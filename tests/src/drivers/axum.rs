@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
 use ipwhois_guard_axum::{
     AllowedIp, ConnectedPeer, Denial, GuardRejection, GuardState, IpGuardLayer, IpVerdict,
+    status_page,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
@@ -84,6 +85,7 @@ fn router(app: App) -> Router {
         },
         app,
     };
+    let page = status_page(&guard, "/guard");
     let layer = IpGuardLayer::new(guard);
     let mut admin = Router::new()
         .route("/", any(admin))
@@ -105,7 +107,8 @@ fn router(app: App) -> Router {
         .route("/login/simple", post(login_simply))
         .route("/guard/health", get(health))
         .route("/metrics", get(metrics))
-        .route("/hang", get(hang));
+        .route("/hang", get(hang))
+        .merge(page);
     let routes = match install {
         Install::Whole | Install::NoPeer => routes.layer(layer),
         Install::Twice => routes.layer(layer.clone()).layer(layer),

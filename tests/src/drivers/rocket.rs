@@ -1,7 +1,9 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use ipwhois_guard_rocket::{AllowedIp, Denial, GuardBuilder, GuardRejection, IpGuard, IpVerdict};
+use ipwhois_guard_rocket::{
+    AllowedIp, Denial, GuardBuilder, GuardRejection, IpGuard, IpVerdict, status_page,
+};
 use rocket::config::{LogLevel, Shutdown};
 use rocket::data::{Data, ToByteUnit};
 use rocket::fairing::AdHoc;
@@ -150,6 +152,7 @@ fn rocket(app: App) -> Server<Build> {
         .mount("/", routes![open, websocket, answer, health, metrics, hang])
         .mount("/", [Route::new(Method::Post, "/echo", echo)])
         .mount("/admin", any_method(admin))
+        .attach(status_page(&app.guard, "/guard"))
         .manage(Arc::new(app));
     let rocket = match install {
         // Rocket does not launch such an application, unless the handler asks by hand.

@@ -6,6 +6,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use ipwhois_guard_warp::{
     AllowedIp, Denial, GuardRejection, IpGuard, IpVerdict, allowed_ip, ip_verdict, recover,
+    status_page,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
@@ -183,6 +184,7 @@ fn routes(app: App) -> BoxedFilter<(Response,)> {
         .or(health)
         .or(metrics)
         .or(hang)
+        .or(status_page(&guard, "/guard"))
         .map(Reply::into_response);
     match install {
         Install::Whole | Install::NoPeer | Install::CustomResponse => guard.wrap(routes).boxed(),

@@ -302,10 +302,10 @@ impl Running {
         let is_explained = self.explain == Some(line.client);
         if is_explained {
             // A neighbour's bid that is not told yet would pass for this client's.
-            let _ = self.guard.explain(line.client);
+            let _ = self.guard.last_bid(line.client);
         }
         let decision = self.guard.decide(&head).decision().await;
-        if is_explained && let Some(why) = self.guard.explain(line.client) {
+        if is_explained && let Some(why) = self.guard.last_bid(line.client) {
             figures.explained.push(Explained {
                 time: timestamp(now),
                 request: format!("{} {}", request.method, request.path),

@@ -38,6 +38,7 @@ mod demand;
 mod forecast;
 mod origin;
 mod quota;
+mod quote;
 mod rations;
 mod snapshot;
 mod table;

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Ages, Memory};
+use super::{Ages, KnownVerdict, Memory};
 use crate::clock::Tick;
 use crate::verdict::{Reputation, Unverified};
 
@@ -129,6 +129,31 @@ impl Bucket {
             }
             None => Memory::Nothing,
         }
+    }
+
+    /// The verdict and the failure that still count.
+    pub(super) fn peek(
+        &self,
+        key: Key,
+        now: Tick,
+        ages: Ages,
+    ) -> Option<(Option<KnownVerdict>, Option<Unverified>)> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        let is_known = entry.verified.is_within(ages.stale, now);
+        let verdict = is_known.then(|| KnownVerdict {
+            reputation: entry.reputation,
+            age: entry.verified.until(now),
+            verified: entry.verified,
+        });
+        let has_failed = entry.failed.is_within(ages.failure, now);
+        Some((verdict, has_failed.then_some(entry.failure)))
+    }
+
+    /// Whether there was an entry.
+    pub(super) fn forget(&mut self, key: Key) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.key != key);
+        self.entries.len() < before
     }
 
     pub(super) fn contains(&self, key: Key) -> bool {

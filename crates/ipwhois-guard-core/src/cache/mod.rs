@@ -22,7 +22,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use self::bucket::{Bucket, Key};
-use crate::clock::{Tick, ticks};
+use crate::clock::{Tick, duration, ticks};
 use crate::spread::Spread;
 use crate::verdict::{Reputation, Unverified};
 
@@ -64,6 +64,26 @@ pub(crate) enum Memory {
     /// No verdict, here or on another machine, less than `error_ttl` ago, and no check to spend on
     /// it then.
     Unpaid,
+}
+
+/// Everything that the cache knows of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peek {
+    pub(crate) verdict: Option<KnownVerdict>,
+    /// Why the last call failed, less than `error_ttl` ago.
+    pub(crate) failure: Option<Unverified>,
+    /// How long a verdict is fresh.
+    pub(crate) fresh_for: Duration,
+    /// How long a verdict is used at all.
+    pub(crate) kept_for: Duration,
+}
+
+/// A verdict that may still be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KnownVerdict {
+    pub(crate) reputation: Reputation,
+    pub(crate) age: Duration,
+    pub(crate) verified: Tick,
 }
 
 #[derive(Debug)]
@@ -111,6 +131,30 @@ impl VerdictCache {
         self.buckets
             .view(&self.bucket_of(key), recall)
             .unwrap_or(Memory::Nothing)
+    }
+
+    /// What is remembered of an address, without marking it as used.
+    pub(crate) fn peek(&self, ip: IpAddr, now: Tick) -> Peek {
+        let key = Key::from(ip);
+        let bucket = self.buckets.get(&self.bucket_of(key));
+        let entry = bucket.and_then(|bucket| bucket.peek(key, now, self.ages));
+        let (verdict, failure) = entry.unwrap_or_default();
+        Peek {
+            verdict,
+            failure,
+            fresh_for: duration(self.ages.fresh),
+            kept_for: duration(self.ages.stale),
+        }
+    }
+
+    /// Forgets an address.
+    pub(crate) fn forget(&self, ip: IpAddr) {
+        let key = Key::from(ip);
+        if let Some(mut bucket) = self.buckets.get_mut(&self.bucket_of(key))
+            && bucket.forget(key)
+        {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Remembers a verdict. It replaces an older one and whatever failed before.

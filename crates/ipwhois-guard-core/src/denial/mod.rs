@@ -24,6 +24,18 @@ pub enum DenialKind {
     Unverified,
 }
 
+impl DenialKind {
+    /// The HTTP status: 403, 429 or 503.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Blocked => 403,
+            Self::TooManyAttempts => 429,
+            Self::Unverified => 503,
+        }
+    }
+}
+
 /// The answer to a refused request. Adapters turn it into their framework's response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -87,11 +99,7 @@ impl Denial {
     /// The HTTP status: 403, 429 or 503.
     #[must_use]
     pub const fn status(&self) -> u16 {
-        match self.kind {
-            DenialKind::Blocked => 403,
-            DenialKind::TooManyAttempts => 429,
-            DenialKind::Unverified => 503,
-        }
+        self.kind.status()
     }
 
     /// The response's headers besides `Content-Length`. Names are in lower case.

@@ -190,6 +190,8 @@ impl Guard {
             facts: Facts {
                 mode: settings.mode,
                 has_key: settings.api_key.is_some() || settings.api_key_file.is_some(),
+                checks_a_day: settings.checks_a_day(),
+                has_state_folder: settings.state_dir.is_some(),
                 max_failures: settings.max_failures,
                 feed_interval: settings.feed_interval,
                 is_tier_missing,
@@ -228,6 +230,7 @@ impl Guard {
             reporter,
             meter,
             observer,
+            status_token: settings.status_token.clone(),
             clock,
             retry_after: settings.error_ttl,
             home,

@@ -2,19 +2,19 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Guard;
 use super::know::Occasion;
+use super::refuse::{self, AskedFor};
 use crate::address::{Peer, is_public, lookup_address};
 use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
 use crate::error::BuildError;
 use crate::evidence::{Signs, is_refusal, refusal_tells};
 use crate::lookup::{Answer, Waiting};
-use crate::observe::{Meter, Seen, Trace, kind};
+use crate::observe::{Seen, Trace, kind};
 use crate::request::RequestHead;
 use crate::rules::Mode;
 use crate::verdict::{Source, Unverified, Verdict};
@@ -58,17 +58,25 @@ pub struct Asking {
     client: IpAddr,
     format: Format,
     answer: Waiting,
-    meter: Arc<Meter>,
+    guard: Guard,
+    asked_for: Box<AskedFor>,
 }
 
 impl Future for Asking {
     type Output = Decision;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {
+        let span = self.asked_for.span.clone();
+        let _within = span.enter();
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let verdict = self.terms.answered(self.client, answer);
         let decision = self.terms.decide(verdict, || self.format);
-        self.meter.decided(&decision);
+        self.guard.0.meter.decided(&decision);
+        if !verdict.allowed {
+            let asked_for = (*self.asked_for).clone();
+            self.guard.note_refusal(asked_for, &self.terms, &decision);
+        }
+        refuse::record(&span, &decision);
         Poll::Ready(decision)
     }
 }
@@ -121,7 +129,32 @@ impl Guard {
     }
 
     #[inline]
-    fn decide_under(&self, mut terms: Terms, request: &impl RequestHead) -> Step {
+    fn decide_under(&self, terms: Terms, request: &impl RequestHead) -> Step {
+        if tracing::enabled!(target: "ipwhois_guard", tracing::Level::DEBUG) {
+            return self.decide_in_span(terms, request);
+        }
+        self.decide_at_once(terms, request)
+    }
+
+    /// The decision in a span of its own, for a subscriber that asks for it.
+    #[cold]
+    #[inline(never)]
+    fn decide_in_span(&self, terms: Terms, request: &impl RequestHead) -> Step {
+        let span = refuse::span(request);
+        match span.in_scope(|| self.decide_at_once(terms, request)) {
+            Step::Decided(decision) => {
+                refuse::record(&span, &decision);
+                Step::Decided(decision)
+            }
+            Step::Asking(mut asking) => {
+                asking.asked_for.span = span;
+                Step::Asking(asking)
+            }
+        }
+    }
+
+    #[inline]
+    fn decide_at_once(&self, mut terms: Terms, request: &impl RequestHead) -> Step {
         if terms.policy.mode == Mode::Off {
             return self.leave_alone(Source::Off, terms.basis);
         }
@@ -133,7 +166,7 @@ impl Guard {
             Ok(client) => client,
             Err(reason) => {
                 let verdict = self.without_client(&terms, request, reason);
-                return self.settle(request, terms.decide(verdict, format));
+                return self.settle(request, &terms, terms.decide(verdict, format));
             }
         };
         let signs = || Signs::of_request(request, &self.0.probes);
@@ -144,13 +177,13 @@ impl Guard {
                 if matches!(verdict.source, Source::Unverified(_)) {
                     terms.refusal_tells = refusal_tells();
                 }
-                self.settle(request, terms.decide(verdict, format))
+                self.settle(request, &terms, terms.decide(verdict, format))
             }
             Known::InChild => self.decide_in_child(terms, request),
             Known::Banned(left) => {
                 terms.retry_after = left;
                 let verdict = terms.known(client, Source::Banned);
-                self.settle(request, terms.decide(verdict, format))
+                self.settle(request, &terms, terms.decide(verdict, format))
             }
             Known::Asking(answer) => {
                 self.see(request, Seen::Client(client));
@@ -160,7 +193,11 @@ impl Guard {
                     client,
                     format: format(),
                     answer,
-                    meter: Arc::clone(&self.0.meter),
+                    guard: self.clone(),
+                    asked_for: Box::new(AskedFor {
+                        bid: Some(self.quote(&terms, client)),
+                        ..AskedFor::of(request)
+                    }),
                 })
             }
         }
@@ -173,7 +210,7 @@ impl Guard {
         }
         let verdict = terms.unverified(self.client(request).ok(), Unverified::TimedOut);
         let format = || Format::preferred(request.header_lines("accept"));
-        self.settle(request, terms.decide(verdict, format))
+        self.settle(request, &terms, terms.decide(verdict, format))
     }
 
     fn leave_alone(&self, source: Source, basis: Basis) -> Step {
@@ -183,7 +220,10 @@ impl Guard {
     }
 
     #[inline]
-    fn settle(&self, request: &impl RequestHead, decision: Decision) -> Step {
+    fn settle(&self, request: &impl RequestHead, terms: &Terms, decision: Decision) -> Step {
+        if !decision.verdict().allowed {
+            self.settle_refusal(request, terms, &decision);
+        }
         if self.0.meter.decided(&decision) {
             let verdict = decision.verdict();
             match (verdict.client_ip(), verdict.source()) {
@@ -197,6 +237,18 @@ impl Guard {
             }
         }
         Step::Decided(decision)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_refusal(&self, request: &impl RequestHead, terms: &Terms, decision: &Decision) {
+        let mut asked_for = AskedFor::of(request);
+        let verdict = decision.verdict();
+        // Other refusals do not depend on a check.
+        if let (Some(client), Source::Unverified(_)) = (verdict.client_ip(), verdict.source()) {
+            asked_for.bid = Some(self.quote(terms, client));
+        }
+        self.note_refusal(asked_for, terms, decision);
     }
 
     /// A request whose client cannot be determined. A trusted proxy that sends no forwarding header
@@ -300,13 +352,13 @@ impl Guard {
     }
 
     /// Whether the request says that it was forwarded.
-    fn is_forwarded(&self, request: &impl RequestHead) -> bool {
+    pub(super) fn is_forwarded(&self, request: &impl RequestHead) -> bool {
         let says_so = |name| request.header_lines(name).next().is_some();
         FORWARDING_HEADERS.into_iter().any(says_so) || says_so(self.0.resolver.header())
     }
 
     #[inline]
-    fn client(&self, request: &impl RequestHead) -> Result<IpAddr, Unverified> {
+    pub(super) fn client(&self, request: &impl RequestHead) -> Result<IpAddr, Unverified> {
         let resolver = &self.0.resolver;
         let client = resolver.resolve(request.peer(), || request.header_lines(resolver.header()));
         match client {

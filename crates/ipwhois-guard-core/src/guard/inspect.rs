@@ -10,9 +10,9 @@ impl Guard {
     /// Why the last client without a verdict was checked or not, if it was this one. Each decision
     /// is explained once, so ask right after it: for replays and tests.
     #[must_use]
-    pub fn explain(&self, ip: IpAddr) -> Option<Explanation> {
+    pub fn last_bid(&self, ip: IpAddr) -> Option<Bid> {
         let last = self.0.budget.explain(ip.to_canonical())?;
-        Some(Explanation {
+        Some(Bid {
             signs: last.bid.signs.to_string(),
             requests: last.bid.requests,
             probability: last.bid.probability,
@@ -62,10 +62,10 @@ impl Guard {
     }
 }
 
-/// Why a client was checked or not: [`Guard::explain`].
+/// Why a client was checked or not: [`Guard::last_bid`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Explanation {
+pub struct Bid {
     /// What the client shows, by name, separated by spaces; `none`.
     pub signs: String,
     /// Its recent requests, this one included. Half of them are forgotten after an hour.

@@ -165,7 +165,7 @@ impl Guard {
 
     /// What the application's own lists say.
     #[inline]
-    fn listed_here(&self, client: IpAddr) -> Option<Source> {
+    pub(super) fn listed_here(&self, client: IpAddr) -> Option<Source> {
         // Most applications have no lists.
         self.0.has_lists.then(|| self.0.lists.source(client))?
     }
@@ -173,7 +173,7 @@ impl Guard {
     /// Why the service is not asked about a client, whose lookup address is `ip`: it knows nothing
     /// of such addresses.
     #[inline]
-    fn never_asked(&self, client: IpAddr, ip: IpAddr) -> Option<Source> {
+    pub(super) fn never_asked(&self, client: IpAddr, ip: IpAddr) -> Option<Source> {
         if self.0.resolver.is_trusted_proxy(client) {
             Some(Source::TrustedProxy)
         } else if is_public(ip) {

@@ -213,6 +213,9 @@ impl Guard {
         let Some(login) = visitor.login() else {
             return;
         };
+        if let Some(client) = visitor.client {
+            self.0.meter.logged_in(client);
+        }
         let logins = &self.0.logins;
         logins.of(login.client).0.succeed(login, id);
         if login.account.is_some() {

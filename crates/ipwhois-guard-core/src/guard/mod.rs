@@ -9,16 +9,24 @@
 //! - `fork`: what becomes of a guard in a forked child;
 //! - `lists`: the application's own lists, and their files;
 //! - `logins`: failed logins and bans;
+//! - `refuse`: what is kept of a refusal;
+//! - `explain`: why a client was refused, and how that is undone;
+//! - `outlook`: what would become of a request now, step by step;
+//! - `status`: all of it as plain data;
 //! - `inspect`: what a guard tells of itself.
 
 mod build;
 mod decide;
 mod elsewhere;
+mod explain;
 mod fork;
 mod inspect;
 mod know;
 mod lists;
 mod logins;
+mod outlook;
+mod refuse;
+mod status;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,11 +35,14 @@ use std::time::Duration;
 
 use self::decide::Known;
 pub use self::decide::{Asking, Step};
+pub use self::explain::{BanEntry, Explanation};
 use self::fork::Home;
 pub(crate) use self::fork::Plan;
-pub use self::inspect::Explanation;
+pub use self::inspect::Bid;
 use self::know::Occasion;
 pub(crate) use self::lists::Lists;
+pub use self::outlook::{ExplainedStep, Outcome, Outlook};
+pub use self::status::{BudgetStatus, FeedStatus, ReportStatus, StatusData, StoreStatus, Viewer};
 use crate::address::{ClientResolver, lookup_address};
 use crate::builder::GuardBuilder;
 use crate::clock::Clock;
@@ -45,7 +56,7 @@ use crate::observe::{Meter, Observer};
 use crate::report_request::ReportRequest;
 use crate::reports::{Report, Reporter, Ticket};
 use crate::rules::{Policy, RuleSet};
-use crate::settings::Settings;
+use crate::settings::{Settings, StatusToken};
 use crate::store::cluster::Cluster;
 use crate::verdict::{Source, ThreatType, Unverified, Verdict};
 use crate::worker::Worker;
@@ -80,6 +91,7 @@ struct Inner {
     reporter: Arc<Reporter>,
     meter: Arc<Meter>,
     observer: Arc<Observer>,
+    status_token: Option<StatusToken>,
     clock: Arc<dyn Clock>,
     retry_after: Duration,
     home: Home,

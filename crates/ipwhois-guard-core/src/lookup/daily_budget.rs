@@ -13,6 +13,15 @@ use crate::state::Journal;
 use crate::store::Claim;
 use crate::verdict::Unverified;
 
+/// What a client without a check is.
+const fn unverified(refusal: Refusal) -> Unverified {
+    match refusal {
+        Refusal::Exhausted => Unverified::RateLimited,
+        Refusal::Rationed => Unverified::Rationed,
+        Refusal::Spent | Refusal::Price => Unverified::NoBudget,
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct DailyBudget {
     budget: Mutex<Budget>,
@@ -63,16 +72,28 @@ impl DailyBudget {
                 "a client bids for a check"
             );
         }
-        taken.map_err(|refusal| match refusal {
-            Refusal::Exhausted => Unverified::RateLimited,
-            Refusal::Rationed => Unverified::Rationed,
-            Refusal::Spent | Refusal::Price => Unverified::NoBudget,
-        })
+        taken.map_err(unverified)
     }
 
     /// Why the last bid was bought or not, if it was this client's.
     pub(crate) fn explain(&self, ip: IpAddr) -> Option<Explained> {
         self.budget().explain(ip)
+    }
+
+    /// What a client bids at this moment, or would bid with its next request. It buys nothing.
+    pub(crate) fn quote(
+        &self,
+        ip: IpAddr,
+        matters: bool,
+        is_next: bool,
+    ) -> (Explained, Option<Unverified>) {
+        let (bid, refusal) = self.budget().quote(ip, matters, is_next, self.now());
+        (bid, refusal.map(unverified))
+    }
+
+    /// Forgets what a client has shown.
+    pub(crate) fn forget(&self, ip: IpAddr) {
+        self.budget().forget(ip, self.now());
     }
 
     /// The score from which a client is checked now.

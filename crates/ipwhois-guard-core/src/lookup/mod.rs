@@ -38,7 +38,7 @@ use self::flight::{Landing, Waiters};
 use self::gate::Gate;
 use crate::alarm::Alarm;
 use crate::budget::Purpose;
-use crate::cache::{Memory, VerdictCache};
+use crate::cache::{Memory, Peek, VerdictCache};
 use crate::clock::{Clock, Tick};
 use crate::service::CheckService;
 use crate::state::Journal;
@@ -162,6 +162,16 @@ impl Lookup {
     #[inline]
     pub(crate) fn recall_since(&self, ip: IpAddr, clean_since: Tick) -> Memory {
         self.cache.recall_since(ip, clean_since, self.now())
+    }
+
+    /// What memory knows of an address, without marking it as used.
+    pub(crate) fn peek(&self, ip: IpAddr) -> Peek {
+        self.cache.peek(ip, self.now())
+    }
+
+    /// Forgets what the service said of an address.
+    pub(crate) fn forget(&self, ip: IpAddr) {
+        self.cache.forget(ip);
     }
 
     /// Takes back a verdict of an earlier time.

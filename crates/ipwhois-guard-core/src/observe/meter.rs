@@ -12,7 +12,9 @@ use metrics::{Label, SharedString};
 
 use super::crowd::{Crowd, Seen, Suspicions, Trace};
 use super::heavy::HeavyHitters;
+use super::logged_in::LoggedIn;
 use super::metrics::{API_SECONDS, SHARED_SECONDS};
+use super::refusals::Refusals;
 use super::reliability::{Fate, Reliability, Unreliable};
 use super::tally::{Outcome, Tally};
 use crate::clock::Clock;
@@ -121,6 +123,8 @@ pub(crate) struct Meter {
     pub(super) bans: Counts<3>,
     /// How often an account came under attack.
     pub(super) accounts_attacked: AtomicU64,
+    pub(crate) refusals: Refusals,
+    logged_in: Mutex<LoggedIn>,
     crowd: Mutex<Crowd>,
     /// Whether the crowd suspects any client.
     is_suspicious: AtomicBool,
@@ -166,11 +170,13 @@ impl Meter {
         } else {
             Outcome::Monitored
         };
-        if outcome != Outcome::Allowed {
-            self.warnings.refused(decision);
-        }
         let before = self.tally.count(outcome, verdict.source);
         before.is_multiple_of(64) || before < 256
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self, outcome: Outcome, source: Source) {
+        self.tally.count(outcome, source);
     }
 
     /// Counts an explicit check, which refuses nobody by itself.
@@ -181,6 +187,16 @@ impl Meter {
             Outcome::Denied
         };
         self.tally.count(outcome, verdict.source);
+    }
+
+    /// A client has logged in.
+    pub(crate) fn logged_in(&self, client: IpAddr) {
+        locked(&self.logged_in).note(client);
+    }
+
+    /// Whether a client had logged in.
+    pub(crate) fn had_logged_in(&self, client: IpAddr) -> bool {
+        locked(&self.logged_in).has(client)
     }
 
     pub(super) fn decisions(&self, outcome: Outcome, source: Source) -> u64 {

@@ -5,6 +5,8 @@
 //! - `crowd`: signs of a wrong set-up that all clients share; `heavy`: the addresses that come most
 //!   often;
 //! - `reliability`: what became of the last calls to the service;
+//! - `refusals`: what was refused lately; `history`: the last 24 hours; `logged_in`: whom a refusal
+//!   would hurt;
 //! - `metrics`, `totals`: the metrics and how they are published;
 //! - `judge`: the rules of health; `problem`, `wording`, `health`: what comes of them; `watch`:
 //!   what is remembered between two looks;
@@ -17,11 +19,14 @@
 mod crowd;
 mod health;
 mod heavy;
+mod history;
 mod judge;
+mod logged_in;
 mod measured;
 mod meter;
 mod metrics;
 mod problem;
+mod refusals;
 mod reliability;
 mod tally;
 mod totals;
@@ -33,6 +38,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::MissedTickBehavior;
 
+use self::history::History;
 use self::judge::{FeedSigns, SharedSigns, Signs, problems};
 use self::meter::Endpoint;
 use self::metrics::Figures;
@@ -53,9 +59,11 @@ use crate::verdict::Source;
 
 pub(crate) use self::crowd::{Seen, Trace, kind};
 pub use self::health::{Health, HealthStatus};
+pub use self::history::{Count, Quarter};
 pub(crate) use self::measured::Measured;
 pub(crate) use self::meter::{BanCause, Meter};
 pub use self::problem::Problem;
+pub use self::refusals::{Monitored, Refusal};
 pub(crate) use self::watch::Pulse;
 
 /// How often the guard's thread looks.
@@ -66,6 +74,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Facts {
     pub(crate) mode: Mode,
     pub(crate) has_key: bool,
+    /// Checks of a day.
+    pub(crate) checks_a_day: u32,
+    pub(crate) has_state_folder: bool,
     pub(crate) max_failures: u32,
     pub(crate) feed_interval: Duration,
     /// A shared store is configured, and the guard was built without one.
@@ -102,6 +113,7 @@ pub(crate) struct Memory {
     bans_lost: Losses,
     state_removals: Losses,
     told: Told,
+    history: History,
 }
 
 impl Observer {
@@ -113,6 +125,7 @@ impl Observer {
             ticks.tick().await;
             self.pulse().beat(Instant::now());
             self.tell();
+            self.quarters();
             self.meter.warnings.tell_again();
             self.publish();
         }
@@ -179,6 +192,15 @@ impl Observer {
             reports_pending: stats.reports_pending,
             reports_delivered: stats.reports_delivered,
         }
+    }
+
+    /// The last 24 hours in quarters of an hour, up to this moment.
+    pub(crate) fn quarters(&self) -> Vec<Quarter> {
+        let (price, spent) = (self.budget.price(), self.budget.spent_today());
+        let wall = self.clock.wall();
+        let history = &mut self.memory().history;
+        history.note(&self.meter, price, spent, wall);
+        history.quarters(wall)
     }
 
     /// Gives the metrics to the recorder that is there now.

@@ -170,6 +170,32 @@ impl RuleSet {
         }
     }
 
+    /// The path of the rule that covers a request; `*` where there is none. For a path that can be
+    /// read in several ways, of which the strictest rule holds: those of all rules that may.
+    pub(crate) fn rule_of(&self, method: &str, path: &str) -> String {
+        let bytes = path.as_bytes();
+        if is_plain(bytes) {
+            let covers =
+                |rule: &&Compiled| rule.names(method) && rule.prefix.rest_of(bytes).is_some();
+            let covering = self.rules.iter().find(covers);
+            return covering.map_or("*", |rule| &rule.path).to_owned();
+        }
+        let covers = |rule: &&Compiled| {
+            let alone = Self {
+                rules: vec![(*rule).clone()],
+                exempt: Vec::new(),
+                defaults: self.defaults,
+            };
+            alone.policy(method, path).is_some()
+        };
+        let covering = self.rules.iter().filter(covers);
+        let paths: Vec<_> = covering.map(|rule| rule.path.as_str()).collect();
+        match paths.is_empty() {
+            true => "*".to_owned(),
+            false => paths.join(" "),
+        }
+    }
+
     /// What a path picks that can be read in several ways.
     #[inline(never)]
     fn by_all_readings(&self, method: &str, path: RequestPath<'_>) -> Option<Policy> {

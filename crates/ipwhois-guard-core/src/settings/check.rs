@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ApiKey, Settings};
+use super::{ApiKey, Settings, StatusToken};
 use crate::error::BuildError;
 use crate::feed::FeedAction;
 use crate::shown::{HIDDEN, slip};
@@ -19,6 +19,8 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const MOST_FAILURES: u32 = 1_000;
 const MOST_CACHED: usize = 16_777_216;
 const LONGEST_KEY: usize = 512;
+/// A shorter token could be guessed.
+const SHORTEST_TOKEN: usize = 16;
 
 impl Settings {
     /// Checks what can be checked without reading a file.
@@ -43,6 +45,7 @@ impl Settings {
         self.api_base()?;
         self.feed_location()?;
         self.check_key()?;
+        self.check_status_token()?;
         if !is_token(&self.api_key_header) {
             let reason = "is no name of a header";
             return Err(BuildError::setting(
@@ -214,6 +217,17 @@ impl Settings {
             (Some(key), _) => Ok(Some(key.clone())),
             (None, Some(path)) => read_key(path).map(Some),
             (None, None) => Ok(None),
+        }
+    }
+
+    fn check_status_token(&self) -> Result<(), BuildError> {
+        match self.status_token.as_ref().map(StatusToken::expose) {
+            Some(token) if !is_key(token) || token.len() < SHORTEST_TOKEN => {
+                let reason =
+                    format!("is not {SHORTEST_TOKEN} to {LONGEST_KEY} visible ASCII characters");
+                Err(BuildError::setting("status_token", token, reason))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::logins::BanScope;
 use crate::rules::{Mode, OnUnverified, Policy, Rule};
 use crate::shown::is_secret;
 
-pub use self::secret::{ApiKey, SecretUrl};
+pub use self::secret::{ApiKey, SecretUrl, StatusToken};
 
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $secrecy:ident, $($set:ident)+;)+) => {

@@ -55,6 +55,23 @@ secret! {
     SecretUrl
 }
 
+secret! {
+    /// The token of the status page. Its `Debug` is `StatusToken(hidden)`.
+    StatusToken
+}
+
+impl StatusToken {
+    /// Takes the token. It is checked when the guard is built.
+    #[must_use]
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
 impl ApiKey {
     /// Takes the key. Whether it can be sent (1 to 512 visible ASCII characters) is checked when
     /// the guard is built.

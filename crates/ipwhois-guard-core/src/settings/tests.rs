@@ -118,6 +118,7 @@ fn the_environment_and_toml_say_the_same() {
         ("BAN_SCOPE", "logins"),
         ("REDIS_URL", "redis://:s3cr3t-m4rk3r@h/0"),
         ("STATE_DIR", "/e"),
+        ("STATUS_TOKEN", "s3cr3t-m4rk3r-0123"),
     ];
     let vars = vars.map(|(name, value)| (format!("IPWHOIS_GUARD_{name}"), value));
     let unrelated = ("PATH".to_owned(), "/bin");
@@ -160,6 +161,7 @@ fn the_environment_and_toml_say_the_same() {
         max_ban_time = "24h"
         redis_url = "redis://:s3cr3t-m4rk3r@h/0"
         state_dir = "/e"
+        status_token = "s3cr3t-m4rk3r-0123"
         [[protect]]
         path = "/one"
         [[protect]]
@@ -632,6 +634,7 @@ const TEXTS: &[(&str, &str, Kind)] = &[
     ("served_paths", "/old/x.php", Kind::List),
     ("redis_url", "redis://redis.example:6379/0", Kind::One),
     ("state_dir", "/var/lib/guard", Kind::File),
+    ("status_token", "made-up-status-token", Kind::One),
 ];
 
 /// A value of each other setting: numbers, durations and choices.
@@ -694,12 +697,13 @@ fn said(settings: &Settings) -> String {
     }
     let key = settings.api_key.as_ref().map(ApiKey::expose);
     let redis = settings.redis_url.as_ref().map(SecretUrl::expose);
+    let token = settings.status_token.as_ref().map(StatusToken::expose);
     let open = (
         &settings.api_url,
         &settings.api_key_header,
         &settings.feed_url,
     );
-    format!("{settings:?} {key:?} {redis:?} {open:?}")
+    format!("{settings:?} {key:?} {redis:?} {token:?} {open:?}")
 }
 
 /// A text that cannot be meant is refused with the setting's name, wherever it comes from, or it
@@ -842,7 +846,7 @@ proptest! {
     #[test]
     fn no_secret_is_shown_wherever_it_stands(
         name in prop::sample::select(vec![
-            "api_url", "api_key", "api_key_header", "feed_url", "redis_url",
+            "api_url", "api_key", "api_key_header", "feed_url", "redis_url", "status_token",
         ]),
         before in PIECES,
         secret in "[a-z]{4}[0-9]{4}[A-Z]{4}",

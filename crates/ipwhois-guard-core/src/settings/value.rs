@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
-use super::secret::{ApiKey, SecretUrl, deserialize_hidden};
+use super::secret::{ApiKey, SecretUrl, StatusToken, deserialize_hidden};
 use super::text;
 use crate::feed::FeedAction;
 use crate::logins::BanScope;
@@ -149,6 +149,7 @@ values! {
     String: |text| Ok(text.to_owned()), text: String::as_str;
     ApiKey: |text| Ok(text.into()), text: ApiKey::expose;
     SecretUrl: |text| Ok(text.into()), text: SecretUrl::expose;
+    StatusToken: |text| Ok(text.into()), text: StatusToken::expose;
     PathBuf: |text| Ok(text.into()), slip: |path| Some((path.display().to_string(), file_slip(path)?));
     // The blanks around an item do not count.
     Vec<String>: |text| Ok(text::items(text).map(str::to_owned).collect()),

@@ -1,6 +1,7 @@
 //! The guard from outside, without a framework.
 
 mod budget;
+mod explain;
 mod feed;
 #[cfg(unix)]
 mod forked;

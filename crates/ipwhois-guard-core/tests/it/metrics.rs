@@ -264,3 +264,62 @@ fn the_guards_thread_publishes_by_itself_and_calls_are_timed() {
     let described = "# HELP ipwhois_guard_decisions_total ";
     assert!(lines.iter().any(|line| line.starts_with(described)));
 }
+
+/// The words of a text that begin so.
+fn words<'t>(text: &'t str, begin: &'static str) -> impl Iterator<Item = &'t str> {
+    let is_end = |char: char| !(char.is_ascii_alphanumeric() || char == '_');
+    text.match_indices(begin).map(move |(at, _)| {
+        let word = &text[at..];
+        &word[..word.find(is_end).unwrap_or(word.len())]
+    })
+}
+
+/// The values that a text compares a label with: `a` and `b` of `label=~"a|b"`.
+fn compared<'t>(text: &'t str, label: &str) -> Vec<&'t str> {
+    let mut values = Vec::new();
+    for comparison in ["=", "=~", "!=", "!~"] {
+        for quote in ["\"", "\\\""] {
+            let begin = format!("{label}{comparison}{quote}");
+            for (at, _) in text.match_indices(&begin) {
+                let rest = &text[at + begin.len()..];
+                let value = rest.split(['"', '\\']).next().unwrap_or_default();
+                values.extend(value.split('|'));
+            }
+        }
+    }
+    values
+}
+
+#[test]
+fn dashboard_and_alerts_name_what_is_exported_and_nothing_else() {
+    let dashboard = include_str!("../../dashboards/grafana.json");
+    let alerts = include_str!("../../dashboards/alerts.yml");
+    serde_json::from_str::<serde_json::Value>(dashboard).expect("the dashboard is JSON");
+    let service = service();
+    let guard = named(&service, "dashboards");
+    let guard = guard.shared(InMemory::new()).build().unwrap();
+    block_on(guard.ready());
+    let recorder = recorder();
+    let lines = publish_to(&recorder, &guard).join("\n");
+    // What is timed comes to the recorder of the moment, and a feed has no age before it is there.
+    let elsewhere = [
+        "ipwhois_guard_api_call_seconds",
+        "ipwhois_guard_shared_call_seconds",
+        "ipwhois_guard_feed_age_seconds",
+    ];
+    let exported: std::collections::BTreeSet<&str> =
+        words(&lines, "ipwhois_guard_").chain(elsewhere).collect();
+    let all = format!("{dashboard}{alerts}");
+    let named: std::collections::BTreeSet<&str> = words(&all, "ipwhois_guard_")
+        .map(|name| name.strip_suffix("_bucket").unwrap_or(name))
+        .collect();
+    assert_eq!(named, exported);
+    for label in ["outcome", "source", "code"] {
+        let values = compared(&all, label);
+        assert!(!values.is_empty(), "{label}");
+        for value in values {
+            let series = format!("{label}=\"{value}\"");
+            assert!(lines.contains(&series), "{series}");
+        }
+    }
+}
