@@ -166,9 +166,11 @@ impl Browser {
         loop {
             let mut line = String::new();
             stream.read_line(&mut line)?;
-            match line.trim_end().to_ascii_lowercase().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().unwrap_or_default(),
-                _ if line.trim_end().is_empty() => break,
+            match line.trim_end().to_ascii_lowercase().split_once(':') {
+                Some(("content-length", value)) => {
+                    length = value.trim().parse().unwrap_or_default();
+                }
+                None if line.trim_end().is_empty() => break,
                 _ => {}
             }
         }

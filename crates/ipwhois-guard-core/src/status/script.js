@@ -6,7 +6,10 @@ setInterval(async () => {
   if (isBusy) return;
   const reply = await fetch(location.pathname, { credentials: "same-origin" }).catch(() => null);
   if (!reply?.ok) return;
-  const next = new DOMParser().parseFromString(await reply.text(), "text/html");
+  // Only what is shown: the policy of this page knows the nonce of its own style alone.
+  const shown = (await reply.text()).split("<body>")[1]?.split("</main>")[0];
+  if (!shown) return;
+  const next = new DOMParser().parseFromString(shown, "text/html");
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = next.getElementById(part.id);
     if (!fresh) continue;
