@@ -1,7 +1,7 @@
 //! A shared store inside one process.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use super::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Claim, SETTLING, Seen, SharedError,
-    SharedFuture, SharedStore, SharedVerdict, Spent,
+    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, Count, LATELY, SETTLING,
+    Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
 };
 
 /// So many announcements wait for a listener that is slower than the others.
 const BACKLOG: usize = 1024;
+
+/// Number of days whose counts are kept.
+const DAYS: usize = 8;
 
 /// What several guards of one process know together: a [`SharedStore`] for tests, without a server.
 ///
@@ -38,8 +41,7 @@ struct Place {
 struct State {
     verdicts: HashMap<IpAddr, Kept<SharedVerdict>>,
     leases: HashMap<IpAddr, Kept<u64>>,
-    days: HashMap<u64, u32>,
-    rations: HashMap<String, Kept<u32>>,
+    days: HashMap<u64, Day>,
     clients: HashMap<IpAddr, Client>,
     bans: HashMap<IpAddr, Kept<()>>,
 }
@@ -92,6 +94,42 @@ impl InMemory {
         *self.state() = State::default();
     }
 
+    /// Takes over the counts of days that an earlier process wrote.
+    pub(crate) fn restore_counts(&self, days: &[(u64, Count)]) {
+        let mut state = self.state();
+        for (day, count) in days {
+            state.days.entry(*day).or_default().count = *count;
+        }
+    }
+
+    /// Raises the count of a day to what is known to be spent.
+    pub(crate) fn raise_count(&self, day: u64, spent: u32) {
+        let mut state = self.state();
+        let count = &mut state.days.entry(day).or_default().count;
+        count.granted = count.granted.max(spent);
+    }
+
+    /// Takes over a verdict that an earlier process wrote.
+    pub(crate) fn restore_verdict(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) {
+        let verdicts = &mut self.state().verdicts;
+        verdicts.insert(ip, kept(verdict, keep));
+    }
+
+    /// Adds checks of a day that were spent without a grant.
+    pub(crate) fn add_count(&self, day: u64, checks: u32) -> Count {
+        let mut state = self.state();
+        let day = state.days.entry(day).or_default();
+        day.count.granted = day.count.granted.saturating_add(checks);
+        day.count
+    }
+
+    /// Takes checks of a day back; `None` when nothing is known of it.
+    pub(crate) fn take_count(&self, day: u64, checks: u32) -> Option<Count> {
+        let mut state = self.state();
+        state.give_back(day, checks);
+        state.days.get(&day).map(|day| day.count)
+    }
+
     fn number(&self) -> u64 {
         self.place.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -124,38 +162,44 @@ fn answer<'a, T: Send + 'a>(value: T) -> SharedFuture<'a, T> {
     Box::pin(std::future::ready(Ok(value)))
 }
 
+/// One day's count.
+#[derive(Clone, Debug, Default)]
+struct Day {
+    count: Count,
+    /// Machines that asked for checks, and when they did last.
+    machines: HashMap<u64, Instant>,
+}
+
 impl State {
-    fn spend(&mut self, claim: &Claim) -> Spent {
-        let spent = self.days.get(&claim.day).copied().unwrap_or(0);
-        let spent = spent.max(claim.known);
-        if spent >= claim.below {
-            return Spent::NoBudget { spent };
+    fn grant(&mut self, request: BlockRequest, machine: u64, birth: u64) -> Block {
+        if self.days.len() > DAYS {
+            let last = request.day.saturating_sub(1)..=request.day.saturating_add(1);
+            self.days.retain(|day, _| last.contains(day));
         }
-        let counts: Vec<u32> = claim
-            .rations
-            .iter()
-            .map(|ration| alive(&self.rations, &ration.name).unwrap_or(0))
-            .collect();
-        let mut rations = claim.rations.iter().zip(&counts);
-        if rations.any(|(ration, count)| *count >= ration.below) {
-            return Spent::Rationed;
+        let day = self.days.entry(request.day).or_default();
+        if day.count.birth == 0 {
+            day.count.birth = birth;
         }
-        for (ration, count) in claim.rations.iter().zip(counts) {
-            let count = kept(count + 1, ration.keep);
-            self.rations.insert(ration.name.clone(), count);
+        if day.count.birth != request.known.birth {
+            day.count.granted = day.count.granted.max(request.known.granted);
         }
-        self.days.insert(claim.day, spent + 1);
-        Spent::Yes { spent: spent + 1 }
+        let left = request.limit.saturating_sub(day.count.granted);
+        let checks = request.checks.min(left);
+        day.count.granted += checks;
+        if request.checks > 0 {
+            day.machines.insert(machine, Instant::now());
+        }
+        day.machines.retain(|_, asked| asked.elapsed() < LATELY);
+        Block {
+            checks,
+            count: day.count,
+            machines: u32::try_from(day.machines.len()).map_or(u32::MAX, |len| len.max(1)),
+        }
     }
 
-    fn unspend(&mut self, claim: &Claim) {
-        if let Some(spent) = self.days.get_mut(&claim.day) {
-            *spent = spent.saturating_sub(1);
-        }
-        for ration in &claim.rations {
-            if let Some(kept) = self.rations.get_mut(&ration.name) {
-                kept.what = kept.what.saturating_sub(1);
-            }
+    fn give_back(&mut self, day: u64, checks: u32) {
+        if let Some(day) = self.days.get_mut(&day) {
+            day.count.granted = day.count.granted.saturating_sub(checks);
         }
     }
 }
@@ -204,20 +248,14 @@ impl SharedStore for InMemory {
         answer(())
     }
 
-    fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
-        answer(self.state().spend(claim))
+    fn grant(&self, request: BlockRequest) -> SharedFuture<'_, Block> {
+        let birth = RandomState::new().hash_one(()) | 1;
+        answer(self.state().grant(request, self.machine, birth))
     }
 
-    fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()> {
-        self.state().unspend(claim);
+    fn give_back(&self, day: u64, checks: u32) -> SharedFuture<'_, ()> {
+        self.state().give_back(day, checks);
         answer(())
-    }
-
-    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
-        let mut state = self.state();
-        let spent = state.days.entry(day).or_default();
-        *spent = known.max(*spent).saturating_add(checks);
-        answer(*spent)
     }
 
     fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {

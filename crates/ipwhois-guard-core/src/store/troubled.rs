@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Claim, Seen, SharedError, SharedFuture,
-    SharedStore, SharedVerdict, Spent,
+    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, Seen, SharedError,
+    SharedFuture, SharedStore, SharedVerdict,
 };
 
 /// What is wrong with a [`Troubled`] store.
@@ -96,16 +96,12 @@ impl<T: SharedStore> SharedStore for Troubled<T> {
         self.call(|| self.store.release(ip))
     }
 
-    fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
-        self.call(|| self.store.spend(claim))
+    fn grant(&self, request: BlockRequest) -> SharedFuture<'_, Block> {
+        self.call(|| self.store.grant(request))
     }
 
-    fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()> {
-        self.call(|| self.store.unspend(claim))
-    }
-
-    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
-        self.call(|| self.store.add_spent(day, known, checks))
+    fn give_back(&self, day: u64, checks: u32) -> SharedFuture<'_, ()> {
+        self.call(|| self.store.give_back(day, checks))
     }
 
     fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {

@@ -38,6 +38,20 @@ async fn a_write(progress: &mut watch::Receiver<Progress>) {
     changed.expect("nothing is written").unwrap();
 }
 
+const TODAY: u64 = 20_781;
+
+async fn save(journal: &Journal, granted: u32) -> bool {
+    journal.save_count(TODAY, count(granted)).await
+}
+
+fn count(granted: u32) -> Count {
+    Count { granted, birth: 7 }
+}
+
+fn counted(granted: u32) -> Vec<(u64, Count)> {
+    vec![(TODAY, count(granted))]
+}
+
 fn inner(journal: &Journal) -> &Arc<Inner> {
     journal.0.as_ref().unwrap()
 }
@@ -48,7 +62,7 @@ async fn without_a_folder_nothing_is_kept_and_nobody_waits() {
     assert_eq!(journal.open(DAY).await, None);
     journal.note_verdict(fresh(1));
     journal.note_feed(feed("25.0.0.1\n"));
-    assert!(!journal.save_budget(vec![1]).await);
+    assert!(!save(&journal, 1).await);
     Arc::clone(&journal).run().await;
     journal.close();
     assert_eq!(journal.status(), JournalStatus::default());
@@ -61,7 +75,7 @@ async fn a_saved_budget_is_on_the_disk_with_what_was_pending() {
     assert_eq!(journal.open(DAY).await, Some(Loaded::default()));
     journal.note_verdict(fresh(1));
     journal.note_feed(feed("25.0.0.1\n"));
-    assert!(journal.save_budget(vec![7]).await);
+    assert!(save(&journal, 7).await);
     assert_eq!(journal.status().pending, 0);
     // As after a crash: the file as it is now, without any closing.
     let copy = TestFolder::new();
@@ -69,7 +83,7 @@ async fn a_saved_budget_is_on_the_disk_with_what_was_pending() {
     let loaded = reopened(&copy).await;
     assert_eq!(loaded.verdicts, [fresh(1)]);
     assert_eq!(loaded.feed, Some(feed("25.0.0.1\n")));
-    assert_eq!(loaded.budget, Some(vec![7]));
+    assert_eq!(loaded.days, counted(7));
     journal.close();
 }
 
@@ -81,13 +95,13 @@ async fn who_saves_at_the_same_time_shares_a_write() {
     let mut saves = JoinSet::new();
     for n in 0..100 {
         let journal = Arc::clone(&journal);
-        saves.spawn(async move { journal.save_budget(vec![n]).await });
+        saves.spawn(async move { save(&journal, n).await });
     }
     assert_eq!(saves.join_all().await, [true; 100]);
     let writes = inner(&journal).progress.borrow().writes;
     assert!(writes <= 2, "{writes}");
     journal.close();
-    assert_eq!(reopened(&folder).await.budget, Some(vec![99]));
+    assert_eq!(reopened(&folder).await.days, counted(99));
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +133,7 @@ async fn what_is_too_old_is_pruned_after_an_hour_and_not_at_the_start() {
     let journal = Arc::new(Journal::new(Some(folder.dir()), Arc::new(clock.clone())));
     journal.open(DAY).await;
     journal.note_verdict(fresh(1));
-    assert!(journal.save_budget(vec![1]).await);
+    assert!(save(&journal, 1).await);
     clock.advance(DAY + Duration::from_secs(1));
     tokio::spawn(Arc::clone(&journal).run());
     let start = Instant::now();
@@ -139,7 +153,7 @@ async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     let disk = inner(&journal).store();
     let waiting = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { journal.save_budget(vec![1]).await }
+        async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
     tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
@@ -148,7 +162,7 @@ async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     assert!(!waiting.await.unwrap());
     let next = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { journal.save_budget(vec![2]).await }
+        async move { save(&journal, 2).await }
     });
     tokio::task::yield_now().await;
     assert!(next.is_finished(), "it waits for nothing");
@@ -157,9 +171,9 @@ async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     drop(disk);
     // The write went on by itself, and the disk is believed again.
     a_write(&mut progress).await;
-    assert!(journal.save_budget(vec![3]).await);
+    assert!(save(&journal, 3).await);
     journal.close();
-    assert_eq!(reopened(&folder).await.budget, Some(vec![3]));
+    assert_eq!(reopened(&folder).await.days, counted(3));
 }
 
 /// A disk that fails when it is told to.
@@ -219,16 +233,16 @@ async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
     let fails = Arc::new(AtomicBool::new(false));
     *inner(&journal).store() = None;
     *inner(&journal).store() = Some(FailingDisk::store(&folder, &fails));
-    assert!(journal.save_budget(vec![1]).await);
+    assert!(save(&journal, 1).await);
     fails.store(true, Ordering::SeqCst);
     journal.note_verdict(fresh(1));
-    assert!(!journal.save_budget(vec![2]).await);
+    assert!(!save(&journal, 2).await);
     let status = journal.status();
     assert_eq!(status.pending, 2, "both wait for the next write");
     let error = status.error.unwrap();
     assert!(error.starts_with("no room to write"), "{error}");
     let start = Instant::now();
-    assert!(!journal.save_budget(vec![3]).await);
+    assert!(!save(&journal, 3).await);
     assert_eq!(start.elapsed(), Duration::ZERO);
     tokio::spawn(Arc::clone(&journal).run());
     // The next write opens the file of the folder anew, which is a disk that works.
@@ -236,11 +250,11 @@ async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
     a_write(&mut progress).await;
     assert_eq!(start.elapsed().as_secs(), 10);
     assert_eq!(journal.status().error, None);
-    assert!(journal.save_budget(vec![4]).await);
+    assert!(save(&journal, 4).await);
     journal.close();
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts, [fresh(1)]);
-    assert_eq!(loaded.budget, Some(vec![4]));
+    assert_eq!(loaded.days, counted(4));
 }
 
 /// A journal of which everything is on disk.
@@ -252,7 +266,7 @@ async fn filled(folder: &TestFolder) -> Arc<Journal> {
     journal.note_feed(feed("25.0.0.1\n"));
     assert!(journal.save_report(1, Some(vec![1])).await);
     assert!(journal.save_report(2, Some(vec![2])).await);
-    assert!(journal.save_budget(vec![1]).await);
+    assert!(save(&journal, 1).await);
     journal
 }
 
@@ -271,7 +285,7 @@ async fn a_file_that_is_removed_while_it_is_in_use_is_written_anew_with_what_it_
         assert!(journal.save_report(1, None).await);
         assert_eq!(journal.status().removals, 1);
         assert_eq!(journal.status().error, None);
-        assert!(journal.save_budget(vec![2]).await);
+        assert!(save(&journal, 2).await);
         assert_eq!(journal.status().removals, 1, "it is there again");
         journal.close();
         let mut loaded = reopened(&folder).await;
@@ -279,7 +293,7 @@ async fn a_file_that_is_removed_while_it_is_in_use_is_written_anew_with_what_it_
         assert_eq!(loaded.verdicts, [fresh(1), newer]);
         assert_eq!(loaded.feed, Some(feed("25.0.0.1\n")));
         assert_eq!(loaded.reports, [(2, vec![2])]);
-        assert_eq!(loaded.budget, Some(vec![2]));
+        assert_eq!(loaded.days, counted(2));
     }
 }
 
@@ -292,7 +306,7 @@ async fn a_file_that_was_removed_is_written_anew_at_the_end_though_nothing_is_pe
     journal.close();
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
-    assert_eq!(loaded.budget, Some(vec![1]));
+    assert_eq!(loaded.days, counted(1));
 }
 
 #[cfg(unix)]
@@ -302,7 +316,7 @@ async fn what_a_removed_file_held_waits_until_a_new_one_can_be_made() {
     let journal = filled(&folder).await;
     std::fs::remove_dir_all(folder.dir()).unwrap();
     std::fs::write(folder.dir(), "in the way").unwrap();
-    assert!(!journal.save_budget(vec![2]).await);
+    assert!(!save(&journal, 2).await);
     let error = journal.status().error.unwrap();
     assert!(error.contains("is not a folder"), "{error}");
     std::fs::remove_file(folder.dir()).unwrap();
@@ -313,7 +327,7 @@ async fn what_a_removed_file_held_waits_until_a_new_one_can_be_made() {
     journal.close();
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
-    assert_eq!(loaded.budget, Some(vec![2]));
+    assert_eq!(loaded.days, counted(2));
 }
 
 #[cfg(unix)]
@@ -323,7 +337,7 @@ async fn a_file_that_takes_the_place_of_the_one_in_use_is_left_alone() {
     let journal = filled(&folder).await;
     std::fs::remove_file(folder.file()).unwrap();
     std::fs::write(folder.file(), "a backup").unwrap();
-    assert!(!journal.save_budget(vec![2]).await);
+    assert!(!save(&journal, 2).await);
     let error = journal.status().error.unwrap();
     assert!(error.contains("was replaced by another file"), "{error}");
     assert_eq!(std::fs::read(folder.file()).unwrap(), b"a backup");
@@ -337,7 +351,7 @@ async fn a_file_that_takes_the_place_of_the_one_in_use_is_left_alone() {
     journal.close();
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
-    assert_eq!(loaded.budget, Some(vec![2]));
+    assert_eq!(loaded.days, counted(2));
 }
 
 #[tokio::test]
@@ -351,7 +365,7 @@ async fn the_end_writes_what_is_pending_and_gives_up_the_folder() {
     assert_eq!(second.open(DAY).await.unwrap().verdicts, [fresh(1)]);
     // What the first does from now on is nothing.
     first.note_verdict(fresh(2));
-    assert!(!first.save_budget(vec![1]).await);
+    assert!(!save(&first, 1).await);
     assert_eq!(first.status().pending, 0);
     Arc::clone(&first).run().await;
     first.close();
@@ -367,14 +381,14 @@ async fn the_second_guard_on_a_folder_is_told_so_and_runs_from_memory() {
     let second = journal(&folder);
     assert_eq!(second.open(DAY).await, None);
     second.note_verdict(fresh(2));
-    assert!(!second.save_budget(vec![2]).await);
+    assert!(!save(&second, 2).await);
     let status = second.status();
     assert_eq!(status.pending, 0);
     assert_eq!(status.path, Some(folder.file()));
     let error = status.error.unwrap();
     assert!(error.contains("is in use by another guard"), "{error}");
     second.close();
-    assert!(first.save_budget(vec![1]).await);
+    assert!(save(&first, 1).await);
     first.close();
     let third = journal(&folder);
     let loaded = third.open(DAY).await.unwrap();
@@ -390,7 +404,7 @@ async fn who_saves_before_a_folder_turns_out_to_be_of_no_use_is_told() {
     journal.note_verdict(fresh(1));
     let saved = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { journal.save_budget(vec![1]).await }
+        async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
     assert_eq!(journal.open(DAY).await, None);
@@ -408,7 +422,7 @@ async fn what_is_noted_before_the_file_is_open_is_written_once_it_is() {
     journal.note_verdict(fresh(1));
     let saved = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { journal.save_budget(vec![1]).await }
+        async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
     journal.open(DAY).await.unwrap();

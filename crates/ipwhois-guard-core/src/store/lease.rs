@@ -1,0 +1,204 @@
+//! The day's checks that this process may spend.
+//!
+//! A process spends what it holds, so no store and no disk stands on the way of a check. It asks
+//! for the next block in the background when half of its block is left. A block is a fortieth of
+//! what the day has left, and one check at least. Where an answer takes long it is larger, so that
+//! the checks last until the next answer.
+//!
+//! A process that is killed takes what it holds with it: one block at most. One that ends, or that
+//! has spent nothing for [`IDLE`], gives back what it holds.
+//!
+//! Without a store there is nobody to ask, and the limit alone counts.
+
+use std::time::Duration;
+
+use super::{Block, BlockRequest, Count};
+
+/// A block is this part of what is left.
+const PART: u32 = 40;
+/// At most this part, however slow the store is.
+const LARGEST_PART: u32 = 4;
+/// An answer that takes this long makes the next block twice as large.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// How long to wait after a request that failed, or that brought nothing.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+const AFTER_NOTHING: Duration = Duration::from_secs(10);
+
+/// How long a process may hold checks without spending any.
+const IDLE: Duration = Duration::from_secs(10 * 60);
+
+/// A lease of the day's checks. Time since any fixed moment comes in as an argument.
+#[derive(Debug)]
+pub(crate) struct DayLease {
+    /// Whether checks are granted by a store.
+    is_shared: bool,
+    day: u64,
+    held: u32,
+    birth: u64,
+    machines: u32,
+    /// Since when a request is under way.
+    asked: Option<Duration>,
+    ask_again: Duration,
+    /// How long the last two answers took.
+    took: [Duration; 2],
+    spent_at: Duration,
+    /// A check was wanted when nothing was held.
+    is_dry: bool,
+}
+
+impl DayLease {
+    /// Without a store.
+    pub(crate) const fn alone() -> Self {
+        Self {
+            is_shared: false,
+            day: 0,
+            held: 0,
+            birth: 0,
+            machines: 1,
+            asked: None,
+            ask_again: Duration::ZERO,
+            took: [Duration::MAX; 2],
+            spent_at: Duration::ZERO,
+            is_dry: false,
+        }
+    }
+
+    /// With a store, which has granted nothing yet.
+    pub(crate) const fn shared() -> Self {
+        Self {
+            is_shared: true,
+            ..Self::alone()
+        }
+    }
+
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Another day has begun: what is held was of the one before.
+    pub(crate) fn turn(&mut self, day: u64) {
+        if self.day != day {
+            (self.day, self.held, self.birth) = (day, 0, 0);
+            self.ask_again = Duration::ZERO;
+        }
+    }
+
+    /// Spends one check. False when none is held.
+    pub(crate) fn spend(&mut self, now: Duration) -> bool {
+        if !self.is_shared {
+            return true;
+        }
+        self.spent_at = now;
+        self.is_dry = self.held == 0;
+        self.held = self.held.saturating_sub(1);
+        !self.is_dry
+    }
+
+    /// The check was never sent.
+    pub(crate) const fn refund(&mut self) {
+        if self.is_shared {
+            self.held += 1;
+        }
+    }
+
+    /// This machine's part of what is left, for the price.
+    pub(crate) fn share(&self, left: f64) -> f64 {
+        left / f64::from(self.machines.max(1))
+    }
+
+    /// Whether a check was wanted in vain, and an answer is on its way.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// What to ask for now, if anything: then [`receive`](Self::receive) or [`fail`](Self::fail)
+    /// must follow. `spent`: checks that are gone for this machine.
+    pub(crate) fn touch(&mut self, limit: u32, spent: u32, now: Duration) -> Option<BlockRequest> {
+        let request = self.count(limit, spent)?;
+        let block = self.block(limit.saturating_sub(request.known.granted));
+        let is_low = self.held <= block / 2 && (self.is_dry || !self.is_idle(now));
+        if !is_low || self.asked.is_some() || now < self.ask_again {
+            return None;
+        }
+        self.asked = Some(now);
+        Some(BlockRequest {
+            checks: block.saturating_sub(self.held),
+            ..request
+        })
+    }
+
+    /// Asks for the count, and no checks.
+    pub(crate) fn count(&self, limit: u32, spent: u32) -> Option<BlockRequest> {
+        let known = Count {
+            granted: spent.saturating_add(self.held),
+            birth: self.birth,
+        };
+        self.is_shared.then_some(BlockRequest {
+            day: self.day,
+            limit,
+            checks: 0,
+            known,
+        })
+    }
+
+    fn block(&self, left: u32) -> u32 {
+        // One late answer says nothing.
+        let took = self.took[0].min(self.took[1]);
+        let slow = if took == Duration::MAX { 0 } else { took.as_millis() / SLOW.as_millis() };
+        let slow = u32::try_from(slow).unwrap_or(u32::MAX);
+        let part = left.saturating_mul(slow.saturating_add(1).min(PART)) / PART;
+        part.min(left / LARGEST_PART).max(1)
+    }
+
+    /// A block has come. Answers how many checks are gone for this machine: those that it has
+    /// spent, and those of the others. `None` for a day that is over.
+    pub(crate) fn receive(
+        &mut self,
+        request: BlockRequest,
+        block: Block,
+        now: Duration,
+    ) -> Option<u32> {
+        self.machines = block.machines.max(1);
+        if request.checks > 0 {
+            let took = now.saturating_sub(self.asked.take().unwrap_or(now));
+            self.took = [self.took[1], took];
+        }
+        if request.day != self.day {
+            return None;
+        }
+        self.held = self.held.saturating_add(block.checks);
+        self.birth = block.count.birth;
+        if request.checks > 0 && block.checks == 0 {
+            self.ask_again = now.saturating_add(AFTER_NOTHING);
+        } else if request.checks > 0 {
+            // It may be kept for as long as one that was just used.
+            self.spent_at = now;
+            self.is_dry = false;
+        }
+        Some(block.count.granted.saturating_sub(self.held))
+    }
+
+    /// No answer has come.
+    pub(crate) fn fail(&mut self, request: BlockRequest, now: Duration) {
+        if request.checks > 0 {
+            self.asked = None;
+            self.ask_again = now.saturating_add(AFTER_A_FAILURE);
+        }
+    }
+
+    fn is_idle(&self, now: Duration) -> bool {
+        now.saturating_sub(self.spent_at) >= IDLE
+    }
+
+    /// What to give back because it has not been used for long.
+    pub(crate) fn take_idle(&mut self, now: Duration) -> Option<(u64, u32)> {
+        if self.is_idle(now) { self.take_all() } else { None }
+    }
+
+    /// What to give back because this is the end: the day, and checks of it.
+    pub(crate) fn take_all(&mut self) -> Option<(u64, u32)> {
+        let held = std::mem::take(&mut self.held);
+        (held > 0).then_some((self.day, held))
+    }
+}

@@ -1,0 +1,242 @@
+//! The holder's side of the connections.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::rows::Claims;
+use super::wire::{self, Answer, Ask, Hello, PROTOCOL, Purpose, Request, Rows, Told, limits};
+use super::{Local, is_own};
+use crate::store::{AttemptId, BlockRequest, Count, InMemory, SharedStore};
+
+/// Connections at a time.
+const MEMBERS: usize = 256;
+/// Frames that wait for a member to read them. One that is slower is cut off.
+const BACKLOG: usize = 4096;
+/// Requests of one member under way.
+const REQUESTS: usize = 256;
+/// How long a new connection may take to say what it wants.
+const HELLO: Duration = Duration::from_secs(1);
+
+/// Listens in the folder, in the place of an earlier holder. Others than this user have no access.
+pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
+    let new = path.with_extension("new");
+    for path in [&new, path] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let listener = UnixListener::bind(&new)?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&new, path)?;
+    Ok(listener)
+}
+
+/// Serves members until it is dropped.
+pub(super) async fn serve(local: Arc<Local>, listener: UnixListener) {
+    let mut members = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if members.len() < MEMBERS && is_own(&stream) => {
+                    members.spawn(member(Arc::clone(&local), stream));
+                }
+                Ok(_) => {}
+                // Out of descriptors, for example.
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            },
+            Some(_) = members.join_next() => {}
+        }
+    }
+}
+
+async fn member(local: Arc<Local>, mut stream: UnixStream) {
+    let Ok(Ok(hello)) = timeout(HELLO, wire::read::<Hello>(&mut stream)).await else {
+        return;
+    };
+    let Ok(greeting) = wire::frame(&Hello::new(local.member)) else {
+        return;
+    };
+    let is_understood = hello.protocol == PROTOCOL && hello.purpose == Purpose::Guard;
+    if stream.write_all(&greeting).await.is_err() || !is_understood {
+        return;
+    }
+    if let Some((day, checks)) = hello.uncounted {
+        local.count(day, checks).await;
+    }
+    let _company = Company::new(&local);
+    let claims = Claims::new(&local.rows, hello.member, hello.rows);
+    let member = Arc::new(Member {
+        store: local.memory.another(),
+        local,
+        claims,
+    });
+    let (mut read, mut write) = stream.into_split();
+    let (frames, mut to_write) = mpsc::channel::<Vec<u8>>(BACKLOG);
+    let reading = async {
+        let room = Arc::new(Semaphore::new(REQUESTS));
+        let mut tasks = JoinSet::new();
+        while let Ok(Request { number, ask }) = wire::read(&mut read).await {
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+                return;
+            };
+            let (member, frames) = (Arc::clone(&member), frames.clone());
+            tasks.spawn(async move {
+                let _permit = permit;
+                member.handle(number, ask, &frames).await;
+            });
+            while tasks.try_join_next().is_some() {}
+        }
+    };
+    let writing = async {
+        while let Some(frame) = to_write.recv().await {
+            if write.write_all(&frame).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = reading => {}
+        () = writing => {}
+    }
+}
+
+/// Counts the members that are there.
+struct Company(Arc<Local>);
+
+impl Company {
+    fn new(local: &Arc<Local>) -> Self {
+        local.members.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(local))
+    }
+}
+
+impl Drop for Company {
+    fn drop(&mut self) {
+        self.0.members.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One connection.
+struct Member {
+    local: Arc<Local>,
+    /// What all share, under this member's name.
+    store: InMemory,
+    claims: Claims,
+}
+
+impl Member {
+    async fn handle(&self, number: u64, ask: Ask, frames: &mpsc::Sender<Vec<u8>>) {
+        if matches!(ask, Ask::Listen) {
+            return self.announce(number, frames).await;
+        }
+        let granted = match ask {
+            Ask::Grant { day, .. } => Some(day),
+            _ => None,
+        };
+        let answer = self.answer(ask).await;
+        let block = answer.block().map_or(0, |block| block.checks);
+        let is_sent = send(frames, &Told::Answer { number, answer });
+        if let (false, Some(day)) = (is_sent, granted) {
+            self.local.take_back(day, block);
+        }
+    }
+
+    async fn answer(&self, ask: Ask) -> Answer {
+        let store = &self.store;
+        let done = |()| Answer::Done;
+        let answer = match ask {
+            Ask::Ping | Ask::Listen => Ok(Answer::Done),
+            Ask::Look { ip, lease } => store.look(ip, lease).await.map(Answer::from),
+            Ask::Learn { ip, verdict, keep } => match verdict.read() {
+                Some(verdict) => store.learn(ip, verdict, keep).await.map(done),
+                None => return Answer::Failed("no verdict".to_owned()),
+            },
+            Ask::Release { ip } => store.release(ip).await.map(done),
+            Ask::Grant {
+                day,
+                limit,
+                checks,
+                granted,
+                birth,
+            } => {
+                let request = BlockRequest {
+                    day,
+                    limit,
+                    checks,
+                    known: Count { granted, birth },
+                };
+                self.local.grant_on_disk(store, request).await.map(Answer::from)
+            }
+            Ask::GiveBack { day, checks } => {
+                self.local.take_back(day, checks);
+                Ok(Answer::Done)
+            }
+            Ask::BeginAttempt {
+                client,
+                max_failures,
+                find_time,
+            } => {
+                let begun = store.begin_attempt(client, limits(max_failures, find_time));
+                begun.await.map(Answer::from)
+            }
+            Ask::FailAttempt {
+                client,
+                attempt,
+                max_failures,
+                find_time,
+            } => {
+                let limits = limits(max_failures, find_time);
+                let failures = store.fail_attempt(client, AttemptId(attempt), limits);
+                failures.await.map(Answer::Failures)
+            }
+            Ask::ClearFailures { client } => store.clear_failures(client).await.map(done),
+            Ask::Ban { client, length } => store.ban(client, length).await.map(done),
+            Ask::Unban { client } => store.unban(client).await.map(done),
+            Ask::Keep(rows) => Ok(Answer::Kept(self.keep(rows).await)),
+        };
+        answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+    }
+
+    async fn keep(&self, rows: Rows) -> bool {
+        for (row, report) in &rows.reports {
+            self.claims.note(*row, report.as_deref());
+        }
+        self.local.journal.save_rows(rows.batch()).await
+    }
+
+    /// Passes on what is announced, for as long as the connection lasts.
+    async fn announce(&self, number: u64, frames: &mpsc::Sender<Vec<u8>>) {
+        let answer = Answer::Done;
+        if !send(frames, &Told::Answer { number, answer }) {
+            return;
+        }
+        let (cut_off, is_cut_off) = (tokio::sync::Notify::new(), frames.clone());
+        let hear = move |announcement| {
+            if !send(&is_cut_off, &Told::from(announcement)) {
+                cut_off.notify_one();
+            }
+        };
+        // It ends when this member misses something; then it must not go on without it.
+        let _ = self.store.listen(&hear).await;
+    }
+}
+
+/// False when the member is gone, or too slow.
+fn send(frames: &mpsc::Sender<Vec<u8>>, told: &Told) -> bool {
+    match wire::frame(told) {
+        Ok(frame) => frames.try_send(frame).is_ok(),
+        Err(_) => false,
+    }
+}
