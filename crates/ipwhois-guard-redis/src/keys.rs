@@ -6,8 +6,6 @@
 
 use std::net::IpAddr;
 
-use ipwhois_guard_core::store::Claim;
-
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
@@ -38,18 +36,13 @@ impl Keys {
             .into()
     }
 
-    pub(crate) fn day(&self, day: u64) -> String {
-        format!("{}{{budget}}:day:{day}", self.prefix)
+    pub(crate) fn granted(&self, day: u64) -> String {
+        format!("{}{{budget}}:granted:{day}", self.prefix)
     }
 
-    /// The day, then the rations.
-    pub(crate) fn claim(&self, claim: &Claim) -> Vec<String> {
-        let rations = claim.rations.iter();
-        let rations =
-            rations.map(|ration| format!("{}{{budget}}:ration:{}", self.prefix, ration.name));
-        std::iter::once(self.day(claim.day))
-            .chain(rations)
-            .collect()
+    /// The machines that ask for checks.
+    pub(crate) fn machines(&self) -> String {
+        format!("{}{{budget}}:machines", self.prefix)
     }
 
     pub(crate) fn bans(&self) -> String {
@@ -67,10 +60,6 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use ipwhois_guard_core::store::Ration;
-
     use super::*;
 
     #[test]
@@ -90,23 +79,8 @@ mod tests {
                 "ipwhois-guard:tripped:{3ffe:0:0:1::}",
             ]
         );
-        let claim = Claim {
-            day: 20_781,
-            known: 0,
-            below: 1,
-            rations: vec![Ration {
-                name: "25.0.0.0/24".to_owned(),
-                below: 1,
-                keep: Duration::from_secs(1),
-            }],
-        };
-        assert_eq!(
-            keys.claim(&claim),
-            [
-                "ipwhois-guard:{budget}:day:20781",
-                "ipwhois-guard:{budget}:ration:25.0.0.0/24",
-            ]
-        );
+        assert_eq!(keys.granted(20_781), "ipwhois-guard:{budget}:granted:20781");
+        assert_eq!(keys.machines(), "ipwhois-guard:{budget}:machines");
     }
 
     #[test]

@@ -136,7 +136,6 @@ pub(crate) struct Spend {
     bid: Option<Bid>,
     /// Which ration paid.
     paid: Option<(Origin, Paid)>,
-    is_explicit: bool,
 }
 
 #[derive(Debug)]
@@ -279,7 +278,6 @@ impl Budget {
             number: self.taken,
             bid,
             paid,
-            is_explicit: matches!(purpose, Purpose::Explicit),
         };
         (price, Ok(spend))
     }

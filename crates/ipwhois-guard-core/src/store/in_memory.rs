@@ -1,4 +1,4 @@
-//! A shared store inside one process.
+//! A shared store inside one process: what the processes of one host share, and a store for tests.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -20,10 +20,15 @@ const BACKLOG: usize = 1024;
 /// Number of days whose counts are kept.
 const DAYS: usize = 8;
 
-/// What several guards of one process know together: a [`SharedStore`] for tests, without a server.
+/// Number of entries of a kind that are kept.
+const MOST_ENTRIES: usize = 100_000;
+/// From this number of entries on, those that are over are looked for.
+const SWEEP_FIRST: usize = 1_024;
+
+/// What several guards know together, without a server: a [`SharedStore`].
 ///
 /// A clone is the same machine, [`another`](Self::another) is another one at the same place. It is
-/// never away, goes by the system's clock, and grows with what it is told.
+/// never away, and goes by the system's clock.
 #[derive(Clone, Debug)]
 pub struct InMemory {
     place: Arc<Place>,
@@ -39,17 +44,66 @@ struct Place {
 
 #[derive(Debug, Default)]
 struct State {
-    verdicts: HashMap<IpAddr, Kept<SharedVerdict>>,
-    leases: HashMap<IpAddr, Kept<u64>>,
+    verdicts: Expiring<IpAddr, SharedVerdict>,
+    leases: Expiring<IpAddr, u64>,
     days: HashMap<u64, Day>,
     clients: HashMap<IpAddr, Client>,
-    bans: HashMap<IpAddr, Kept<()>>,
+    bans: Expiring<IpAddr, ()>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Kept<T> {
-    what: T,
-    until: Instant,
+/// A bounded map whose entries end in time.
+#[derive(Debug)]
+struct Expiring<K, T> {
+    map: HashMap<K, (T, Instant)>,
+    /// What is over is looked for when there are so many entries.
+    sweep_at: usize,
+}
+
+impl<K, T> Default for Expiring<K, T> {
+    fn default() -> Self {
+        Self {
+            map: HashMap::new(),
+            sweep_at: SWEEP_FIRST,
+        }
+    }
+}
+
+impl<K: Hash + Eq, T: Copy> Expiring<K, T> {
+    /// Where there is no room it is left out.
+    fn insert(&mut self, key: K, what: T, length: Duration) {
+        let now = Instant::now();
+        if self.map.len() >= self.sweep_at {
+            self.map.retain(|_, (_, until)| *until > now);
+            self.sweep_at = (2 * self.map.len()).clamp(SWEEP_FIRST, MOST_ENTRIES);
+        }
+        if self.map.len() < MOST_ENTRIES || self.map.contains_key(&key) {
+            let until = now.checked_add(length).unwrap_or(now);
+            self.map.insert(key, (what, until));
+        }
+    }
+
+    fn get(&self, key: &K) -> Option<T> {
+        let (what, until) = self.map.get(key)?;
+        (*until > Instant::now()).then_some(*what)
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.map.remove(key);
+    }
+
+    fn retain(&mut self, keep: impl Fn(T) -> bool) {
+        self.map.retain(|_, (what, _)| keep(*what));
+    }
+
+    /// What there is, with the time that it has left.
+    fn iter(&self) -> impl Iterator<Item = (&K, Duration)> {
+        let now = Instant::now();
+        let left = self
+            .map
+            .iter()
+            .map(move |(key, (_, until))| (key, until.saturating_duration_since(now)));
+        left.filter(|(_, left)| !left.is_zero())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +144,7 @@ impl InMemory {
     }
 
     /// Forgets everything, as a server that is restarted empty.
+    #[cfg(any(test, feature = "store-suite"))]
     pub fn forget(&self) {
         *self.state() = State::default();
     }
@@ -111,8 +166,7 @@ impl InMemory {
 
     /// Takes over a verdict that an earlier process wrote.
     pub(crate) fn restore_verdict(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) {
-        let verdicts = &mut self.state().verdicts;
-        verdicts.insert(ip, kept(verdict, keep));
+        self.state().verdicts.insert(ip, verdict, keep);
     }
 
     /// Adds checks of a day that were spent without a grant.
@@ -130,6 +184,12 @@ impl InMemory {
         state.days.get(&day).map(|day| day.count)
     }
 
+    /// This machine is gone: others may ask what it was asking.
+    pub(crate) fn release_all(&self) {
+        let machine = self.machine;
+        self.state().leases.retain(|owner| owner != machine);
+    }
+
     fn number(&self) -> u64 {
         self.place.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -143,19 +203,6 @@ impl InMemory {
         // Nobody listens: nobody misses it.
         let _ = self.place.announcements.send(announcement);
     }
-}
-
-fn kept<T>(what: T, length: Duration) -> Kept<T> {
-    let now = Instant::now();
-    Kept {
-        what,
-        until: now.checked_add(length).unwrap_or(now),
-    }
-}
-
-fn alive<K: Hash + Eq, T: Copy>(map: &HashMap<K, Kept<T>>, key: &K) -> Option<T> {
-    let kept = map.get(key)?;
-    (kept.until > Instant::now()).then_some(kept.what)
 }
 
 fn answer<'a, T: Send + 'a>(value: T) -> SharedFuture<'a, T> {
@@ -219,12 +266,12 @@ impl Client {
 impl SharedStore for InMemory {
     fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen> {
         let mut state = self.state();
-        let seen = if let Some(verdict) = alive(&state.verdicts, &ip) {
+        let seen = if let Some(verdict) = state.verdicts.get(&ip) {
             Seen::Verdict(verdict)
-        } else if alive(&state.leases, &ip).is_some() {
+        } else if state.leases.get(&ip).is_some() {
             Seen::Awaited
         } else {
-            state.leases.insert(ip, kept(self.machine, lease));
+            state.leases.insert(ip, self.machine, lease);
             Seen::Leased
         };
         answer(seen)
@@ -232,7 +279,7 @@ impl SharedStore for InMemory {
 
     fn learn(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) -> SharedFuture<'_, ()> {
         let mut state = self.state();
-        state.verdicts.insert(ip, kept(verdict, keep));
+        state.verdicts.insert(ip, verdict, keep);
         state.leases.remove(&ip);
         if verdict.reputation.listed {
             self.announce(Announcement::Listed { ip, verdict });
@@ -242,7 +289,7 @@ impl SharedStore for InMemory {
 
     fn release(&self, ip: IpAddr) -> SharedFuture<'_, ()> {
         let mut state = self.state();
-        if alive(&state.leases, &ip) == Some(self.machine) {
+        if state.leases.get(&ip) == Some(self.machine) {
             state.leases.remove(&ip);
         }
         answer(())
@@ -285,7 +332,7 @@ impl SharedStore for InMemory {
         let failures = u32::try_from(client.failures.len()).unwrap_or(u32::MAX);
         if failures >= limits.max_failures {
             *client = Client {
-                settles: Some(kept((), SETTLING).until),
+                settles: Some(Instant::now() + SETTLING),
                 ..Client::default()
             };
         }
@@ -299,7 +346,7 @@ impl SharedStore for InMemory {
 
     fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
         let mut state = self.state();
-        state.bans.insert(client, kept((), length));
+        state.bans.insert(client, (), length);
         self.announce(Announcement::Banned { client, length });
         answer(())
     }
@@ -318,18 +365,12 @@ impl SharedStore for InMemory {
         Box::pin(async move {
             let (mut announcements, bans) = {
                 let state = self.state();
-                let bans: Vec<_> = state
-                    .bans
-                    .iter()
-                    .map(|(ip, ban)| (*ip, ban.until))
-                    .collect();
+                let bans = state.bans.iter();
+                let bans: Vec<_> = bans.map(|(client, length)| (*client, length)).collect();
                 (self.place.announcements.subscribe(), bans)
             };
-            for (client, until) in bans {
-                let length = until.saturating_duration_since(Instant::now());
-                if !length.is_zero() {
-                    hear(Announcement::Banned { client, length });
-                }
+            for (client, length) in bans {
+                hear(Announcement::Banned { client, length });
             }
             loop {
                 match announcements.recv().await {

@@ -59,7 +59,7 @@ impl DayLease {
             asked: None,
             ask_again: Duration::ZERO,
             took: [Duration::MAX; 2],
-            spent_at: Duration::ZERO,
+            spent_at: Duration::MAX,
             is_dry: false,
         }
     }
@@ -70,10 +70,6 @@ impl DayLease {
             is_shared: true,
             ..Self::alone()
         }
-    }
-
-    pub(crate) const fn is_shared(&self) -> bool {
-        self.is_shared
     }
 
     /// Another day has begun: what is held was of the one before.
@@ -200,5 +196,118 @@ impl DayLease {
     pub(crate) fn take_all(&mut self) -> Option<(u64, u32)> {
         let held = std::mem::take(&mut self.held);
         (held > 0).then_some((self.day, held))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 20_781;
+
+    fn lease() -> DayLease {
+        let mut lease = DayLease::shared();
+        lease.turn(DAY);
+        lease
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(1_000_000 + n)
+    }
+
+    /// Asks for a block, which is granted after this time.
+    fn refill(lease: &mut DayLease, limit: u32, spent: u32, took: Duration) -> Option<u32> {
+        let now = seconds(0);
+        let request = lease.touch(limit, spent, now)?;
+        let count = Count {
+            granted: request.known.granted + request.checks,
+            birth: 1,
+        };
+        let block = Block {
+            checks: request.checks,
+            count,
+            machines: 1,
+        };
+        assert_eq!(lease.receive(request, block, now + took), Some(spent));
+        Some(request.checks)
+    }
+
+    #[test]
+    fn a_block_is_a_fortieth_and_one_check_at_least() {
+        for (limit, expected) in [(1, 1), (50, 1), (79, 1), (500, 12), (1_000, 25), (1 << 31, 53_687_091)] {
+            let block = refill(&mut lease(), limit, 0, Duration::ZERO);
+            assert_eq!(block, Some(expected), "of {limit}");
+        }
+    }
+
+    #[test]
+    fn the_next_block_is_asked_for_when_half_is_left_and_never_more_than_one_is_held() {
+        let mut lease = lease();
+        refill(&mut lease, 500, 0, Duration::ZERO);
+        for spent in 1..=5 {
+            assert!(lease.spend(seconds(0)));
+            assert_eq!(lease.touch(500, spent, seconds(0)), None);
+        }
+        assert!(lease.spend(seconds(0)));
+        assert_eq!(refill(&mut lease, 500, 6, Duration::ZERO), Some(6));
+        assert_eq!(lease.take_all(), Some((DAY, 12)));
+    }
+
+    #[test]
+    fn where_two_answers_take_long_the_next_block_is_larger() {
+        let mut lease = lease();
+        refill(&mut lease, 500, 0, Duration::from_millis(400));
+        assert_eq!(refill(&mut lease, 500, 0, Duration::from_millis(400)), Some(96));
+        let slow = Duration::from_secs(60);
+        assert_eq!(refill(&mut lease, 500, 0, slow), None, "it is enough");
+        let mut once = self::lease();
+        refill(&mut once, 500, 0, Duration::ZERO);
+        (0..6).for_each(|_| assert!(once.spend(seconds(0))));
+        assert_eq!(refill(&mut once, 500, 6, slow), Some(6));
+        assert_eq!(once.touch(500, 6, seconds(0)), None, "one late answer says nothing");
+    }
+
+    #[test]
+    fn a_new_day_voids_what_is_held() {
+        let mut lease = lease();
+        let request = lease.touch(500, 0, seconds(0)).unwrap();
+        lease.turn(DAY + 1);
+        let block = Block {
+            checks: 12,
+            count: Count::default(),
+            machines: 1,
+        };
+        assert_eq!(lease.receive(request, block, seconds(0)), None);
+        assert!(!lease.spend(seconds(0)));
+    }
+
+    #[test]
+    fn an_idle_machine_gives_back_and_asks_again_when_a_check_is_wanted() {
+        let mut lease = lease();
+        refill(&mut lease, 500, 0, Duration::ZERO);
+        assert_eq!(lease.take_idle(seconds(599)), None);
+        assert_eq!(lease.take_idle(seconds(600)), Some((DAY, 12)));
+        assert_eq!(lease.touch(500, 0, seconds(601)), None, "nothing is wanted");
+        assert!(!lease.spend(seconds(602)));
+        assert!(lease.touch(500, 0, seconds(602)).is_some());
+    }
+
+    #[test]
+    fn a_request_that_failed_is_repeated_after_a_second() {
+        let mut lease = lease();
+        let request = lease.touch(50, 0, seconds(0)).unwrap();
+        assert_eq!(lease.touch(50, 0, seconds(100)), None, "one at a time");
+        lease.fail(request, seconds(100));
+        assert_eq!(lease.touch(50, 0, seconds(100)), None);
+        assert!(lease.touch(50, 0, seconds(101)).is_some());
+    }
+
+    #[test]
+    fn without_a_store_nothing_is_asked_for() {
+        let mut lease = DayLease::alone();
+        lease.turn(DAY);
+        assert!((0..1_000).all(|_| lease.spend(seconds(0))));
+        assert_eq!(lease.touch(50, 50, seconds(0)), None);
+        assert_eq!(lease.take_all(), None);
     }
 }

@@ -24,6 +24,10 @@ use std::time::{Duration, SystemTime};
 use crate::verdict::Reputation;
 
 pub(crate) mod cluster;
+#[cfg_attr(
+    not(any(test, feature = "store-suite")),
+    expect(unreachable_pub, reason = "public with the feature")
+)]
 mod in_memory;
 mod lease;
 #[cfg(unix)]

@@ -14,7 +14,7 @@ mod tls;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use ipwhois_guard_core::store::{AttemptLimits, Claim, Ration, SharedVerdict};
+use ipwhois_guard_core::store::{AttemptLimits, BlockRequest, Count, SharedVerdict};
 use ipwhois_guard_core::{Reputation, ThreatType};
 
 const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(25, 0, 0, 7));
@@ -35,15 +35,13 @@ fn listed() -> SharedVerdict {
     }
 }
 
-fn claim() -> Claim {
-    Claim {
-        day: 20_781,
-        known: 0,
-        below: 500,
-        rations: vec![Ration {
-            name: "25.0.0.0/24".to_owned(),
-            below: 3,
-            keep: LONG,
-        }],
+const DAY: u64 = 20_781;
+
+fn block(checks: u32) -> BlockRequest {
+    BlockRequest {
+        day: DAY,
+        limit: 500,
+        checks,
+        known: Count::default(),
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::store::{Attempt, AttemptId, Claim, Seen, SharedStore, Spent, suite};
+use ipwhois_guard_core::store::{Attempt, AttemptId, Seen, SharedStore, suite};
 use ipwhois_guard_redis::RedisStore;
 
 use super::proxy::Proxy;
 use super::server::{Server, store, until};
-use super::{IP, LIMITS, LONG, claim, listed};
+use super::{DAY, IP, LIMITS, LONG, block, listed};
 
 #[tokio::test]
 async fn the_tier_keeps_the_promises_of_the_trait() {
@@ -50,15 +50,9 @@ pub(crate) async fn call_everything(store: &dyn SharedStore) {
         store.look(IP, LONG).await.expect("an answer"),
         Seen::Verdict(listed())
     );
-    assert_eq!(
-        store.spend(&claim()).await.expect("an answer"),
-        Spent::Yes { spent: 1 }
-    );
-    store.unspend(&claim()).await.expect("an answer");
-    assert_eq!(
-        store.add_spent(claim().day, 0, 7).await.expect("an answer"),
-        7
-    );
+    let granted = store.grant(block(7)).await.expect("an answer");
+    assert_eq!((granted.checks, granted.count.granted), (7, 7));
+    store.give_back(DAY, 7).await.expect("an answer");
     let Attempt::Begun(attempt) = store.begin_attempt(IP, LIMITS).await.expect("an answer") else {
         panic!("a place is free");
     };
@@ -82,7 +76,7 @@ async fn each_call_is_one_command() {
     store.release(IP).await.unwrap();
     let connecting = proxy.commands();
     call_everything(&*store).await;
-    assert_eq!(proxy.commands() - connecting, 12);
+    assert_eq!(proxy.commands() - connecting, 11);
     assert_eq!(proxy.connections(), 1, "all calls share a connection");
 }
 
@@ -95,8 +89,8 @@ async fn a_server_that_has_forgotten_the_scripts_gets_them_again() {
     let _: () = server.does(&["SCRIPT", "FLUSH"]);
     let before = proxy.commands();
     call_everything(&*store.clone()).await;
-    // Eleven scripts (one is called twice), each of them told once more.
-    assert_eq!(proxy.commands() - before, 12 + 11);
+    // Ten scripts (one is called twice), each of them told once more.
+    assert_eq!(proxy.commands() - before, 11 + 10);
 }
 
 #[tokio::test]
@@ -107,8 +101,7 @@ async fn every_key_expires() {
     let other = [25, 0, 0, 8].into();
     store.look(IP, short).await.unwrap();
     store.learn(other, listed(), short).await.unwrap();
-    store.spend(&claim()).await.unwrap();
-    store.add_spent(claim().day + 1, 0, 1).await.unwrap();
+    store.grant(block(1)).await.unwrap();
     store.begin_attempt(IP, LIMITS).await.unwrap();
     store.fail_attempt(IP, AttemptId(1), LIMITS).await.unwrap();
     for n in 1..=5 {
@@ -119,12 +112,8 @@ async fn every_key_expires() {
     }
     store.ban(IP, LONG).await.unwrap();
     store.ban(other, short).await.unwrap();
-    let yesterday = Claim {
-        day: claim().day - 1,
-        ..claim()
-    };
-    // What was never spent leaves no count behind.
-    store.unspend(&yesterday).await.unwrap();
+    // What was never granted leaves no count behind.
+    store.give_back(DAY - 1, 1).await.unwrap();
     let expected = [
         ("ipwhois-guard:attempts:{25.0.0.7}", 600),
         ("ipwhois-guard:bans", 3600),
@@ -132,9 +121,8 @@ async fn every_key_expires() {
         ("ipwhois-guard:lease:{25.0.0.7}", 50),
         ("ipwhois-guard:tripped:{25.0.0.8}", 2),
         ("ipwhois-guard:verdict:{25.0.0.8}", 50),
-        ("ipwhois-guard:{budget}:day:20781", 2 * 24 * 3600),
-        ("ipwhois-guard:{budget}:day:20782", 2 * 24 * 3600),
-        ("ipwhois-guard:{budget}:ration:25.0.0.0/24", 3600),
+        ("ipwhois-guard:{budget}:granted:20781", 2 * 24 * 3600),
+        ("ipwhois-guard:{budget}:machines", 3600),
     ];
     let mut keys: Vec<String> = server.does(&["KEYS", "*"]);
     keys.sort();
@@ -145,14 +133,6 @@ async fn every_key_expires() {
         assert!(left <= seconds * 1000, "{key}: {left}");
         assert!(left > 0 || seconds == 2, "{key}: {left}");
     }
-    let day = "ipwhois-guard:{budget}:day:20781";
-    let before: i64 = server.does(&["PTTL", day]);
-    store.unspend(&claim()).await.unwrap();
-    let after: i64 = server.does(&["PTTL", day]);
-    assert!(
-        after > 0 && after <= before,
-        "what is taken back keeps the time"
-    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::super::folder::FILE_NAME;
 use super::super::store::Store;
 use super::super::testing::{DAY, TestFolder, feed, ip, verdict, write_file};
-use super::inner::Progress;
+use super::inner::{Progress, Slot};
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
 
@@ -26,8 +26,8 @@ fn fresh(n: u32) -> StoredVerdict {
 /// What a new guard finds.
 async fn reopened(folder: &TestFolder) -> Loaded {
     let journal = journal(folder);
-    let loaded = journal.open(DAY).await.unwrap();
-    journal.close();
+    let loaded = journal.open(DAY, false).await.unwrap();
+    journal.close(None);
     loaded
 }
 
@@ -59,12 +59,12 @@ fn inner(journal: &Journal) -> &Arc<Inner> {
 #[tokio::test]
 async fn without_a_folder_nothing_is_kept_and_nobody_waits() {
     let journal = Arc::new(Journal::new(None, Arc::new(ManualClock::new())));
-    assert_eq!(journal.open(DAY).await, None);
+    assert_eq!(journal.open(DAY, false).await, Err(NotOpened::Closed));
     journal.note_verdict(fresh(1));
     journal.note_feed(feed("25.0.0.1\n"));
     assert!(!save(&journal, 1).await);
     Arc::clone(&journal).run().await;
-    journal.close();
+    journal.close(None);
     assert_eq!(journal.status(), JournalStatus::default());
 }
 
@@ -72,7 +72,7 @@ async fn without_a_folder_nothing_is_kept_and_nobody_waits() {
 async fn a_saved_budget_is_on_the_disk_with_what_was_pending() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    assert_eq!(journal.open(DAY).await, Some(Loaded::default()));
+    assert_eq!(journal.open(DAY, false).await, Ok(Loaded::default()));
     journal.note_verdict(fresh(1));
     journal.note_feed(feed("25.0.0.1\n"));
     assert!(save(&journal, 7).await);
@@ -84,14 +84,14 @@ async fn a_saved_budget_is_on_the_disk_with_what_was_pending() {
     assert_eq!(loaded.verdicts, [fresh(1)]);
     assert_eq!(loaded.feed, Some(feed("25.0.0.1\n")));
     assert_eq!(loaded.days, counted(7));
-    journal.close();
+    journal.close(None);
 }
 
 #[tokio::test]
 async fn who_saves_at_the_same_time_shares_a_write() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY).await;
+    journal.open(DAY, false).await.unwrap();
     let mut saves = JoinSet::new();
     for n in 0..100 {
         let journal = Arc::clone(&journal);
@@ -100,7 +100,7 @@ async fn who_saves_at_the_same_time_shares_a_write() {
     assert_eq!(saves.join_all().await, [true; 100]);
     let writes = inner(&journal).progress.borrow().writes;
     assert!(writes <= 2, "{writes}");
-    journal.close();
+    journal.close(None);
     assert_eq!(reopened(&folder).await.days, counted(99));
 }
 
@@ -108,7 +108,7 @@ async fn who_saves_at_the_same_time_shares_a_write() {
 async fn what_is_noted_is_written_a_second_after_the_first_of_it() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY).await;
+    journal.open(DAY, false).await.unwrap();
     tokio::spawn(Arc::clone(&journal).run());
     let mut progress = inner(&journal).progress.subscribe();
     for round in 0..3_u64 {
@@ -122,7 +122,7 @@ async fn what_is_noted_is_written_a_second_after_the_first_of_it() {
         assert_eq!(journal.status().pending, 0);
         assert_eq!(progress.borrow().writes, round + 1);
     }
-    journal.close();
+    journal.close(None);
     assert_eq!(reopened(&folder).await.verdicts, [fresh(1), fresh(2)]);
 }
 
@@ -131,7 +131,7 @@ async fn what_is_too_old_is_pruned_after_an_hour_and_not_at_the_start() {
     let folder = TestFolder::new();
     let clock = ManualClock::new();
     let journal = Arc::new(Journal::new(Some(folder.dir()), Arc::new(clock.clone())));
-    journal.open(DAY).await;
+    journal.open(DAY, false).await.unwrap();
     journal.note_verdict(fresh(1));
     assert!(save(&journal, 1).await);
     clock.advance(DAY + Duration::from_secs(1));
@@ -140,7 +140,7 @@ async fn what_is_too_old_is_pruned_after_an_hour_and_not_at_the_start() {
     let mut progress = inner(&journal).progress.subscribe();
     a_write(&mut progress).await;
     assert_eq!(start.elapsed().as_secs(), 3_600);
-    journal.close();
+    journal.close(None);
     assert_eq!(reopened(&folder).await.verdicts, []);
 }
 
@@ -149,7 +149,7 @@ async fn what_is_too_old_is_pruned_after_an_hour_and_not_at_the_start() {
 async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY).await;
+    journal.open(DAY, false).await.unwrap();
     let disk = inner(&journal).store();
     let waiting = tokio::spawn({
         let journal = Arc::clone(&journal);
@@ -172,7 +172,7 @@ async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     // The write went on by itself, and the disk is believed again.
     a_write(&mut progress).await;
     assert!(save(&journal, 3).await);
-    journal.close();
+    journal.close(None);
     assert_eq!(reopened(&folder).await.days, counted(3));
 }
 
@@ -229,10 +229,10 @@ impl StorageBackend for FailingDisk {
 async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY).await;
+    journal.open(DAY, false).await.unwrap();
     let fails = Arc::new(AtomicBool::new(false));
-    *inner(&journal).store() = None;
-    *inner(&journal).store() = Some(FailingDisk::store(&folder, &fails));
+    *inner(&journal).store() = Slot::default();
+    inner(&journal).store().store = Some(FailingDisk::store(&folder, &fails));
     assert!(save(&journal, 1).await);
     fails.store(true, Ordering::SeqCst);
     journal.note_verdict(fresh(1));
@@ -251,7 +251,7 @@ async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
     assert_eq!(start.elapsed().as_secs(), 10);
     assert_eq!(journal.status().error, None);
     assert!(save(&journal, 4).await);
-    journal.close();
+    journal.close(None);
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts, [fresh(1)]);
     assert_eq!(loaded.days, counted(4));
@@ -260,7 +260,7 @@ async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
 /// A journal of which everything is on disk.
 async fn filled(folder: &TestFolder) -> Arc<Journal> {
     let journal = journal(folder);
-    journal.open(DAY).await.unwrap();
+    journal.open(DAY, false).await.unwrap();
     journal.note_verdict(fresh(1));
     journal.note_verdict(fresh(2));
     journal.note_feed(feed("25.0.0.1\n"));
@@ -287,7 +287,7 @@ async fn a_file_that_is_removed_while_it_is_in_use_is_written_anew_with_what_it_
         assert_eq!(journal.status().error, None);
         assert!(save(&journal, 2).await);
         assert_eq!(journal.status().removals, 1, "it is there again");
-        journal.close();
+        journal.close(None);
         let mut loaded = reopened(&folder).await;
         loaded.verdicts.sort_by_key(|verdict| verdict.ip);
         assert_eq!(loaded.verdicts, [fresh(1), newer]);
@@ -303,7 +303,7 @@ async fn a_file_that_was_removed_is_written_anew_at_the_end_though_nothing_is_pe
     let folder = TestFolder::new();
     let journal = filled(&folder).await;
     std::fs::remove_dir_all(folder.dir()).unwrap();
-    journal.close();
+    journal.close(None);
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
     assert_eq!(loaded.days, counted(1));
@@ -324,7 +324,7 @@ async fn what_a_removed_file_held_waits_until_a_new_one_can_be_made() {
     let mut progress = inner(&journal).progress.subscribe();
     a_write(&mut progress).await;
     assert_eq!(journal.status().error, None);
-    journal.close();
+    journal.close(None);
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
     assert_eq!(loaded.days, counted(2));
@@ -348,7 +348,7 @@ async fn a_file_that_takes_the_place_of_the_one_in_use_is_left_alone() {
     let mut progress = inner(&journal).progress.subscribe();
     a_write(&mut progress).await;
     assert_eq!(journal.status().error, None);
-    journal.close();
+    journal.close(None);
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
     assert_eq!(loaded.days, counted(2));
@@ -358,42 +358,37 @@ async fn a_file_that_takes_the_place_of_the_one_in_use_is_left_alone() {
 async fn the_end_writes_what_is_pending_and_gives_up_the_folder() {
     let folder = TestFolder::new();
     let first = journal(&folder);
-    first.open(DAY).await.unwrap();
+    first.open(DAY, false).await.unwrap();
     first.note_verdict(fresh(1));
-    first.close();
+    first.close(None);
     let second = journal(&folder);
-    assert_eq!(second.open(DAY).await.unwrap().verdicts, [fresh(1)]);
+    assert_eq!(second.open(DAY, false).await.unwrap().verdicts, [fresh(1)]);
     // What the first does from now on is nothing.
     first.note_verdict(fresh(2));
     assert!(!save(&first, 1).await);
     assert_eq!(first.status().pending, 0);
     Arc::clone(&first).run().await;
-    first.close();
-    second.close();
+    first.close(None);
+    second.close(None);
     assert_eq!(reopened(&folder).await.verdicts, [fresh(1)]);
 }
 
 #[tokio::test]
-async fn the_second_guard_on_a_folder_is_told_so_and_runs_from_memory() {
+async fn what_the_second_process_notes_is_written_when_it_has_the_folder() {
     let folder = TestFolder::new();
     let first = journal(&folder);
-    first.open(DAY).await.unwrap();
+    first.open(DAY, false).await.unwrap();
     let second = journal(&folder);
-    assert_eq!(second.open(DAY).await, None);
+    assert_eq!(second.open(DAY, false).await, Err(NotOpened::Busy));
     second.note_verdict(fresh(2));
-    assert!(!save(&second, 2).await);
-    let status = second.status();
-    assert_eq!(status.pending, 0);
-    assert_eq!(status.path, Some(folder.file()));
-    let error = status.error.unwrap();
-    assert!(error.contains("is in use by another guard"), "{error}");
-    second.close();
+    assert_eq!(second.status().pending, 1);
+    assert_eq!(second.status().path, Some(folder.file()));
     assert!(save(&first, 1).await);
-    first.close();
-    let third = journal(&folder);
-    let loaded = third.open(DAY).await.unwrap();
-    assert_eq!((loaded.budget, loaded.verdicts), (Some(vec![1]), vec![]));
-    third.close();
+    first.close(None);
+    let loaded = second.open(DAY, false).await.unwrap();
+    assert_eq!((loaded.days, loaded.verdicts), (counted(1), vec![]));
+    second.close(None);
+    assert_eq!(reopened(&folder).await.verdicts, [fresh(2)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -407,12 +402,16 @@ async fn who_saves_before_a_folder_turns_out_to_be_of_no_use_is_told() {
         async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
-    assert_eq!(journal.open(DAY).await, None);
+    assert_eq!(journal.open(DAY, false).await, Err(NotOpened::Failed));
     let start = Instant::now();
     assert!(!saved.await.unwrap());
+    assert!(!save(&journal, 2).await);
     assert_eq!(start.elapsed(), Duration::ZERO, "told at once");
-    assert_eq!(journal.status().pending, 0);
     assert!(journal.status().error.unwrap().contains("is not a folder"));
+    std::fs::remove_file(folder.dir()).unwrap();
+    journal.open(DAY, false).await.unwrap();
+    journal.close(None);
+    assert_eq!(reopened(&folder).await.days, counted(2), "nothing is lost");
 }
 
 #[tokio::test]
@@ -425,9 +424,9 @@ async fn what_is_noted_before_the_file_is_open_is_written_once_it_is() {
         async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
-    journal.open(DAY).await.unwrap();
+    journal.open(DAY, false).await.unwrap();
     assert!(saved.await.unwrap());
-    journal.close();
+    journal.close(None);
     assert_eq!(reopened(&folder).await.verdicts, [fresh(1)]);
 }
 
@@ -436,8 +435,8 @@ async fn closed_before_it_is_open_it_never_opens() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
     journal.note_verdict(fresh(1));
-    journal.close();
-    assert_eq!(journal.open(DAY).await, None);
+    journal.close(None);
+    assert_eq!(journal.open(DAY, false).await, Err(NotOpened::Closed));
     assert!(!folder.dir().exists());
 }
 
@@ -447,7 +446,7 @@ const PER_ROUND: u32 = 1_000_000;
 
 /// The process that is killed. Does nothing when it is run as a test.
 ///
-/// Says `saved N` when the budget N is saved, with all verdicts up to N; and `kept N` when nothing
+/// Says `saved N` when the count N is saved, with all verdicts up to N; and `kept N` when nothing
 /// is pending any more after verdict N was noted, without anybody having waited for it.
 #[tokio::test]
 async fn child_that_writes_until_it_is_killed() {
@@ -460,7 +459,7 @@ async fn child_that_writes_until_it_is_killed() {
         Some(PathBuf::from(dir)),
         Arc::new(clock.clone()),
     ));
-    journal.open(DAY).await.expect("the folder is free");
+    journal.open(DAY, false).await.expect("the folder is free");
     tokio::spawn(Arc::clone(&journal).run());
     let say = |word: &str, n: u32| {
         let mut out = std::io::stdout().lock();
@@ -475,7 +474,7 @@ async fn child_that_writes_until_it_is_killed() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             say("kept", n);
-        } else if n % 3 == 0 && journal.save_budget(n.to_le_bytes().to_vec()).await {
+        } else if n % 3 == 0 && save(&journal, n).await {
             say("saved", n);
         }
     }
@@ -517,12 +516,10 @@ async fn what_was_saved_survives_the_kill_of_the_process() {
             hear(line);
         });
         let journal = Journal::new(Some(folder.dir()), Arc::new(SystemClock::default()));
-        let loaded = journal.open(DAY).await.expect("the file needs no help");
-        journal.close();
+        let loaded = journal.open(DAY, false).await.expect("the file needs no help");
+        journal.close(None);
         assert_eq!(folder.names(), [FILE_NAME]);
-        let budget = loaded
-            .budget
-            .map_or(0, |bytes| u32::from_le_bytes(bytes.try_into().unwrap()));
+        let budget = loaded.days.first().map_or(0, |(_, count)| count.granted);
         let highest = |word| {
             let of_word = said.iter().filter(|(said, _)| *said == word);
             of_word.map(|(_, n)| *n).max()

@@ -136,6 +136,12 @@ struct Member {
     claims: Claims,
 }
 
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.store.release_all();
+    }
+}
+
 impl Member {
     async fn handle(&self, number: u64, ask: Ask, frames: &mpsc::Sender<Vec<u8>>) {
         if matches!(ask, Ask::Listen) {
