@@ -1,6 +1,7 @@
 //! What only processes can show.
 
 mod day;
+mod host;
 mod monitoring;
 mod outage;
 mod restart;

@@ -109,7 +109,7 @@ impl DailyBudget {
     }
 
     /// The same, but it waits while checks may be on their way.
-    pub(super) async fn take_granted(
+    pub(crate) async fn take_granted(
         self: &Arc<Self>,
         purpose: Purpose,
         ip: IpAddr,

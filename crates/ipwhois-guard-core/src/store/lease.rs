@@ -171,6 +171,9 @@ impl DayLease {
             // It may be kept for as long as one that was just used.
             self.spent_at = now;
             self.is_dry = false;
+        } else if block.count.granted < request.limit {
+            // The store is there, and has some.
+            self.ask_again = Duration::ZERO;
         }
         Some(block.count.granted.saturating_sub(self.held))
     }
@@ -257,7 +260,7 @@ mod tests {
     fn where_two_answers_take_long_the_next_block_is_larger() {
         let mut lease = lease();
         refill(&mut lease, 500, 0, Duration::from_millis(400));
-        assert_eq!(refill(&mut lease, 500, 0, Duration::from_millis(400)), Some(96));
+        assert_eq!(refill(&mut lease, 500, 0, Duration::from_millis(400)), Some(97));
         let slow = Duration::from_secs(60);
         assert_eq!(refill(&mut lease, 500, 0, slow), None, "it is enough");
         let mut once = self::lease();

@@ -154,9 +154,7 @@ async fn while_the_store_is_away_what_is_held_is_spent_and_no_more() {
         assert!((6..=12).contains(&alone), "{alone} while it is {trouble:?}");
         bench.troubled.behave(Trouble::None);
         tokio::time::sleep(Duration::from_secs(10)).await;
-        if !bench.cluster.is_there() {
-            bench.keep_until_there().await;
-        }
+        bench.cluster.probe(&bench.budget).await;
         assert_eq!(bench.spend(1_000).await, 500 - 1 - alone, "{trouble:?}");
     }
 }
@@ -168,10 +166,7 @@ async fn a_store_that_was_away_at_the_start_grants_as_soon_as_it_is_there() {
     bench.cluster.begin(&bench.budget).await;
     assert_eq!(bench.spend(50).await, 0);
     bench.troubled.behave(Trouble::None);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    if !bench.cluster.is_there() {
-        bench.keep_until_there().await;
-    }
+    bench.cluster.probe(&bench.budget).await;
     assert_eq!(bench.spend(100).await, 50);
 }
 
