@@ -1,6 +1,7 @@
 //! What only processes can show.
 
 mod day;
+mod disk;
 mod host;
 mod monitoring;
 mod outage;

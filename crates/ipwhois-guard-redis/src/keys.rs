@@ -40,7 +40,7 @@ impl Keys {
         format!("{}{{budget}}:granted:{day}", self.prefix)
     }
 
-    /// The machines that ask for checks.
+    /// The machines that spend checks.
     pub(crate) fn machines(&self) -> String {
         format!("{}{{budget}}:machines", self.prefix)
     }

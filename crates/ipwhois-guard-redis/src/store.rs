@@ -207,7 +207,8 @@ impl SharedStore for RedisStore {
             .arg(format!("{birth:x}"))
             .arg(&self.lease)
             .arg(millis(DAY_KEPT))
-            .arg(millis(LATELY));
+            .arg(millis(LATELY))
+            .arg(u8::from(request.is_spending));
         Box::pin(async move {
             let answer = self.link.call(call).await?;
             let read: Result<(u32, u32, String, u32), _> = redis::from_redis_value(&answer);

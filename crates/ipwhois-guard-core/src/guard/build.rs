@@ -68,8 +68,8 @@ impl Guard {
             );
         }
         let local = settings.state_dir.as_ref().map(|dir| {
-            let local = Local::new(dir, Arc::clone(&journal));
-            Arc::new(local)
+            let (journal, clock) = (Arc::clone(&journal), Arc::clone(&clock));
+            Arc::new(Local::new(dir, journal, clock, settings.cache_ttl))
         });
         let runtime = worker.runtime().clone();
         let cluster = match (shared, &local) {
@@ -86,9 +86,12 @@ impl Guard {
         ));
         worker.say_before({
             let (budget, journal) = (Arc::clone(&budget), Arc::clone(&journal));
-            let runtime = worker.runtime().clone();
+            let (local, runtime) = (local.clone(), worker.runtime().clone());
             move || {
                 budget.end();
+                if let Some(local) = local {
+                    local.end();
+                }
                 journal.close(Some(&runtime));
             }
         });
@@ -289,9 +292,6 @@ impl Background {
             if let Some(age) = state::age(stored.verified, wall, self.cache_ttl, self.stale_ttl) {
                 let verified = state::tick(age, elapsed);
                 self.lookup.restore(stored.ip, stored.reputation, verified);
-                if let Some(local) = &self.local {
-                    local.restore_verdict(&stored, self.cache_ttl.saturating_sub(age));
-                }
             }
         }
         self.shelf.fill(Left {
@@ -304,7 +304,10 @@ impl Background {
         }
         if let Some(bytes) = loaded.budget {
             let spent = self.budget.restore(&bytes, self.counts_here());
-            if let (Some((day, spent)), Some(local)) = (spent, &self.local) {
+            let is_counted = |day| loaded.days.iter().any(|(counted, _)| *counted == day);
+            if let (Some((day, spent)), Some(local)) = (spent, &self.local)
+                && !is_counted(day)
+            {
                 local.raise_count(day, spent);
             }
         }

@@ -19,7 +19,7 @@ use crate::store::{Block, BlockRequest};
 use crate::verdict::Unverified;
 
 /// How long the end of the guard waits for the store.
-const FAREWELL: Duration = Duration::from_millis(100);
+const FAREWELL: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct DailyBudget {
@@ -248,16 +248,30 @@ impl DailyBudget {
     }
 
     /// At the end: gives back what is held, and writes what was learned. Blocks for a moment.
-    pub(crate) fn end(&self) {
-        if let (Some(cluster), Some((day, checks))) = (&self.cluster, self.surplus(true)) {
+    pub(crate) fn end(self: &Arc<Self>) {
+        if let Some(cluster) = &self.cluster {
+            let budget = Arc::clone(self);
             let (done, told) = mpsc::channel();
             cluster.background(move |cluster| async move {
-                cluster.give_back(day, checks).await;
+                budget.give_back(&cluster).await;
                 let _ = done.send(());
             });
             let _ = told.recv_timeout(FAREWELL);
         }
         self.save();
+    }
+
+    async fn give_back(&self, cluster: &Cluster) {
+        loop {
+            let answered = self.answered.notified();
+            if !self.budget().is_awaiting_checks() {
+                break;
+            }
+            answered.await;
+        }
+        if let Some((day, checks)) = self.surplus(true) {
+            cluster.give_back(day, checks).await;
+        }
     }
 
     pub(crate) fn spent_today(&self) -> u32 {

@@ -213,7 +213,7 @@ fn answer<'a, T: Send + 'a>(value: T) -> SharedFuture<'a, T> {
 #[derive(Clone, Debug, Default)]
 struct Day {
     count: Count,
-    /// Machines that asked for checks, and when they did last.
+    /// Machines that spend checks, and when they asked last.
     machines: HashMap<u64, Instant>,
 }
 
@@ -233,7 +233,7 @@ impl State {
         let left = request.limit.saturating_sub(day.count.granted);
         let checks = request.checks.min(left);
         day.count.granted += checks;
-        if request.checks > 0 {
+        if request.is_spending {
             day.machines.insert(machine, Instant::now());
         }
         day.machines.retain(|_, asked| asked.elapsed() < LATELY);

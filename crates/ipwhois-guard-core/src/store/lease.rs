@@ -43,6 +43,8 @@ pub(crate) struct DayLease {
     /// How long the last two answers took.
     took: [Duration; 2],
     spent_at: Duration,
+    /// Whether a check was spent, or wanted, since the last long pause.
+    is_spending: bool,
     /// A check was wanted when nothing was held.
     is_dry: bool,
 }
@@ -60,6 +62,7 @@ impl DayLease {
             ask_again: Duration::ZERO,
             took: [Duration::MAX; 2],
             spent_at: Duration::MAX,
+            is_spending: false,
             is_dry: false,
         }
     }
@@ -86,6 +89,7 @@ impl DayLease {
             return true;
         }
         self.spent_at = now;
+        self.is_spending = true;
         self.is_dry = self.held == 0;
         self.held = self.held.saturating_sub(1);
         !self.is_dry
@@ -134,6 +138,7 @@ impl DayLease {
             day: self.day,
             limit,
             checks: 0,
+            is_spending: self.is_spending,
             known,
         })
     }
@@ -192,10 +197,14 @@ impl DayLease {
 
     /// What to give back because it has not been used for long.
     pub(crate) fn take_idle(&mut self, now: Duration) -> Option<(u64, u32)> {
-        if self.is_idle(now) { self.take_all() } else { None }
+        if !self.is_idle(now) {
+            return None;
+        }
+        self.is_spending = false;
+        self.take_all()
     }
 
-    /// What to give back because this is the end: the day, and checks of it.
+    /// What to give back: the day, and checks of it.
     pub(crate) fn take_all(&mut self) -> Option<(u64, u32)> {
         let held = std::mem::take(&mut self.held);
         (held > 0).then_some((self.day, held))
@@ -237,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_block_is_a_fortieth_and_one_check_at_least() {
-        for (limit, expected) in [(1, 1), (50, 1), (79, 1), (500, 12), (1_000, 25), (1 << 31, 53_687_091)] {
+        for (limit, expected) in [(1, 1), (50, 1), (79, 1), (500, 12), (1_000, 25), (40 << 20, 1 << 20)] {
             let block = refill(&mut lease(), limit, 0, Duration::ZERO);
             assert_eq!(block, Some(expected), "of {limit}");
         }

@@ -30,7 +30,6 @@ pub(crate) mod cluster;
 )]
 mod in_memory;
 mod lease;
-#[cfg(unix)]
 pub(crate) mod local;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
@@ -52,7 +51,7 @@ pub const DEADLINE: Duration = Duration::from_millis(50);
 /// ban to be announced.
 pub const SETTLING: Duration = Duration::from_secs(2);
 
-/// How long a machine that asked for checks counts as one of those that share the day.
+/// How long a machine that spends checks counts as one of those that share the day.
 pub const LATELY: Duration = Duration::from_secs(60 * 60);
 
 /// A call's answer, on its way. Dropped when its deadline passes.
@@ -155,6 +154,8 @@ pub struct BlockRequest {
     pub limit: u32,
     /// Checks that are wanted.
     pub checks: u32,
+    /// Whether this machine has spent a check lately, so that it is one of those that share the day.
+    pub is_spending: bool,
     /// The count as the store told it to this machine last. A store of another [`Count::birth`] has
     /// forgotten the day: it goes on from the higher of the two.
     pub known: Count,
@@ -176,7 +177,7 @@ pub struct Block {
     pub checks: u32,
     /// The count, with this block.
     pub count: Count,
-    /// Machines that asked for checks within [`LATELY`], this one included. At least 1.
+    /// Machines whose last request within [`LATELY`] said that they spend. At least 1.
     pub machines: u32,
 }
 

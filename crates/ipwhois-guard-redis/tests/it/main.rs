@@ -42,6 +42,7 @@ fn block(checks: u32) -> BlockRequest {
         day: DAY,
         limit: 500,
         checks,
+        is_spending: true,
         known: Count::default(),
     }
 }

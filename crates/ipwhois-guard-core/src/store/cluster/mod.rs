@@ -48,7 +48,7 @@ const LAST_RETURN: Duration = Duration::from_secs(5);
 /// store may have forgotten it.
 const EXCHANGE: Duration = Duration::from_secs(30);
 
-/// How long a request for a block may take. No client has to wait for it.
+/// How long a block may take, in either direction. No client has to wait for it.
 const GRANT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Must be called on the guard's runtime, but for what says that it goes to the background.
@@ -214,8 +214,8 @@ impl Cluster {
 
     /// Gives back what will not be spent. What the store does not hear of is lost to the day.
     pub(crate) async fn give_back(&self, day: u64, checks: u32) {
-        let call = self.is_there().then(|| self.shared.give_back(day, checks));
-        self.answer(call).await;
+        self.deadline(self.shared.give_back(day, checks), GRANT_DEADLINE)
+            .await;
     }
 
     /// Runs for the life of the guard: exchanges the day's count with the store, and probes a store
@@ -274,8 +274,7 @@ impl Cluster {
     /// Tells the store what it may have forgotten of the day's count, and believes it.
     async fn exchange(&self, budget: &Arc<DailyBudget>) -> Option<()> {
         if let Some((day, checks)) = budget.surplus(false) {
-            self.deadline(self.shared.give_back(day, checks), DEADLINE)
-                .await;
+            self.give_back(day, checks).await;
         }
         let request = budget.count()?;
         let block = self.deadline(self.shared.grant(request), DEADLINE).await;
@@ -350,8 +349,13 @@ impl Cluster {
             },
         };
         self.note(&error);
-        let is_readable = !matches!(error, SharedError::Unreadable { .. });
-        if is_readable && self.state().breaker.fail() {
+        let is_there = match error {
+            SharedError::Unreadable { .. } => true,
+            // The store of this host answers whatever its disk does.
+            SharedError::Refused { .. } => self.is_on_host(),
+            _ => false,
+        };
+        if !is_there && self.state().breaker.fail() {
             event!(
                 WARN,
                 error = &error as &dyn std::error::Error,

@@ -1,9 +1,11 @@
 //! A member's connection to the holder.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -43,6 +45,38 @@ pub(super) enum Unlinked {
     Foreign(u32),
 }
 
+/// Whether the other end is a process of this user.
+pub(super) fn is_own(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == own)
+}
+
+/// The name of a file in a folder. A socket's name has little room; Linux has a shorter one for any
+/// folder that is open.
+pub(super) struct ShortName {
+    _folder: Option<File>,
+    pub(super) path: PathBuf,
+}
+
+impl ShortName {
+    pub(super) fn of(path: &Path) -> Self {
+        const ROOM: usize = 90;
+        let folder = match path.parent() {
+            Some(folder) if path.as_os_str().len() > ROOM => File::open(folder).ok(),
+            _ => None,
+        };
+        let short = folder.as_ref().map(|folder| {
+            let number = folder.as_raw_fd();
+            let name = path.file_name().unwrap_or_default();
+            PathBuf::from(format!("/proc/self/fd/{number}")).join(name)
+        });
+        Self {
+            path: short.unwrap_or_else(|| path.to_owned()),
+            _folder: folder,
+        }
+    }
+}
+
 type Waiting = Mutex<HashMap<u64, oneshot::Sender<Answer>>>;
 
 /// A connection. It ends with the last reference, or when the holder ends.
@@ -57,7 +91,8 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) async fn connect(path: &Path, hello: &Hello) -> Result<Arc<Self>, Unlinked> {
-        let connecting = timeout(HELLO, UnixStream::connect(path));
+        let name = ShortName::of(path);
+        let connecting = timeout(HELLO, UnixStream::connect(&name.path));
         let mut stream = match connecting.await {
             Ok(Ok(stream)) => stream,
             // The queue of a stopped process is full.
@@ -67,7 +102,7 @@ impl Link {
             }
             Ok(Err(_)) => return Err(Unlinked::Away),
         };
-        if !super::is_own(&stream) {
+        if !is_own(&stream) {
             return Err(Unlinked::Away);
         }
         let greeting = async {

@@ -14,33 +14,40 @@
 //! 6. Processes whose protocols differ do not work together: the later one waits, as in 5, until
 //!    the folder is free.
 
+#[cfg(unix)]
 mod link;
+#[cfg(not(unix))]
+mod no_sockets;
 mod rows;
+#[cfg(unix)]
 mod serve;
 mod wire;
 
-use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+#[cfg(unix)]
 use self::link::{Link, Unlinked};
+#[cfg(not(unix))]
+use self::no_sockets::{Link, Unlinked, listen, serve};
 use self::rows::Owners;
+#[cfg(unix)]
+use self::serve::{listen, serve};
 use self::wire::Hello;
 use super::{
     Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, InMemory, Seen, SharedError,
     SharedFuture, SharedStore, SharedVerdict,
 };
+use crate::clock::Clock;
 use crate::reports::BoxFuture;
-use crate::state::{Journal, Loaded, NotOpened, StoredVerdict};
+use crate::state::{self, Journal, Loaded, NotOpened, StoredVerdict};
 
 const SOCKET: &str = "ipwhois-guard.sock";
 
@@ -52,6 +59,9 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_m
 const REPAIRED: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 /// How long members have to come back after the holder has changed.
 const RETURN: Duration = Duration::from_secs(3);
+
+/// How long the end of the guard waits until its members are answered.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Without a folder this process may spend all of the day's checks; while it is not known whether
 /// another process counts them, this part of them, and one at least.
@@ -73,6 +83,8 @@ enum Role {
 pub(crate) struct Local {
     socket: PathBuf,
     journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+    cache_ttl: Duration,
     /// A random number that tells this guard from the others.
     member: u64,
     /// What the holder knows; of a process alone, what it does.
@@ -84,6 +96,9 @@ pub(crate) struct Local {
     uncounted: Mutex<Option<(u64, u32)>>,
     /// Reports of the members.
     rows: Arc<Owners>,
+    end: watch::Sender<bool>,
+    /// Dropped when [`run`](Self::run) has ended.
+    running: Mutex<Option<mpsc::Sender<()>>>,
 }
 
 /// What is done with what an earlier process left.
@@ -97,34 +112,38 @@ pub(crate) trait Restore: Send + Sync {
     fn rows(&self) -> Vec<u64>;
 }
 
-/// Whether the other end is a process of this user.
-fn is_own(stream: &UnixStream) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == own)
-}
-
 impl Local {
-    pub(crate) fn new(dir: &Path, journal: Arc<Journal>) -> Self {
+    pub(crate) fn new(
+        dir: &Path,
+        journal: Arc<Journal>,
+        clock: Arc<dyn Clock>,
+        cache_ttl: Duration,
+    ) -> Self {
         Self {
             socket: dir.join(SOCKET),
             journal,
+            clock,
+            cache_ttl,
             member: RandomState::new().hash_one("member"),
             memory: InMemory::new(),
             role: watch::Sender::new(Role::Opening),
             members: AtomicUsize::new(0),
             uncounted: Mutex::default(),
             rows: Arc::default(),
+            end: watch::Sender::new(false),
+            running: Mutex::default(),
         }
     }
 
-    /// What an earlier process found: the others may use it for so long.
-    pub(crate) fn restore_verdict(&self, stored: &StoredVerdict, keep: Duration) {
+    /// What another process found: the others may use it while it is fresh.
+    fn restore_verdict(&self, stored: &StoredVerdict) {
         let verdict = SharedVerdict {
             reputation: stored.reputation,
             verified: stored.verified,
         };
-        if !keep.is_zero() {
-            self.memory.restore_verdict(stored.ip, verdict, keep);
+        let (now, ttl) = (self.clock.wall(), self.cache_ttl);
+        if let Some(age) = state::age(stored.verified, now, ttl, ttl) {
+            self.memory.restore_verdict(stored.ip, verdict, ttl.saturating_sub(age));
         }
     }
 
@@ -162,38 +181,69 @@ impl Local {
         }
     }
 
+    /// The end of the guard: what members have asked for is answered, and they look for another
+    /// holder. Blocks for a moment. The journal gives up the folder.
+    pub(crate) fn end(&self) {
+        let is_last = self.members.load(Ordering::Relaxed) == 0;
+        if matches!(*self.role.borrow(), Role::Holder) && is_last {
+            // The next process need not wait for members of this one.
+            let _ = std::fs::remove_file(&self.socket);
+        }
+        let (running, ended) = mpsc::channel();
+        let is_running = lock(&self.running).replace(running).is_some();
+        self.end.send_replace(true);
+        if is_running {
+            let _ = ended.recv_timeout(FAREWELL);
+        }
+    }
+
+    async fn ending(&self) {
+        let mut end = self.end.subscribe();
+        let _ = end.wait_for(|is_end| *is_end).await;
+    }
+
     /// Runs for the life of the guard: keeps this process together with the others.
     pub(crate) async fn run(self: Arc<Self>, longest_age: Duration, restore: &dyn Restore) {
+        *lock(&self.running) = Some(mpsc::channel().0);
+        self.stay_together(longest_age, restore).await;
+        lock(&self.running).take();
+    }
+
+    async fn stay_together(self: &Arc<Self>, longest_age: Duration, restore: &dyn Restore) {
         let mut busy_since = None;
         let mut pause = REPAIRED.0;
         let mut from_stopped = false;
-        loop {
+        while !*self.end.borrow() {
             match self.open(longest_age, from_stopped).await {
                 Ok(loaded) => {
                     self.hold(loaded, restore).await;
                     (busy_since, pause) = (None, REPAIRED.0);
+                    from_stopped = false;
                 }
                 Err(NotOpened::Closed) => return,
                 Err(NotOpened::Failed) => {
                     self.role.send_if_modified(|role| alone(role, 1));
-                    sleep(pause).await;
+                    self.sleep(pause).await;
                     pause = (2 * pause).min(REPAIRED.1);
+                    from_stopped = false;
                 }
                 Err(NotOpened::Busy) => {
                     let since = *busy_since.get_or_insert_with(Instant::now);
-                    from_stopped = false;
-                    match self.join(restore).await {
+                    let joined = self.join(restore).await;
+                    from_stopped = joined == Err(Unlinked::Silent);
+                    match joined {
                         Ok(()) => busy_since = None,
-                        Err(Unlinked::Silent) => {
-                            from_stopped = true;
-                        }
+                        Err(Unlinked::Silent) => {}
                         Err(why) => self.stay_out(why, since).await,
                     }
-                    continue;
                 }
             }
-            from_stopped = false;
         }
+    }
+
+    /// Not longer than this process runs.
+    async fn sleep(&self, time: Duration) {
+        let _ = timeout(time, self.ending()).await;
     }
 
     /// Opens the folder. While that takes long, this process goes on from memory.
@@ -216,10 +266,13 @@ impl Local {
         self.rows.forget();
         self.rows
             .found(reports.into_iter().filter(|(row, _)| !own.contains(row)).collect());
+        for stored in &loaded.verdicts {
+            self.restore_verdict(stored);
+        }
         restore.restore(loaded).await;
         self.count_uncounted().await;
         let had_holder = self.socket.exists();
-        let listener = match serve::listen(&ShortName::of(&self.socket).path) {
+        let listener = match listen(&self.socket) {
             Ok(listener) => Some(listener),
             Err(error) => {
                 let path = self.socket.display().to_string();
@@ -231,8 +284,8 @@ impl Local {
         event!(DEBUG, "this process has the state folder");
         let serving = async {
             match listener {
-                Some(listener) => serve::serve(Arc::clone(self), listener).await,
-                None => std::future::pending().await,
+                Some(listener) => serve(Arc::clone(self), listener).await,
+                None => self.ending().await,
             }
         };
         let adopting = async {
@@ -253,6 +306,9 @@ impl Local {
             () = serving => {}
             () = adopting => {}
         }
+        if *self.end.borrow() {
+            return;
+        }
         event!(WARN, "another process has taken the state folder: this one joins it");
         self.role.send_replace(Role::Opening);
     }
@@ -264,13 +320,16 @@ impl Local {
             uncounted: *self.uncounted(),
             ..Hello::new(self.member)
         };
-        let name = ShortName::of(&self.socket);
-        let link = Link::connect(&name.path, &hello).await?;
+        let link = Link::connect(&self.socket, &hello).await?;
         *self.uncounted() = None;
         self.journal.join(Some(Arc::clone(&link) as _));
         self.role.send_replace(Role::Member(Arc::clone(&link)));
         event!(DEBUG, "this process has joined the one that has the state folder");
-        let why = link.ended().await;
+        let why = tokio::select! {
+            why = link.ended() => why,
+            // What is held and pending goes to the holder still.
+            () = self.ending() => return Ok(()),
+        };
         self.role.send_replace(Role::Opening);
         self.journal.join(None);
         match why {
@@ -299,7 +358,7 @@ impl Local {
             self.role.send_if_modified(|role| alone(role, PART_FOREIGN));
         }
         let is_new = since.elapsed() < OPENING;
-        sleep(if is_new { AGAIN.0 } else { AGAIN.1 }).await;
+        self.sleep(if is_new { AGAIN.0 } else { AGAIN.1 }).await;
     }
 
     /// Counts checks that were spent while they could not be counted.
@@ -347,8 +406,8 @@ impl Local {
         Ok(block)
     }
 
-    fn uncounted(&self) -> std::sync::MutexGuard<'_, Option<(u64, u32)>> {
-        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn uncounted(&self) -> MutexGuard<'_, Option<(u64, u32)>> {
+        lock(&self.uncounted)
     }
 
     async fn current(&self) -> Role {
@@ -370,36 +429,16 @@ impl Local {
     }
 }
 
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change is complete before anything could panic.
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A process that is neither holder nor member goes on alone. Whether that is new.
 fn alone(role: &mut Role, part: u32) -> bool {
     let is_new = !matches!(role, Role::Alone(known) if *known == part);
     *role = Role::Alone(part);
     is_new
-}
-
-/// The name of a file in a folder. A socket's name has little room; Linux has a shorter one for any
-/// folder that is open.
-struct ShortName {
-    _folder: Option<File>,
-    path: PathBuf,
-}
-
-impl ShortName {
-    fn of(path: &Path) -> Self {
-        const ROOM: usize = 90;
-        let folder = match path.parent() {
-            Some(folder) if path.as_os_str().len() > ROOM => File::open(folder).ok(),
-            _ => None,
-        };
-        let short = folder.as_ref().map(|folder| {
-            let number = folder.as_raw_fd();
-            PathBuf::from(format!("/proc/self/fd/{number}/{SOCKET}"))
-        });
-        Self {
-            path: short.unwrap_or_else(|| path.to_owned()),
-            _folder: folder,
-        }
-    }
 }
 
 impl SharedStore for Local {

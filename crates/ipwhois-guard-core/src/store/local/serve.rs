@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::Local;
+use super::link::{ShortName, is_own};
 use super::rows::Claims;
 use super::wire::{self, Answer, Ask, Hello, PROTOCOL, Purpose, Request, Rows, Told, limits};
-use super::{Local, is_own};
 use crate::store::{AttemptId, BlockRequest, Count, InMemory, SharedStore};
 
 /// Connections at a time.
@@ -27,9 +28,13 @@ const BACKLOG: usize = 4096;
 const REQUESTS: usize = 256;
 /// How long a new connection may take to say what it wants.
 const HELLO: Duration = Duration::from_secs(1);
+/// How long the last answers may take to be written.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Listens in the folder, in the place of an earlier holder. Others than this user have no access.
 pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
+    let name = ShortName::of(path);
+    let path = name.path.as_path();
     let new = path.with_extension("new");
     for path in [&new, path] {
         match fs::remove_file(path) {
@@ -43,7 +48,7 @@ pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves members until it is dropped.
+/// Serves members until this process ends.
 pub(super) async fn serve(local: Arc<Local>, listener: UnixListener) {
     let mut members = JoinSet::new();
     loop {
@@ -57,8 +62,10 @@ pub(super) async fn serve(local: Arc<Local>, listener: UnixListener) {
                 Err(_) => sleep(Duration::from_millis(100)).await,
             },
             Some(_) = members.join_next() => {}
+            () = local.ending() => break,
         }
     }
+    while members.join_next().await.is_some() {}
 }
 
 async fn member(local: Arc<Local>, mut stream: UnixStream) {
@@ -81,23 +88,38 @@ async fn member(local: Arc<Local>, mut stream: UnixStream) {
         store: local.memory.another(),
         local,
         claims,
+        gone: Notify::new(),
     });
     let (mut read, mut write) = stream.into_split();
     let (frames, mut to_write) = mpsc::channel::<Vec<u8>>(BACKLOG);
-    let reading = async {
+    let reading = async move {
         let room = Arc::new(Semaphore::new(REQUESTS));
-        let mut tasks = JoinSet::new();
-        while let Ok(Request { number, ask }) = wire::read(&mut read).await {
+        let (mut answers, mut announcers) = (JoinSet::new(), JoinSet::new());
+        loop {
+            let request = tokio::select! {
+                request = wire::read(&mut read) => request,
+                () = member.local.ending() => break,
+                () = member.gone.notified() => return,
+            };
+            let Ok(Request { number, ask }) = request else {
+                return;
+            };
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
                 return;
             };
             let (member, frames) = (Arc::clone(&member), frames.clone());
-            tasks.spawn(async move {
+            if matches!(ask, Ask::Listen) {
+                announcers.spawn(async move { member.announce(number, &frames).await });
+                continue;
+            }
+            answers.spawn(async move {
                 let _permit = permit;
                 member.handle(number, ask, &frames).await;
             });
-            while tasks.try_join_next().is_some() {}
+            while answers.try_join_next().is_some() {}
         }
+        // What was asked before the end is answered.
+        while answers.join_next().await.is_some() {}
     };
     let writing = async {
         while let Some(frame) = to_write.recv().await {
@@ -106,10 +128,12 @@ async fn member(local: Arc<Local>, mut stream: UnixStream) {
             }
         }
     };
+    let mut writing = std::pin::pin!(writing);
     tokio::select! {
         () = reading => {}
-        () = writing => {}
+        () = &mut writing => return,
     }
+    let _ = timeout(FAREWELL, writing).await;
 }
 
 /// Counts the members that are there.
@@ -134,6 +158,8 @@ struct Member {
     /// What all share, under this member's name.
     store: InMemory,
     claims: Claims,
+    /// It has missed an announcement.
+    gone: Notify,
 }
 
 impl Drop for Member {
@@ -144,9 +170,6 @@ impl Drop for Member {
 
 impl Member {
     async fn handle(&self, number: u64, ask: Ask, frames: &mpsc::Sender<Vec<u8>>) {
-        if matches!(ask, Ask::Listen) {
-            return self.announce(number, frames).await;
-        }
         let granted = match ask {
             Ask::Grant { day, .. } => Some(day),
             _ => None,
@@ -174,6 +197,7 @@ impl Member {
                 day,
                 limit,
                 checks,
+                is_spending,
                 granted,
                 birth,
             } => {
@@ -181,6 +205,7 @@ impl Member {
                     day,
                     limit,
                     checks,
+                    is_spending,
                     known: Count { granted, birth },
                 };
                 self.local.grant_on_disk(store, request).await.map(Answer::from)
@@ -219,7 +244,11 @@ impl Member {
         for (row, report) in &rows.reports {
             self.claims.note(*row, report.as_deref());
         }
-        self.local.journal.save_rows(rows.batch()).await
+        let batch = rows.batch();
+        for stored in &batch.verdicts {
+            self.local.restore_verdict(stored);
+        }
+        self.local.journal.save_rows(batch).await
     }
 
     /// Passes on what is announced, for as long as the connection lasts.
@@ -228,14 +257,18 @@ impl Member {
         if !send(frames, &Told::Answer { number, answer }) {
             return;
         }
-        let (cut_off, is_cut_off) = (tokio::sync::Notify::new(), frames.clone());
-        let hear = move |announcement| {
-            if !send(&is_cut_off, &Told::from(announcement)) {
-                cut_off.notify_one();
+        let missed = Notify::new();
+        let hear = |announcement| {
+            if !send(frames, &Told::from(announcement)) {
+                missed.notify_one();
             }
         };
-        // It ends when this member misses something; then it must not go on without it.
-        let _ = self.store.listen(&hear).await;
+        // Whoever has missed something listens again, and hears of the bans in force.
+        tokio::select! {
+            _ = self.store.listen(&hear) => {}
+            () = missed.notified() => {}
+        }
+        self.gone.notify_one();
     }
 }
 

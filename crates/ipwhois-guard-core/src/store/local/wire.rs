@@ -75,7 +75,7 @@ pub(super) enum Ask {
     Look { ip: IpAddr, lease: Duration },
     Learn { ip: IpAddr, verdict: Verdict, keep: Duration },
     Release { ip: IpAddr },
-    Grant { day: u64, limit: u32, checks: u32, granted: u32, birth: u64 },
+    Grant { day: u64, limit: u32, checks: u32, is_spending: bool, granted: u32, birth: u64 },
     GiveBack { day: u64, checks: u32 },
     BeginAttempt { client: IpAddr, max_failures: u32, find_time: Duration },
     FailAttempt { client: IpAddr, attempt: u64, max_failures: u32, find_time: Duration },
@@ -241,6 +241,7 @@ impl From<BlockRequest> for Ask {
             day: request.day,
             limit: request.limit,
             checks: request.checks,
+            is_spending: request.is_spending,
             granted: request.known.granted,
             birth: request.known.birth,
         }

@@ -10,6 +10,7 @@ fn request(limit: u32, checks: u32) -> BlockRequest {
         day: DAY,
         limit,
         checks,
+        is_spending: false,
         known: Count::default(),
     }
 }
@@ -104,11 +105,16 @@ pub(super) async fn what_was_forgotten_and_is_known_to_a_machine_counts(machines
     assert_eq!((full.checks, full.count.granted), (0, u32::MAX));
 }
 
-pub(super) async fn machines_that_ask_for_checks_are_counted(machines: Machines<'_>) {
+pub(super) async fn machines_that_spend_are_counted(machines: Machines<'_>) {
     let [first, second, third] = machines.three();
-    assert_eq!(grant(&first, request(50, 0)).await.machines, 1);
+    let spending = |checks| BlockRequest {
+        is_spending: true,
+        ..request(50, checks)
+    };
     assert_eq!(grant(&first, request(50, 1)).await.machines, 1);
-    assert_eq!(grant(&first, request(50, 1)).await.machines, 1);
-    assert_eq!(grant(&second, request(50, 1)).await.machines, 2);
-    assert_eq!(grant(&third, request(50, 0)).await.machines, 2);
+    assert_eq!(grant(&second, request(50, 1)).await.machines, 1);
+    assert_eq!(grant(&first, spending(1)).await.machines, 1);
+    assert_eq!(grant(&first, spending(0)).await.machines, 1);
+    assert_eq!(grant(&second, spending(1)).await.machines, 2);
+    assert_eq!(grant(&third, request(50, 1)).await.machines, 2);
 }

@@ -82,7 +82,7 @@ where
         budget::what_is_given_back_is_granted_again
         budget::a_request_for_nothing_tells_the_count
         budget::what_was_forgotten_and_is_known_to_a_machine_counts
-        budget::machines_that_ask_for_checks_are_counted
+        budget::machines_that_spend_are_counted
         attempts::no_more_attempts_begin_than_there_are_places
         attempts::one_caller_learns_of_the_last_failure
         attempts::failures_take_places_until_they_are_cleared
