@@ -43,9 +43,14 @@ impl Budget {
         }
     }
 
-    /// Whether checks may be on their way.
-    pub(crate) const fn is_awaiting_checks(&self) -> bool {
-        self.lease.is_awaited()
+    /// Whether checks may be on their way, so that it is worth waiting for them.
+    pub(crate) fn is_awaiting_checks(&self, now: Duration) -> bool {
+        self.lease.is_awaited(now)
+    }
+
+    /// Whether a request is under way.
+    pub(crate) const fn is_asking(&self) -> bool {
+        self.lease.is_asking()
     }
 
     /// What to give back: after a long time without a check, or at the end.

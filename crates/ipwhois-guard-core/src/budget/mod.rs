@@ -33,9 +33,9 @@
 //! Memory is fixed, about 2 MB. A request that buys nothing allocates nothing.
 
 mod day;
-mod leased;
 mod demand;
 mod forecast;
+mod leased;
 mod origin;
 mod quota;
 mod rations;

@@ -283,7 +283,9 @@ impl Background {
 
     /// Whether the day's count is the local store's.
     fn counts_here(&self) -> bool {
-        self.cluster.as_ref().is_some_and(|cluster| cluster.is_on_host())
+        self.cluster
+            .as_ref()
+            .is_some_and(|cluster| cluster.is_on_host())
     }
 
     async fn load(&self, loaded: Loaded) {

@@ -36,7 +36,9 @@ impl Lookup {
             let taken = match admitted {
                 Ok(()) => {
                     let budget = &self.budget;
-                    budget.take_granted(question.purpose, ip, self.max_wait).await
+                    budget
+                        .take_granted(question.purpose, ip, self.max_wait)
+                        .await
                 }
                 Err(reason) => Err(reason),
             };

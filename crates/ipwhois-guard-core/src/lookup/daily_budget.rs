@@ -100,7 +100,7 @@ impl DailyBudget {
             );
         }
         taken.map_err(|refusal| match refusal {
-            Refusal::Dry if self.budget().is_awaiting_checks() => NoCheck::Dry,
+            Refusal::Dry if self.budget().is_awaiting_checks(self.now()) => NoCheck::Dry,
             Refusal::Dry => NoCheck::Refused(Unverified::NoBudget),
             Refusal::Exhausted => NoCheck::Refused(Unverified::RateLimited),
             Refusal::Rationed => NoCheck::Refused(Unverified::Rationed),
@@ -264,7 +264,7 @@ impl DailyBudget {
     async fn give_back(&self, cluster: &Cluster) {
         loop {
             let answered = self.answered.notified();
-            if !self.budget().is_awaiting_checks() {
+            if !self.budget().is_asking() {
                 break;
             }
             answered.await;

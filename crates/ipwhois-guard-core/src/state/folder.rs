@@ -84,7 +84,10 @@ impl Folder {
     /// ([`copy_file`](Self::copy_file)). When the other process goes on, it writes to a file without
     /// a name; and it looks at the lock before it says that something is written. So what is not in
     /// the copy was never said to be written.
-    pub(super) fn take_from_stopped(path: &Path) -> Result<Self, StateError> {
+    ///
+    /// `stopped` is the lock as it was when that process was found to be stopped: if it is another
+    /// one now, another process has the folder.
+    pub(super) fn take_from_stopped(path: &Path, stopped: FileId) -> Result<Self, StateError> {
         let lock_path = path.join(LOCK_NAME);
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -102,6 +105,9 @@ impl Folder {
         match Self::take(path) {
             Err(StateError::InUse { .. }) => {}
             taken => return taken,
+        }
+        if FileId::at(&lock_path).ok() != Some(stopped) {
+            return Err(busy());
         }
         let new_path = path.join(NEW_LOCK_NAME);
         let lock = private().create(true).truncate(false).open(&new_path);
@@ -133,6 +139,11 @@ impl Folder {
 
     pub(super) fn file(&self) -> PathBuf {
         self.path.join(FILE_NAME)
+    }
+
+    /// The lock of the process that has the folder.
+    pub(super) fn current_lock(path: &Path) -> Option<FileId> {
+        FileId::at(&path.join(LOCK_NAME)).ok()
     }
 
     /// What has become of the lock. Another process that takes the folder from one that is stopped
@@ -219,7 +230,7 @@ pub(super) fn make_private(path: &Path) -> io::Result<bool> {
 
 /// Which file it is, whatever its name: of two with one name, one after the other, each is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
+pub(crate) struct FileId {
     #[cfg(unix)]
     device_and_inode: (u64, u64),
 }

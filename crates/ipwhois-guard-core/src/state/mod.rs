@@ -28,6 +28,7 @@ use crate::store::Count;
 use crate::verdict::Reputation;
 
 pub(crate) use self::age::{age, tick};
+pub(crate) use self::folder::FileId;
 pub(crate) use self::journal::{Holder, Journal, NotOpened, Shelf};
 pub(crate) use self::tables::Batch;
 

@@ -149,9 +149,10 @@ impl InMemory {
         *self.state() = State::default();
     }
 
-    /// Takes over the counts of days that an earlier process wrote.
+    /// Takes over the counts of days that an earlier process wrote, in the place of its own.
     pub(crate) fn restore_counts(&self, days: &[(u64, Count)]) {
         let mut state = self.state();
+        state.days.clear();
         for (day, count) in days {
             state.days.entry(*day).or_default().count = *count;
         }

@@ -21,6 +21,9 @@ const LARGEST_PART: u32 = 4;
 /// An answer that takes this long makes the next block twice as large.
 const SLOW: Duration = Duration::from_millis(50);
 
+/// How long after a request its answer is worth a wait.
+const PROMPT: Duration = Duration::from_millis(250);
+
 /// How long to wait after a request that failed, or that brought nothing.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 const AFTER_NOTHING: Duration = Duration::from_secs(10);
@@ -107,8 +110,14 @@ impl DayLease {
         left / f64::from(self.machines.max(1))
     }
 
-    /// Whether a check was wanted in vain, and an answer is on its way.
-    pub(crate) const fn is_awaited(&self) -> bool {
+    /// Whether an answer is on its way that is worth a wait: one that is late already is not.
+    pub(crate) fn is_awaited(&self, now: Duration) -> bool {
+        self.asked
+            .is_some_and(|asked| now.saturating_sub(asked) < PROMPT)
+    }
+
+    /// Whether a request is under way.
+    pub(crate) const fn is_asking(&self) -> bool {
         self.asked.is_some()
     }
 
@@ -146,14 +155,19 @@ impl DayLease {
     fn block(&self, left: u32) -> u32 {
         // One late answer says nothing.
         let took = self.took[0].min(self.took[1]);
-        let slow = if took == Duration::MAX { 0 } else { took.as_millis() / SLOW.as_millis() };
+        let slow = if took == Duration::MAX {
+            0
+        } else {
+            took.as_millis() / SLOW.as_millis()
+        };
         let slow = u32::try_from(slow).unwrap_or(u32::MAX);
         let part = left.saturating_mul(slow.saturating_add(1).min(PART)) / PART;
         part.min(left / LARGEST_PART).max(1)
     }
 
     /// A block has come. Answers how many checks are gone for this machine: those that it has
-    /// spent, and those of the others. `None` for a day that is over.
+    /// spent, and those of the others. `None` when
+    /// that cannot be told.
     pub(crate) fn receive(
         &mut self,
         request: BlockRequest,
@@ -165,7 +179,8 @@ impl DayLease {
             let took = now.saturating_sub(self.asked.take().unwrap_or(now));
             self.took = [self.took[1], took];
         }
-        if request.day != self.day {
+        // A count that comes while a block is on its way may be with it or without it.
+        if request.day != self.day || (request.checks == 0 && self.asked.is_some()) {
             return None;
         }
         self.held = self.held.saturating_add(block.checks);
@@ -246,7 +261,14 @@ mod tests {
 
     #[test]
     fn a_block_is_a_fortieth_and_one_check_at_least() {
-        for (limit, expected) in [(1, 1), (50, 1), (79, 1), (500, 12), (1_000, 25), (40 << 20, 1 << 20)] {
+        for (limit, expected) in [
+            (1, 1),
+            (50, 1),
+            (79, 1),
+            (500, 12),
+            (1_000, 25),
+            (40 << 20, 1 << 20),
+        ] {
             let block = refill(&mut lease(), limit, 0, Duration::ZERO);
             assert_eq!(block, Some(expected), "of {limit}");
         }
@@ -269,14 +291,21 @@ mod tests {
     fn where_two_answers_take_long_the_next_block_is_larger() {
         let mut lease = lease();
         refill(&mut lease, 500, 0, Duration::from_millis(400));
-        assert_eq!(refill(&mut lease, 500, 0, Duration::from_millis(400)), Some(97));
+        assert_eq!(
+            refill(&mut lease, 500, 0, Duration::from_millis(400)),
+            Some(97)
+        );
         let slow = Duration::from_secs(60);
         assert_eq!(refill(&mut lease, 500, 0, slow), None, "it is enough");
         let mut once = self::lease();
         refill(&mut once, 500, 0, Duration::ZERO);
         (0..6).for_each(|_| assert!(once.spend(seconds(0))));
         assert_eq!(refill(&mut once, 500, 6, slow), Some(6));
-        assert_eq!(once.touch(500, 6, seconds(0)), None, "one late answer says nothing");
+        assert_eq!(
+            once.touch(500, 6, seconds(0)),
+            None,
+            "one late answer says nothing"
+        );
     }
 
     #[test]

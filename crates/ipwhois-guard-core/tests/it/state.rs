@@ -58,6 +58,7 @@ fn a_restart_does_not_buy_a_second_budget() {
             .state_dir(folder.path())
             .clock(clock.clone())
             .daily_budget(12)
+            .max_wait(PATIENCE)
             .build()
             .unwrap();
         for n in 0..5 {

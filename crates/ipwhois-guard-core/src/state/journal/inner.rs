@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::super::Loaded;
 use super::super::error::StateError;
-use super::super::folder::{FILE_NAME, Folder, Whereabouts};
+use super::super::folder::{FILE_NAME, FileId, Folder, Whereabouts};
 use super::super::store::{Opened, SetAside, Store};
 use super::super::tables::Batch;
 use super::pace::{Phase, State};
@@ -78,7 +78,11 @@ impl Inner {
     }
 
     /// Blocks. `from_stopped`: takes the folder from a process that is stopped.
-    pub(super) fn open(&self, longest_age: Duration, from_stopped: bool) -> Result<Loaded, NotOpened> {
+    pub(super) fn open(
+        &self,
+        longest_age: Duration,
+        from_stopped: Option<FileId>,
+    ) -> Result<Loaded, NotOpened> {
         let mut slot = self.store();
         {
             let mut state = self.state();
@@ -124,12 +128,28 @@ impl Inner {
         Ok(opened.loaded)
     }
 
-    fn open_store(&self, longest_age: Duration, from_stopped: bool) -> Result<Opened, StateError> {
-        let open = match from_stopped {
-            false => Store::open,
-            true => Store::open_from_stopped,
+    fn open_store(&self, longest_age: Duration, from_stopped: Option<FileId>) -> Result<Opened, StateError> {
+        let now = self.clock.wall();
+        match from_stopped {
+            None => Store::open(&self.dir, now, longest_age),
+            Some(stopped) => Store::open_from_stopped(&self.dir, stopped, now, longest_age),
+        }
+    }
+
+    pub(super) fn current_lock(&self) -> Option<FileId> {
+        Folder::current_lock(&self.dir)
+    }
+
+    /// Blocks. Looks whether this process still has the folder, unless a write does so anyway.
+    pub(super) fn look_at_lock(&self) {
+        let Ok(mut slot) = self.store.try_lock() else {
+            return;
         };
-        open(&self.dir, self.clock.wall(), longest_age)
+        if self.check_lock(&slot).is_err() {
+            *slot = Slot::default();
+            self.state().lose();
+            self.lost.notify_one();
+        }
     }
 
     /// What is pending goes to another process from now on, or to none.
@@ -313,13 +333,7 @@ impl Inner {
     }
 
     /// What follows from a write that has ended, one way or the other.
-    fn settle(
-        &self,
-        slot: &mut Slot,
-        result: Result<(), StateError>,
-        batch: Batch,
-        awaited: u64,
-    ) {
+    fn settle(&self, slot: &mut Slot, result: Result<(), StateError>, batch: Batch, awaited: u64) {
         let is_written = result.is_ok();
         let complaint = self.state().settle(result, batch);
         if let Some(StateError::Taken { .. } | StateError::InUse { .. }) = &complaint {

@@ -21,6 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use self::inner::Inner;
 use self::pace::Phase;
 use self::pending::Pending;
+use super::folder::FileId;
 use super::tables::Batch;
 use super::{Loaded, StoredFeed, StoredVerdict};
 use crate::clock::Clock;
@@ -81,7 +82,7 @@ impl Journal {
     }
 
     /// Opens the file and reads everything but verdicts older than `longest_age`. `from_stopped`:
-    /// even if a process that is stopped has it open.
+    /// even if a process that is stopped has it open, and had this [lock](Self::current_lock).
     ///
     /// # Errors
     /// When there is no state to be had now. [`status`](Self::status) says why. What is noted waits
@@ -89,7 +90,7 @@ impl Journal {
     pub(crate) async fn open(
         &self,
         longest_age: Duration,
-        from_stopped: bool,
+        from_stopped: Option<FileId>,
     ) -> Result<Loaded, NotOpened> {
         let inner = self.0.as_ref().ok_or(NotOpened::Closed)?;
         let opening = Arc::clone(inner);
@@ -97,6 +98,20 @@ impl Journal {
         // For what was noted meanwhile.
         inner.kick();
         opened.unwrap_or(Err(NotOpened::Failed))
+    }
+
+    /// Which lock the process has that has the folder.
+    pub(crate) async fn current_lock(&self) -> Option<FileId> {
+        let inner = Arc::clone(self.0.as_ref()?);
+        spawn_blocking(move || inner.current_lock()).await.ok()?
+    }
+
+    /// Looks whether this process still has the folder: see [`lost`](Self::lost).
+    pub(crate) async fn look_at_lock(&self) {
+        if let Some(inner) = &self.0 {
+            let inner = Arc::clone(inner);
+            let _ = spawn_blocking(move || inner.look_at_lock()).await;
+        }
     }
 
     /// Another process has the file open: it is told what is to be kept. `None`: not any more.
@@ -249,7 +264,10 @@ impl Journal {
         let stalls = state.busy_since.map(|since| since.elapsed());
         let stalls = stalls.filter(|stalls| *stalls >= STALLS).map(|stalls| {
             let (path, seconds) = (inner.file(), stalls.as_secs());
-            format!("`{}`: the disk has not answered for {seconds} s", path.display())
+            format!(
+                "`{}`: the disk has not answered for {seconds} s",
+                path.display()
+            )
         });
         JournalStatus {
             path: Some(inner.file()),

@@ -92,7 +92,7 @@ impl State {
         self.pending.put_back(batch);
         if matches!(error, StateError::Taken { .. } | StateError::InUse { .. }) {
             // Another process has the folder now.
-            self.phase = Phase::Waiting;
+            self.lose();
             return Some(error);
         }
         if matches!(error, StateError::HolderAway { .. }) {
@@ -108,6 +108,13 @@ impl State {
         }
         self.quiet_until = Some(now + COMPLAINT_INTERVAL);
         Some(error)
+    }
+
+    /// Another process has the folder.
+    pub(super) fn lose(&mut self) {
+        if self.phase != Phase::Off {
+            self.phase = Phase::Waiting;
+        }
     }
 
     /// When what is pending now is to be written.

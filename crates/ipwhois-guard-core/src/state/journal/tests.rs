@@ -26,7 +26,7 @@ fn fresh(n: u32) -> StoredVerdict {
 /// What a new guard finds.
 async fn reopened(folder: &TestFolder) -> Loaded {
     let journal = journal(folder);
-    let loaded = journal.open(DAY, false).await.unwrap();
+    let loaded = journal.open(DAY, None).await.unwrap();
     journal.close(None);
     loaded
 }
@@ -59,7 +59,7 @@ fn inner(journal: &Journal) -> &Arc<Inner> {
 #[tokio::test]
 async fn without_a_folder_nothing_is_kept_and_nobody_waits() {
     let journal = Arc::new(Journal::new(None, Arc::new(ManualClock::new())));
-    assert_eq!(journal.open(DAY, false).await, Err(NotOpened::Closed));
+    assert_eq!(journal.open(DAY, None).await, Err(NotOpened::Closed));
     journal.note_verdict(fresh(1));
     journal.note_feed(feed("25.0.0.1\n"));
     assert!(!save(&journal, 1).await);
@@ -72,7 +72,7 @@ async fn without_a_folder_nothing_is_kept_and_nobody_waits() {
 async fn a_saved_budget_is_on_the_disk_with_what_was_pending() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    assert_eq!(journal.open(DAY, false).await, Ok(Loaded::default()));
+    assert_eq!(journal.open(DAY, None).await, Ok(Loaded::default()));
     journal.note_verdict(fresh(1));
     journal.note_feed(feed("25.0.0.1\n"));
     assert!(save(&journal, 7).await);
@@ -91,7 +91,7 @@ async fn a_saved_budget_is_on_the_disk_with_what_was_pending() {
 async fn who_saves_at_the_same_time_shares_a_write() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY, false).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     let mut saves = JoinSet::new();
     for n in 0..100 {
         let journal = Arc::clone(&journal);
@@ -108,7 +108,7 @@ async fn who_saves_at_the_same_time_shares_a_write() {
 async fn what_is_noted_is_written_a_second_after_the_first_of_it() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY, false).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     tokio::spawn(Arc::clone(&journal).run());
     let mut progress = inner(&journal).progress.subscribe();
     for round in 0..3_u64 {
@@ -131,7 +131,7 @@ async fn what_is_too_old_is_pruned_after_an_hour_and_not_at_the_start() {
     let folder = TestFolder::new();
     let clock = ManualClock::new();
     let journal = Arc::new(Journal::new(Some(folder.dir()), Arc::new(clock.clone())));
-    journal.open(DAY, false).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     journal.note_verdict(fresh(1));
     assert!(save(&journal, 1).await);
     clock.advance(DAY + Duration::from_secs(1));
@@ -149,7 +149,7 @@ async fn what_is_too_old_is_pruned_after_an_hour_and_not_at_the_start() {
 async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY, false).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     let disk = inner(&journal).store();
     let waiting = tokio::spawn({
         let journal = Arc::clone(&journal);
@@ -229,7 +229,7 @@ impl StorageBackend for FailingDisk {
 async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY, false).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     let fails = Arc::new(AtomicBool::new(false));
     *inner(&journal).store() = Slot::default();
     inner(&journal).store().store = Some(FailingDisk::store(&folder, &fails));
@@ -260,7 +260,7 @@ async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
 /// A journal of which everything is on disk.
 async fn filled(folder: &TestFolder) -> Arc<Journal> {
     let journal = journal(folder);
-    journal.open(DAY, false).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     journal.note_verdict(fresh(1));
     journal.note_verdict(fresh(2));
     journal.note_feed(feed("25.0.0.1\n"));
@@ -358,11 +358,11 @@ async fn a_file_that_takes_the_place_of_the_one_in_use_is_left_alone() {
 async fn the_end_writes_what_is_pending_and_gives_up_the_folder() {
     let folder = TestFolder::new();
     let first = journal(&folder);
-    first.open(DAY, false).await.unwrap();
+    first.open(DAY, None).await.unwrap();
     first.note_verdict(fresh(1));
     first.close(None);
     let second = journal(&folder);
-    assert_eq!(second.open(DAY, false).await.unwrap().verdicts, [fresh(1)]);
+    assert_eq!(second.open(DAY, None).await.unwrap().verdicts, [fresh(1)]);
     // What the first does from now on is nothing.
     first.note_verdict(fresh(2));
     assert!(!save(&first, 1).await);
@@ -377,15 +377,15 @@ async fn the_end_writes_what_is_pending_and_gives_up_the_folder() {
 async fn what_the_second_process_notes_is_written_when_it_has_the_folder() {
     let folder = TestFolder::new();
     let first = journal(&folder);
-    first.open(DAY, false).await.unwrap();
+    first.open(DAY, None).await.unwrap();
     let second = journal(&folder);
-    assert_eq!(second.open(DAY, false).await, Err(NotOpened::Busy));
+    assert_eq!(second.open(DAY, None).await, Err(NotOpened::Busy));
     second.note_verdict(fresh(2));
     assert_eq!(second.status().pending, 1);
     assert_eq!(second.status().path, Some(folder.file()));
     assert!(save(&first, 1).await);
     first.close(None);
-    let loaded = second.open(DAY, false).await.unwrap();
+    let loaded = second.open(DAY, None).await.unwrap();
     assert_eq!((loaded.days, loaded.verdicts), (counted(1), vec![]));
     second.close(None);
     assert_eq!(reopened(&folder).await.verdicts, [fresh(2)]);
@@ -402,14 +402,14 @@ async fn who_saves_before_a_folder_turns_out_to_be_of_no_use_is_told() {
         async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
-    assert_eq!(journal.open(DAY, false).await, Err(NotOpened::Failed));
+    assert_eq!(journal.open(DAY, None).await, Err(NotOpened::Failed));
     let start = Instant::now();
     assert!(!saved.await.unwrap());
     assert!(!save(&journal, 2).await);
     assert_eq!(start.elapsed(), Duration::ZERO, "told at once");
     assert!(journal.status().error.unwrap().contains("is not a folder"));
     std::fs::remove_file(folder.dir()).unwrap();
-    journal.open(DAY, false).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     journal.close(None);
     assert_eq!(reopened(&folder).await.days, counted(2), "nothing is lost");
 }
@@ -424,7 +424,7 @@ async fn what_is_noted_before_the_file_is_open_is_written_once_it_is() {
         async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
-    journal.open(DAY, false).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     assert!(saved.await.unwrap());
     journal.close(None);
     assert_eq!(reopened(&folder).await.verdicts, [fresh(1)]);
@@ -436,7 +436,7 @@ async fn closed_before_it_is_open_it_never_opens() {
     let journal = journal(&folder);
     journal.note_verdict(fresh(1));
     journal.close(None);
-    assert_eq!(journal.open(DAY, false).await, Err(NotOpened::Closed));
+    assert_eq!(journal.open(DAY, None).await, Err(NotOpened::Closed));
     assert!(!folder.dir().exists());
 }
 
@@ -459,7 +459,7 @@ async fn child_that_writes_until_it_is_killed() {
         Some(PathBuf::from(dir)),
         Arc::new(clock.clone()),
     ));
-    journal.open(DAY, false).await.expect("the folder is free");
+    journal.open(DAY, None).await.expect("the folder is free");
     tokio::spawn(Arc::clone(&journal).run());
     let say = |word: &str, n: u32| {
         let mut out = std::io::stdout().lock();
@@ -516,7 +516,10 @@ async fn what_was_saved_survives_the_kill_of_the_process() {
             hear(line);
         });
         let journal = Journal::new(Some(folder.dir()), Arc::new(SystemClock::default()));
-        let loaded = journal.open(DAY, false).await.expect("the file needs no help");
+        let loaded = journal
+            .open(DAY, None)
+            .await
+            .expect("the file needs no help");
         journal.close(None);
         assert_eq!(folder.names(), [FILE_NAME]);
         let budget = loaded.days.first().map_or(0, |(_, count)| count.granted);

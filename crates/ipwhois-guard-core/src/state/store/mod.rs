@@ -89,10 +89,11 @@ impl Store {
     /// The same when a process that is stopped has the folder.
     pub(super) fn open_from_stopped(
         dir: &Path,
+        stopped: FileId,
         now: SystemTime,
         longest_age: Duration,
     ) -> Result<Opened, StateError> {
-        let folder = Arc::new(Folder::take_from_stopped(dir)?);
+        let folder = Arc::new(Folder::take_from_stopped(dir, stopped)?);
         match Self::open_in(&folder, now, longest_age) {
             Err(StateError::InUse { path }) => {
                 let is_whole = |copy: &Path| open(copy).is_ok();

@@ -1,8 +1,8 @@
 use super::*;
+use crate::budget::Purpose;
 use crate::clock::{Clock, ManualClock};
 use crate::state::Journal;
 use crate::store::{Count, InMemory, Trouble, Troubled};
-use crate::budget::Purpose;
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(26, 0, 0, 1));
 const LEASE: Duration = Duration::from_secs(4);
@@ -25,7 +25,12 @@ fn bench_of(limit: u32) -> Bench {
     let journal = Arc::new(Journal::new(None, Arc::clone(&clock)));
     let cluster = Arc::new(Cluster::new(Arc::new(troubled.clone()), Handle::current()));
     Bench {
-        budget: Arc::new(DailyBudget::new(limit, clock, journal, Some(Arc::clone(&cluster)))),
+        budget: Arc::new(DailyBudget::new(
+            limit,
+            clock,
+            journal,
+            Some(Arc::clone(&cluster)),
+        )),
         cluster,
         troubled,
         memory,
@@ -47,7 +52,10 @@ impl Bench {
         for n in 0..most {
             let patience = Duration::from_secs(10);
             let ip = IpAddr::from([26, 0, 0, 1]);
-            let taken = self.budget.take_granted(Purpose::Explicit, ip, patience).await;
+            let taken = self
+                .budget
+                .take_granted(Purpose::Explicit, ip, patience)
+                .await;
             if taken.is_err() {
                 return n;
             }

@@ -147,7 +147,9 @@ impl Link {
         self.waiting().insert(number, answer);
         let _forget = Forget(self, number);
         if self.frames.try_send(frame).is_err() || self.ended.borrow().is_some() {
-            return Err(away("the process that has the state folder does not answer"));
+            return Err(away(
+                "the process that has the state folder does not answer",
+            ));
         }
         match answered.await {
             Ok(Answer::Failed(reason)) => Err(SharedError::Refused { reason }),

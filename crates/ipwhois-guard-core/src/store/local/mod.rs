@@ -42,12 +42,12 @@ use self::rows::Owners;
 use self::serve::{listen, serve};
 use self::wire::Hello;
 use super::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, InMemory, Seen, SharedError,
-    SharedFuture, SharedStore, SharedVerdict,
+    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, InMemory, Seen,
+    SharedError, SharedFuture, SharedStore, SharedVerdict,
 };
 use crate::clock::Clock;
 use crate::reports::BoxFuture;
-use crate::state::{self, Journal, Loaded, NotOpened, StoredVerdict};
+use crate::state::{self, FileId, Journal, Loaded, NotOpened, StoredVerdict};
 
 const SOCKET: &str = "ipwhois-guard.sock";
 
@@ -57,6 +57,8 @@ const OPENING: Duration = Duration::from_secs(5);
 /// later; and that cannot be used, at first and later.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 const REPAIRED: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// How often the holder looks whether it still has the folder.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long members have to come back after the holder has changed.
 const RETURN: Duration = Duration::from_secs(3);
 
@@ -143,7 +145,8 @@ impl Local {
         };
         let (now, ttl) = (self.clock.wall(), self.cache_ttl);
         if let Some(age) = state::age(stored.verified, now, ttl, ttl) {
-            self.memory.restore_verdict(stored.ip, verdict, ttl.saturating_sub(age));
+            self.memory
+                .restore_verdict(stored.ip, verdict, ttl.saturating_sub(age));
         }
     }
 
@@ -212,25 +215,26 @@ impl Local {
     async fn stay_together(self: &Arc<Self>, longest_age: Duration, restore: &dyn Restore) {
         let mut busy_since = None;
         let mut pause = REPAIRED.0;
-        let mut from_stopped = false;
+        let mut from_stopped = None;
         while !*self.end.borrow() {
             match self.open(longest_age, from_stopped).await {
                 Ok(loaded) => {
                     self.hold(loaded, restore).await;
                     (busy_since, pause) = (None, REPAIRED.0);
-                    from_stopped = false;
+                    from_stopped = None;
                 }
                 Err(NotOpened::Closed) => return,
                 Err(NotOpened::Failed) => {
                     self.role.send_if_modified(|role| alone(role, 1));
                     self.sleep(pause).await;
                     pause = (2 * pause).min(REPAIRED.1);
-                    from_stopped = false;
+                    from_stopped = None;
                 }
                 Err(NotOpened::Busy) => {
                     let since = *busy_since.get_or_insert_with(Instant::now);
+                    let lock = self.journal.current_lock().await;
                     let joined = self.join(restore).await;
-                    from_stopped = joined == Err(Unlinked::Silent);
+                    from_stopped = lock.filter(|_| joined == Err(Unlinked::Silent));
                     match joined {
                         Ok(()) => busy_since = None,
                         Err(Unlinked::Silent) => {}
@@ -247,7 +251,7 @@ impl Local {
     }
 
     /// Opens the folder. While that takes long, this process goes on from memory.
-    async fn open(&self, longest_age: Duration, from_stopped: bool) -> Result<Loaded, NotOpened> {
+    async fn open(&self, longest_age: Duration, from_stopped: Option<FileId>) -> Result<Loaded, NotOpened> {
         let mut opening = std::pin::pin!(self.journal.open(longest_age, from_stopped));
         match timeout(OPENING, &mut opening).await {
             Ok(opened) => opened,
@@ -264,8 +268,12 @@ impl Local {
         let own: std::collections::HashSet<u64> = restore.rows().into_iter().collect();
         let reports = std::mem::take(&mut loaded.reports);
         self.rows.forget();
-        self.rows
-            .found(reports.into_iter().filter(|(row, _)| !own.contains(row)).collect());
+        self.rows.found(
+            reports
+                .into_iter()
+                .filter(|(row, _)| !own.contains(row))
+                .collect(),
+        );
         for stored in &loaded.verdicts {
             self.restore_verdict(stored);
         }
@@ -301,15 +309,26 @@ impl Local {
                 sleep(RETURN).await;
             }
         };
+        let looking = async {
+            // A process that was stopped does not know it.
+            loop {
+                sleep(LOOK).await;
+                self.journal.look_at_lock().await;
+            }
+        };
         tokio::select! {
             () = self.journal.lost() => {}
+            () = looking => {}
             () = serving => {}
             () = adopting => {}
         }
         if *self.end.borrow() {
             return;
         }
-        event!(WARN, "another process has taken the state folder: this one joins it");
+        event!(
+            WARN,
+            "another process has taken the state folder: this one joins it"
+        );
         self.role.send_replace(Role::Opening);
     }
 
@@ -324,7 +343,10 @@ impl Local {
         *self.uncounted() = None;
         self.journal.join(Some(Arc::clone(&link) as _));
         self.role.send_replace(Role::Member(Arc::clone(&link)));
-        event!(DEBUG, "this process has joined the one that has the state folder");
+        event!(
+            DEBUG,
+            "this process has joined the one that has the state folder"
+        );
         let why = tokio::select! {
             why = link.ended() => why,
             // What is held and pending goes to the holder still.
@@ -521,3 +543,6 @@ impl SharedStore for Local {
         })
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

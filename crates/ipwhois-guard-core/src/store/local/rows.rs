@@ -33,7 +33,10 @@ impl Owners {
 
     /// Takes the rows whose process is gone.
     pub(super) fn take_orphans(&self) -> Vec<(u64, Vec<u8>)> {
-        let orphans = self.rows().extract_if(|_, row| row.member.is_none()).collect::<Vec<_>>();
+        let orphans = self
+            .rows()
+            .extract_if(|_, row| row.member.is_none())
+            .collect::<Vec<_>>();
         orphans
             .into_iter()
             .map(|(number, row)| (number, row.report))

@@ -208,7 +208,10 @@ impl Member {
                     is_spending,
                     known: Count { granted, birth },
                 };
-                self.local.grant_on_disk(store, request).await.map(Answer::from)
+                self.local
+                    .grant_on_disk(store, request)
+                    .await
+                    .map(Answer::from)
             }
             Ask::GiveBack { day, checks } => {
                 self.local.take_back(day, checks);

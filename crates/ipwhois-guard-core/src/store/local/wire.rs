@@ -72,16 +72,51 @@ impl Hello {
 pub(super) enum Ask {
     Ping,
     Listen,
-    Look { ip: IpAddr, lease: Duration },
-    Learn { ip: IpAddr, verdict: Verdict, keep: Duration },
-    Release { ip: IpAddr },
-    Grant { day: u64, limit: u32, checks: u32, is_spending: bool, granted: u32, birth: u64 },
-    GiveBack { day: u64, checks: u32 },
-    BeginAttempt { client: IpAddr, max_failures: u32, find_time: Duration },
-    FailAttempt { client: IpAddr, attempt: u64, max_failures: u32, find_time: Duration },
-    ClearFailures { client: IpAddr },
-    Ban { client: IpAddr, length: Duration },
-    Unban { client: IpAddr },
+    Look {
+        ip: IpAddr,
+        lease: Duration,
+    },
+    Learn {
+        ip: IpAddr,
+        verdict: Verdict,
+        keep: Duration,
+    },
+    Release {
+        ip: IpAddr,
+    },
+    Grant {
+        day: u64,
+        limit: u32,
+        checks: u32,
+        is_spending: bool,
+        granted: u32,
+        birth: u64,
+    },
+    GiveBack {
+        day: u64,
+        checks: u32,
+    },
+    BeginAttempt {
+        client: IpAddr,
+        max_failures: u32,
+        find_time: Duration,
+    },
+    FailAttempt {
+        client: IpAddr,
+        attempt: u64,
+        max_failures: u32,
+        find_time: Duration,
+    },
+    ClearFailures {
+        client: IpAddr,
+    },
+    Ban {
+        client: IpAddr,
+        length: Duration,
+    },
+    Unban {
+        client: IpAddr,
+    },
     Keep(Rows),
 }
 
@@ -91,7 +126,12 @@ pub(super) enum Answer {
     Verdict(Verdict),
     Leased,
     Awaited,
-    Block { checks: u32, granted: u32, birth: u64, machines: u32 },
+    Block {
+        checks: u32,
+        granted: u32,
+        birth: u64,
+        machines: u32,
+    },
     Begun(u64),
     Refused,
     Failures(u32),
@@ -293,9 +333,8 @@ impl Rows {
                 verified,
             })
         };
-        let report = |(row, report): &(u64, Option<String>)| {
-            (*row, report.clone().map(String::into_bytes))
-        };
+        let report =
+            |(row, report): &(u64, Option<String>)| (*row, report.clone().map(String::into_bytes));
         let delivered = |(ip, word, queued_at): &(IpAddr, String, u64)| {
             Some(Delivered {
                 ip: *ip,
@@ -348,7 +387,9 @@ pub(super) fn frame(content: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the next frame.
-pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+pub(super) async fn read<T: DeserializeOwned>(
+    from: &mut (impl AsyncRead + Unpin),
+) -> io::Result<T> {
     let length = usize::try_from(from.read_u32().await?).unwrap_or(usize::MAX);
     if length > LONGEST_FRAME {
         return Err(ErrorKind::InvalidData.into());

@@ -41,7 +41,11 @@ pub(super) async fn no_more_is_granted_than_there_is(machines: Machines<'_>) {
     assert_eq!(granted.len(), 14, "each learns the count with its block");
     assert_eq!(granted.last(), Some(&40));
     let less = grant(&machines[0], request(30, 1)).await;
-    assert_eq!((less.checks, less.count.granted), (0, 40), "under a lower limit");
+    assert_eq!(
+        (less.checks, less.count.granted),
+        (0, 40),
+        "under a lower limit"
+    );
 }
 
 pub(super) async fn each_day_has_its_own_count(machines: Machines<'_>) {
