@@ -223,14 +223,18 @@ fn four_processes_of_one_folder_never_spend_more_than_the_day_has() {
                         }
                     });
                 }
-                let _ = host.service.wait_for_checks(so_far + 2, Duration::from_secs(1));
+                let _ = host
+                    .service
+                    .wait_for_checks(so_far + 2, Duration::from_secs(1));
                 // The oldest process holds the folder.
                 match round % 3 {
                     0 => signal(host.processes[0].id(), "KILL"),
                     1 => signal(host.processes[0].id(), "TERM"),
                     _ => signal(host.processes[0].id(), "STOP"),
                 }
-                let _ = host.service.wait_for_checks(so_far + 3, Duration::from_secs(3));
+                let _ = host
+                    .service
+                    .wait_for_checks(so_far + 3, Duration::from_secs(3));
                 if round % 3 == 2 {
                     signal(host.processes[0].id(), "CONT");
                 }

@@ -24,8 +24,8 @@ use tokio::sync::{oneshot, watch};
 /// | `GET /ws` | the middleware | a WebSocket that sends each text message back |
 /// | `GET /answer/{status}` | the middleware | this status, as the framework's handlers refuse a request |
 /// | `POST /suspect` | `AllowedIp` | `noted`: the client is suspicious from now on |
-/// | `POST /login` | `AllowedIp` | `welcome`, or 401 `wrong`: the body is a password, checked within a `login_attempt` |
-/// | `POST /login/simple` | `AllowedIp` | the same by `failed_login` and `successful_login` |
+/// | `POST /login` | `AllowedIp` | `welcome`, or 401 `wrong`: the body is a password, checked within a `login_attempt`, or `user:password`, within a `login_attempt_for` |
+/// | `POST /login/simple` | `AllowedIp` | the same by `failed_login` |
 /// | `GET /guard/health` | the middleware | the guard's health as JSON |
 /// | `GET /metrics` | the middleware | the guard's metrics in Prometheus' text format |
 /// | `GET /hang` | the middleware | none, ever; the handler keeps [`App::hang`] |
@@ -132,7 +132,15 @@ impl Passwords {
         let _check = PasswordCheck::begin(self);
         let mut held = self.held.subscribe();
         let _ = held.wait_for(|held| !held).await;
-        password == Self::RIGHT.as_bytes()
+        let colon = password.iter().position(|&byte| byte == b':');
+        &password[colon.map_or(0, |at| at + 1)..] == Self::RIGHT.as_bytes()
+    }
+
+    /// The account that a body names before its password.
+    #[must_use]
+    pub fn account(body: &[u8]) -> Option<&str> {
+        let (account, _) = std::str::from_utf8(body).ok()?.split_once(':')?;
+        Some(account)
     }
 
     /// From now on checks take until [`release`](Self::release).

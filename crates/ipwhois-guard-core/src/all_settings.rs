@@ -71,9 +71,11 @@ macro_rules! for_each_setting {
             /// Addresses and CIDRs that are always refused, unless `allow` has them. Default:
             /// none.
             deny: Vec<String> = Vec::new(), open, list;
-            /// A file with more of `allow`, one a line. Default: none.
+            /// A file with more of `allow`, one a line. It is read again within 10 s when it
+            /// changes; one that cannot be used leaves the list as it was. Default: none.
             allow_file: Option<PathBuf> = None, open, into PathBuf;
-            /// A file with more of `deny`, one a line. Default: none.
+            /// A file with more of `deny`, one a line, read again like `allow_file`. Default:
+            /// none.
             deny_file: Option<PathBuf> = None, open, into PathBuf;
             /// How long a verdict counts as fresh. Default: 1 h.
             cache_ttl: Duration = Duration::from_secs(60 * 60), open, Duration;
@@ -116,6 +118,9 @@ macro_rules! for_each_setting {
             /// end of the last takes twice as long, up to this. At least `ban_time`. Default:
             /// none, so that all bans last `ban_time`.
             max_ban_time: Option<Duration> = None, open, Duration;
+            /// What a banned client is refused: every guarded request, or logins alone. Default:
+            /// `guarded`.
+            ban_scope: BanScope = BanScope::Guarded, open, BanScope;
             /// Where several machines share what they know: a URL for the crate
             /// `ipwhois-guard-redis`, which makes a shared store of it. Built without one, a guard
             /// that has this set says so in the log and runs alone. Errors and `Debug` do not show

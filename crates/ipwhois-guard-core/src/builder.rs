@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::BuildError;
 use crate::feed::FeedAction;
 use crate::guard::{Guard, Plan};
-use crate::logins::{Trip, Wording};
+use crate::logins::{BanScope, Trip, Wording};
 use crate::rules::{Mode, OnUnverified, Rule};
 use crate::service::CheckService;
 use crate::settings::{ApiKey, SecretUrl, Settings};
@@ -211,6 +211,7 @@ mod tests {
             .daily_budget(8)
             .feed_url("file:/d")
             .feed_action(FeedAction::Block)
+            .ban_scope(BanScope::Logins)
             .feed_interval(second(60))
             .probe_paths(["/.env"])
             .served_paths(["/y.php"])
@@ -248,6 +249,7 @@ mod tests {
             daily_budget = 8
             feed_url = "file:/d"
             feed_action = "block"
+            ban_scope = "logins"
             feed_interval = "60s"
             probe_paths = ["/.env"]
             served_paths = ["/y.php"]

@@ -202,17 +202,34 @@ impl AllowedClient {
 
     /// Begins an attempt to log in, before the password is checked. It takes one of the client's
     /// `max_failures` places, so that of a hundred guesses at once no more than that reach the
-    /// check: see [`LoginAttempt`].
+    /// check: see [`LoginAttempt`]. While attempts under way have taken the last places it waits
+    /// for one, 2 s at most.
+    ///
+    /// Its success forgives none of the client's earlier failures: they count until `find_time` is
+    /// over. Use [`login_attempt_for`](Self::login_attempt_for) where the account is known.
     ///
     /// # Errors
-    /// When the client is banned, or attempts under way have taken its last places: the answer to
-    /// give it, 429 with `Retry-After`. In `monitor` mode nobody is refused.
+    /// When the client is banned, or no place was free in time: the answer to give it, 429 with
+    /// `Retry-After`. In `monitor` mode nobody is refused.
     pub async fn login_attempt(&self) -> Result<LoginAttempt, Denial> {
         self.guard.begin(self.visitor()).await
     }
 
+    /// The same for an account: the user name of the form, as the application looks it up. Its
+    /// success forgives the client's failures for this account, and for no other: logging in to
+    /// one's own account buys no guesses at another. Many clients that fail at one account are told
+    /// of in the log and in the metrics, and are checked first. The account's name is kept nowhere,
+    /// only a keyed hash of it.
+    ///
+    /// # Errors
+    /// As [`login_attempt`](Self::login_attempt).
+    pub async fn login_attempt_for(&self, account: &str) -> Result<LoginAttempt, Denial> {
+        self.guard.begin_for(self.visitor(), account).await
+    }
+
     /// Counts a failed login, without an attempt begun before: the simple form, for passwords that
-    /// are checked one after the other.
+    /// are checked one after the other. A success needs no call: failures count until `find_time`
+    /// is over.
     ///
     /// # Errors
     /// When the client is banned, by this failure or before: the answer to give it, 429 with
@@ -221,9 +238,11 @@ impl AllowedClient {
         self.guard.note_failure(&self.visitor()).await
     }
 
-    /// Forgets the client's failed logins: the simple form.
-    pub async fn successful_login(&self) {
-        self.guard.note_success(&self.visitor()).await;
+    /// Forgets all of the client's failed logins, for whatever account: see [`Guard::pardon`].
+    pub async fn pardon(&self) {
+        if let Some(ip) = self.client_ip() {
+            self.guard.pardon(ip).await;
+        }
     }
 
     fn visitor(&self) -> Visitor {

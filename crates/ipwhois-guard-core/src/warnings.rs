@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::decision::Decision;
-use crate::failures::counted_as;
+use crate::logins::Scope;
 use crate::verdict::{Source, Unverified};
 
 /// Maximum number of warnings that are told apart. One more is counted with all others.
@@ -72,7 +72,7 @@ impl ThrottledWarnings {
         let decision = *decision;
         let verdict = *decision.verdict();
         let client = verdict.client_ip();
-        let warning = Warning::Refused(client.map(counted_as), verdict.source());
+        let warning = Warning::Refused(client.map(|ip| Scope::of(ip).address()), verdict.source());
         macro_rules! log {
             ($level:ident) => {
                 event!(

@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+use ipwhois_guard_core::store::{AttemptId, Scope};
+
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
@@ -29,11 +31,26 @@ impl Keys {
         self.of("lease", ip)
     }
 
-    /// Failures, attempts under way, and the mark that the last failure leaves.
-    pub(crate) fn attempts(&self, client: IpAddr) -> Vec<String> {
-        ["failures", "attempts", "tripped"]
-            .map(|what| self.of(what, client))
-            .into()
+    /// For the client and each of its wider networks: failures, attempts under way, and the mark
+    /// that the last failure leaves. They share the widest network's place.
+    pub(crate) fn attempts(&self, client: Scope) -> Vec<String> {
+        let place = client.widest().address();
+        let scopes = client.with_wider().flat_map(|scope| {
+            ["failures", "attempts", "tripped"].map(|what| {
+                let key = self.of(what, place);
+                match scope.address() {
+                    IpAddr::V4(_) => key,
+                    IpAddr::V6(_) => format!("{key}:{scope}"),
+                }
+            })
+        });
+        scopes.collect()
+    }
+
+    /// The mark that the end of an attempt leaves for its begin.
+    pub(crate) fn ended(&self, client: Scope, attempt: AttemptId) -> String {
+        let key = self.of("ended", client.widest().address());
+        format!("{key}:{}", attempt.0)
     }
 
     pub(crate) fn granted(&self, day: u64) -> String {
@@ -45,8 +62,14 @@ impl Keys {
         format!("{}{{budget}}:machines", self.prefix)
     }
 
-    pub(crate) fn bans(&self) -> String {
-        format!("{}bans", self.prefix)
+    /// Bans by their end, the same by their beginning, and lifts.
+    pub(crate) fn bans(&self) -> [String; 3] {
+        ["ends", "since", "lifted"].map(|what| format!("{}{{bans}}:{what}", self.prefix))
+    }
+
+    /// The key of accounts, and the epoch.
+    pub(crate) fn greeting(&self) -> [String; 2] {
+        ["account-key", "epoch"].map(|what| format!("{}{{greeting}}:{what}", self.prefix))
     }
 
     pub(crate) fn channel(&self) -> &str {
@@ -68,15 +91,31 @@ mod tests {
         let ip = [25, 0, 0, 7].into();
         assert_eq!(keys.verdict(ip), "ipwhois-guard:verdict:{25.0.0.7}");
         assert_eq!(keys.lease(ip), "ipwhois-guard:lease:{25.0.0.7}");
-        assert_eq!(keys.bans(), "ipwhois-guard:bans");
-        assert_eq!(keys.channel(), "ipwhois-guard:announcements:2");
-        let network = [0x3ffe, 0, 0, 1, 0, 0, 0, 0].into();
         assert_eq!(
-            keys.attempts(network),
+            keys.bans(),
             [
-                "ipwhois-guard:failures:{3ffe:0:0:1::}",
-                "ipwhois-guard:attempts:{3ffe:0:0:1::}",
-                "ipwhois-guard:tripped:{3ffe:0:0:1::}",
+                "ipwhois-guard:{bans}:ends",
+                "ipwhois-guard:{bans}:since",
+                "ipwhois-guard:{bans}:lifted",
+            ]
+        );
+        assert_eq!(keys.channel(), "ipwhois-guard:announcements:2");
+        assert_eq!(
+            keys.attempts(Scope::of(ip)),
+            [
+                "ipwhois-guard:failures:{25.0.0.7}",
+                "ipwhois-guard:attempts:{25.0.0.7}",
+                "ipwhois-guard:tripped:{25.0.0.7}",
+            ]
+        );
+        let subscriber = Scope::of([0x3ffe, 1, 2, 0x345, 0, 0, 0, 9].into());
+        let failures = keys.attempts(subscriber).into_iter().step_by(3);
+        assert_eq!(
+            failures.collect::<Vec<_>>(),
+            [
+                "ipwhois-guard:failures:{3ffe:1:2::}:3ffe:1:2:345::",
+                "ipwhois-guard:failures:{3ffe:1:2::}:3ffe:1:2:300::/56",
+                "ipwhois-guard:failures:{3ffe:1:2::}:3ffe:1:2::/48",
             ]
         );
         assert_eq!(keys.granted(20_781), "ipwhois-guard:{budget}:granted:20781");

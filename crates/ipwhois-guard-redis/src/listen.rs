@@ -15,7 +15,7 @@ use crate::keys::Keys;
 use crate::link::Link;
 use crate::scripts::{Call, Name};
 use crate::trouble::{shared, unexpected};
-use crate::value::{read_announcement, read_length};
+use crate::value::{read_announcement, read_ban, read_length};
 
 /// A connection without news is asked whether it is still there.
 const PING: Duration = Duration::from_secs(10);
@@ -41,7 +41,9 @@ pub(crate) async fn listen(
         return Err(SharedError::Refused { reason });
     }
     // Only now, so that no ban falls between the two.
-    hear_bans_in_force(link, keys, hear).await?;
+    let [bans, since, lifted] = keys.bans();
+    hear_bans(link, &[bans, since], hear).await?;
+    hear_bans(link, &[lifted], hear).await?;
     let mut pings = interval_at(Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -65,14 +67,14 @@ async fn ping(sink: &mut PubSubSink) -> RedisResult<bool> {
     }
 }
 
-async fn hear_bans_in_force(
+async fn hear_bans(
     link: &Arc<Link>,
-    keys: &Keys,
+    keys: &[String],
     hear: &(dyn Fn(Announcement) + Send + Sync),
 ) -> Result<(), SharedError> {
     let mut cursor = "0".to_owned();
     loop {
-        let call = Call::new(Name::Bans, [keys.bans()]).arg(&cursor).arg(PAGE);
+        let call = Call::new(Name::Bans, keys).arg(&cursor).arg(PAGE);
         let answer = link.call(call).await?;
         let page: Vec<String> = match redis::from_redis_value(&answer) {
             Ok(page) => page,
@@ -81,9 +83,14 @@ async fn hear_bans_in_force(
         let Some((next, bans)) = page.split_first() else {
             return Err(unexpected(&answer));
         };
-        for ban in bans.chunks_exact(2) {
-            if let (Ok(client), Some(length)) = (ban[0].parse(), read_length(&ban[1])) {
-                hear(Announcement::Banned { client, length });
+        for ban in bans.chunks_exact(3) {
+            // Of a ban that is over nothing is left, or less: only a lift is without any rest.
+            let is_ban = keys.len() > 1;
+            let told = read_length(&ban[2])
+                .filter(|left| is_ban != left.is_zero())
+                .and_then(|left| read_ban(&ban[0], &ban[1], left));
+            if let Some(told) = told {
+                hear(Announcement::Ban(told));
             }
         }
         if next == "0" {

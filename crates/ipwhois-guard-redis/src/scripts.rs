@@ -26,9 +26,10 @@ scripts! {
     GiveBack "give_back.lua"
     BeginAttempt "begin_attempt.lua"
     FailAttempt "fail_attempt.lua"
+    EndAttempt "end_attempt.lua"
     ClearFailures "clear_failures.lua"
-    Ban "ban.lua"
-    Unban "unban.lua"
+    TellBans "tell_bans.lua"
+    Greet "greet.lua"
     Bans "bans.lua"
 }
 

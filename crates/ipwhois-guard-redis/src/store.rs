@@ -4,12 +4,12 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ipwhois_guard_core::store::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, Count, LATELY, SETTLING,
-    Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Count, Failed, Greeting, LATELY, LIFTS_KEPT, Login, SETTLING, Scope, Seen, SharedError,
+    SharedFuture, SharedStore, SharedVerdict,
 };
 use ipwhois_guard_core::{BuildError, SecretUrl};
 use redis::Value;
@@ -20,12 +20,16 @@ use crate::link::Link;
 use crate::listen::listen;
 use crate::scripts::{Call, Name};
 use crate::trouble::{unexpected, unreadable};
-use crate::value::{LONGEST, millis, read_verdict, write_announcement, write_verdict};
+use crate::value::{
+    LONGEST, millis, read_verdict, whole_millis, write_announcement, write_verdict,
+};
 
 const PREFIX: &str = "ipwhois-guard:";
 const LONGEST_PREFIX: usize = 64;
 /// A day's count outlives its day, whatever a machine's clock says.
 const DAY_KEPT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+/// How long a begin may be overtaken by the end of its attempt.
+const ENDED_KEPT: Duration = Duration::from_secs(30);
 /// With more, those that end first make room.
 const MOST_BANS: u32 = 100_000;
 
@@ -39,8 +43,8 @@ pub struct RedisStore {
     builder: RedisStoreBuilder,
     /// This machine's leases.
     lease: String,
-    numbers: RandomState,
-    attempts: AtomicU64,
+    /// The one that this machine proposes.
+    epoch: u64,
 }
 
 /// Makes a [`RedisStore`] with settings beside the URL.
@@ -103,8 +107,7 @@ impl RedisStoreBuilder {
             link: Arc::new(Link::new(place)),
             builder: self,
             lease: format!("1 {:016x}", numbers.hash_one("lease")),
-            numbers,
-            attempts: AtomicU64::new(0),
+            epoch: numbers.hash_one("epoch"),
         })
     }
 }
@@ -134,25 +137,32 @@ impl RedisStore {
         }
     }
 
-    /// No other machine has the number.
-    fn attempt(&self) -> AttemptId {
-        let number = self.attempts.fetch_add(1, Ordering::Relaxed);
-        AttemptId(self.numbers.hash_one(number))
+    /// A script over the scopes of a client. The mark of an ended attempt comes first.
+    fn attempts(&self, name: Name, login: Login, attempt: AttemptId) -> Call {
+        let mut keys = vec![self.keys.ended(login.client, attempt)];
+        keys.extend(self.keys.attempts(login.client));
+        Call::new(name, keys)
     }
 
-    fn attempts(
-        &self,
-        name: Name,
-        client: IpAddr,
-        attempt: AttemptId,
-        limits: AttemptLimits,
-    ) -> Call {
-        Call::new(name, self.keys.attempts(client))
-            .arg(limits.max_failures)
+    fn limited(&self, name: Name, login: Login, attempt: AttemptId, limits: AttemptLimits) -> Call {
+        let mut call = self
+            .attempts(name, login, attempt)
             .arg(millis(limits.find_time))
-            .arg(attempt.0)
+            .arg(millis(limits.attempt_life()))
             .arg(millis(SETTLING))
+            .arg(attempt.0);
+        for scope in login.client.with_wider() {
+            call = call.arg(limits.places(scope));
+        }
+        call
     }
+}
+
+/// How the failures for an account end.
+fn ending(login: Login) -> String {
+    login
+        .account
+        .map_or_else(String::new, |tag| format!(" {}", tag.0))
 }
 
 impl SharedStore for RedisStore {
@@ -231,52 +241,92 @@ impl SharedStore for RedisStore {
         Box::pin(self.tell(call))
     }
 
-    fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {
-        let attempt = self.attempt();
-        let call = self.attempts(Name::BeginAttempt, client, attempt, limits);
+    fn begin_attempt(
+        &self,
+        login: Login,
+        attempt: AttemptId,
+        limits: AttemptLimits,
+    ) -> SharedFuture<'_, Attempt> {
+        let call = self.limited(Name::BeginAttempt, login, attempt, limits);
         Box::pin(async move {
-            match self.link.call(call).await? {
-                Value::Int(1) => Ok(Attempt::Begun(attempt)),
-                Value::Int(0) => Ok(Attempt::Refused),
-                answer => Err(unexpected(&answer)),
+            let answer = self.link.call(call).await?;
+            match redis::from_redis_value(&answer) {
+                Ok((1, _, _)) => Ok(Attempt::Begun),
+                Ok((0, free, under_way)) => Ok(Attempt::Refused {
+                    retry_after: Duration::from_millis(free),
+                    under_way,
+                }),
+                _ => Err(unexpected(&answer)),
             }
         })
     }
 
     fn fail_attempt(
         &self,
-        client: IpAddr,
+        login: Login,
         attempt: AttemptId,
         limits: AttemptLimits,
-    ) -> SharedFuture<'_, u32> {
-        Box::pin(self.count(self.attempts(Name::FailAttempt, client, attempt, limits)))
+    ) -> SharedFuture<'_, Failed> {
+        let call = self
+            .limited(Name::FailAttempt, login, attempt, limits)
+            .arg(format!("{}{}", attempt.0, ending(login)));
+        Box::pin(async move {
+            let answer = self.link.call(call).await?;
+            let (tripped, failures): (usize, u32) =
+                redis::from_redis_value(&answer).map_err(|_| unexpected(&answer))?;
+            let mut scopes = login.client.with_wider();
+            Ok(match tripped.checked_sub(1).and_then(|at| scopes.nth(at)) {
+                Some(scope) => Failed::Tripped { scope },
+                None => Failed::Counted { failures },
+            })
+        })
     }
 
-    fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()> {
+    fn end_attempt(&self, login: Login, attempt: AttemptId) -> SharedFuture<'_, ()> {
+        let call = self
+            .attempts(Name::EndAttempt, login, attempt)
+            .arg(millis(ENDED_KEPT))
+            .arg(attempt.0)
+            .arg(ending(login));
+        Box::pin(self.tell(call))
+    }
+
+    fn clear_failures(&self, client: Scope) -> SharedFuture<'_, ()> {
         let call = Call::new(Name::ClearFailures, self.keys.attempts(client));
         Box::pin(self.tell(call))
     }
 
-    fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
-        let client = client.to_canonical();
-        let announcement = Announcement::Banned { client, length };
-        let call = Call::new(Name::Ban, [self.keys.bans()])
-            .arg(client)
-            .arg(millis(length))
+    fn tell_bans<'a>(&'a self, bans: &'a [BanRecord]) -> SharedFuture<'a, ()> {
+        let mut call = Call::new(Name::TellBans, self.keys.bans())
             .arg(millis(LONGEST))
+            .arg(millis(LIFTS_KEPT))
             .arg(MOST_BANS)
-            .arg(self.keys.channel())
-            .arg(write_announcement(&announcement));
+            .arg(self.keys.channel());
+        for ban in bans {
+            call = call
+                .arg(ban.scope)
+                .arg(whole_millis(ban.age))
+                .arg(whole_millis(ban.left));
+        }
         Box::pin(self.tell(call))
     }
 
-    fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()> {
-        let client = client.to_canonical();
-        let call = Call::new(Name::Unban, [self.keys.bans()])
-            .arg(client)
-            .arg(self.keys.channel())
-            .arg(write_announcement(&Announcement::Unbanned { client }));
-        Box::pin(self.tell(call))
+    fn greet(&self, proposed: AccountKey) -> SharedFuture<'_, Greeting> {
+        let call = Call::new(Name::Greet, self.keys.greeting())
+            .arg(proposed.0)
+            .arg(self.epoch);
+        Box::pin(async move {
+            let answer = self.link.call(call).await?;
+            let texts: (String, String) =
+                redis::from_redis_value(&answer).map_err(|_| unexpected(&answer))?;
+            let (Ok(key), Ok(epoch)) = (texts.0.parse(), texts.1.parse()) else {
+                return Err(unreadable("the key of accounts"));
+            };
+            Ok(Greeting {
+                account_key: AccountKey(key),
+                epoch,
+            })
+        })
     }
 
     /// With a connection of its own: two processes on one would read each other's answers.

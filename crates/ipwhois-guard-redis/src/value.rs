@@ -2,11 +2,10 @@
 //! this version would not have written is none.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use ipwhois_guard_core::Reputation;
-use ipwhois_guard_core::store::{Announcement, SharedVerdict};
+use ipwhois_guard_core::store::{Announcement, BanRecord, SharedVerdict};
 
 /// `1 listed 95 scan 1790000000`: version, listed or clean, confidence, threat type or `-`, seconds
 /// since 1970.
@@ -19,8 +18,8 @@ pub(crate) fn read_verdict(text: &str) -> Option<SharedVerdict> {
     (write_verdict(&verdict) == text).then_some(verdict)
 }
 
-/// `1 verdict 25.0.0.7 listed 95 scan 1790000000`, `1 ban 25.0.0.7 3600000`, `1 unban 25.0.0.7`. A
-/// ban's length is in milliseconds.
+/// `1 verdict 25.0.0.7 listed 95 scan 1790000000`, `1 ban 25.0.0.7 3600000`, `1 unban 25.0.0.7`. What
+/// is left of a ban is in milliseconds, and so is the age that follows in what is told again.
 pub(crate) fn write_announcement(announcement: &Announcement) -> String {
     let mut text = String::from("1 ");
     // Writing to a string cannot fail.
@@ -28,10 +27,17 @@ pub(crate) fn write_announcement(announcement: &Announcement) -> String {
         Announcement::Listed { ip, verdict } => {
             write!(text, "verdict {ip} {}", verdict_words(verdict))
         }
-        Announcement::Banned { client, length } => {
-            write!(text, "ban {client} {}", millis(*length))
+        Announcement::Ban(BanRecord { scope, age, left }) => {
+            let _ = if left.is_zero() {
+                write!(text, "unban {scope}")
+            } else {
+                write!(text, "ban {scope} {}", millis(*left))
+            };
+            match whole_millis(*age) {
+                0 => Ok(()),
+                age => write!(text, " {age}"),
+            }
         }
-        Announcement::Unbanned { client } => write!(text, "unban {client}"),
     };
     text
 }
@@ -39,20 +45,24 @@ pub(crate) fn write_announcement(announcement: &Announcement) -> String {
 pub(crate) fn read_announcement(text: &str) -> Option<Announcement> {
     let (kind, rest) = text.strip_prefix("1 ")?.split_once(' ')?;
     let (ip, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let ip: IpAddr = ip.parse().ok()?;
     let announcement = match kind {
         "verdict" => {
             let verdict = read_verdict_words(rest)?;
+            let ip = ip.parse().ok()?;
             verdict
                 .reputation
                 .listed
                 .then_some(Announcement::Listed { ip, verdict })?
         }
-        "ban" => Announcement::Banned {
-            client: ip,
-            length: read_length(rest)?,
-        },
-        "unban" => Announcement::Unbanned { client: ip },
+        "ban" => {
+            let (left, age) = rest.split_once(' ').unwrap_or((rest, "0"));
+            let left = read_length(left).filter(|left| !left.is_zero())?;
+            read_ban(ip, age, left).map(Announcement::Ban)?
+        }
+        "unban" => {
+            let age = if rest.is_empty() { "0" } else { rest };
+            read_ban(ip, age, Duration::ZERO).map(Announcement::Ban)?
+        }
         _ => return None,
     };
     (write_announcement(&announcement) == text).then_some(announcement)
@@ -67,10 +77,23 @@ pub(crate) fn millis(length: Duration) -> u64 {
     u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
-/// What is left of a ban, in milliseconds.
+/// A length that may be nothing.
+pub(crate) fn whole_millis(length: Duration) -> u64 {
+    u64::try_from(length.min(LONGEST).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What is said of a scope: how long ago, and what is left of the ban.
+pub(crate) fn read_ban(scope: &str, age: &str, left: Duration) -> Option<BanRecord> {
+    Some(BanRecord {
+        scope: scope.parse().ok()?,
+        age: read_length(age)?,
+        left,
+    })
+}
+
 pub(crate) fn read_length(text: &str) -> Option<Duration> {
     let length = Duration::from_millis(text.parse().ok()?);
-    (!length.is_zero() && length <= LONGEST).then_some(length)
+    (length <= LONGEST).then_some(length)
 }
 
 fn verdict_words(verdict: &SharedVerdict) -> String {
@@ -113,9 +136,10 @@ fn read_verdict_words(words: &str) -> Option<SharedVerdict> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{IpAddr, Ipv6Addr};
 
     use ipwhois_guard_core::ThreatType;
+    use ipwhois_guard_core::store::Scope;
     use proptest::prelude::*;
 
     use super::*;
@@ -146,11 +170,17 @@ mod tests {
         prop_oneof![
             (any_ip(), any_verdict(Just(true)))
                 .prop_map(|(ip, verdict)| Announcement::Listed { ip, verdict }),
-            (any_ip(), 1..=longest).prop_map(|(client, millis)| Announcement::Banned {
-                client,
-                length: Duration::from_millis(millis)
+            (any_ip(), 0..3_usize, 0..=longest, 0..=longest).prop_map(|(ip, wider, age, left)| {
+                let scopes: Vec<_> = Scope::of(ip).with_wider().collect();
+                let [age, left] = [age, left].map(Duration::from_millis);
+                let scope = scopes[wider % scopes.len()];
+                Announcement::Ban(BanRecord { scope, age, left })
             }),
-            any_ip().prop_map(|client| Announcement::Unbanned { client }),
+            any_ip().prop_map(|ip| Announcement::Ban(BanRecord {
+                scope: Scope::of(ip),
+                age: Duration::ZERO,
+                left: Duration::ZERO,
+            })),
         ]
     }
 
@@ -217,7 +247,11 @@ mod tests {
         check_none("1 ban 25.0.0.7 0");
         check_none("1 ban 25.0.0.7");
         check_none("1 ban 25.0.0.7 99999999999999");
-        check_none("1 unban 25.0.0.7 1");
+        check_none("1 ban 25.0.0.7 1 0");
+        check_none("1 ban 25.0.0.7 1 1 1");
+        check_none("1 ban 3ffe::1 1");
+        check_none("1 ban 3ffe::/64 1");
+        check_none("1 unban 25.0.0.7 0");
         check_none("1 pardon 25.0.0.7");
     }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use ipwhois_guard_core::LoginAttempt as Attempt;
+use ipwhois_guard_core::{Denial, LoginAttempt as Attempt};
 
 use crate::rejection::{GuardRejection, Respond};
 use crate::{AllowedClient, AllowedIp};
@@ -13,11 +13,24 @@ impl AllowedIp {
     /// [`AllowedClient::login_attempt`].
     ///
     /// # Errors
-    /// When the client is banned, or attempts under way have taken its last places. The answer is
-    /// 429 with `Retry-After`.
+    /// When the client is banned, or no place was free within 2 s. The answer is 429 with
+    /// `Retry-After`.
     pub async fn login_attempt(&self) -> Result<LoginAttempt, GuardRejection> {
+        self.attempt(AllowedClient::login_attempt(self).await)
+    }
+
+    /// The same for an account, so that its success forgives the client's failures at this account:
+    /// see [`AllowedClient::login_attempt_for`].
+    ///
+    /// # Errors
+    /// As [`login_attempt`](Self::login_attempt).
+    pub async fn login_attempt_for(&self, account: &str) -> Result<LoginAttempt, GuardRejection> {
+        self.attempt(AllowedClient::login_attempt_for(self, account).await)
+    }
+
+    fn attempt(&self, begun: Result<Attempt, Denial>) -> Result<LoginAttempt, GuardRejection> {
         let respond = self.respond.clone();
-        match AllowedClient::login_attempt(self).await {
+        match begun {
             Ok(attempt) => Ok(LoginAttempt { attempt, respond }),
             Err(denial) => Err(GuardRejection::by_handler(denial, respond)),
         }
@@ -42,7 +55,8 @@ pub struct LoginAttempt {
 }
 
 impl LoginAttempt {
-    /// The password was right: the client's failures are forgotten.
+    /// The password was right. The client's failures for the same account are forgiven, and no
+    /// others.
     pub async fn succeeded(self) {
         self.attempt.succeeded().await;
     }

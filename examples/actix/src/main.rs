@@ -72,7 +72,7 @@ async fn check(
     client: AllowedIp,
     form: web::Form<Credentials>,
 ) -> Result<(web::Json<Value>, StatusCode), GuardRejection> {
-    let attempt = client.login_attempt().await?;
+    let attempt = client.login_attempt_for(&form.username).await?;
     if form.username == "demo" && form.password == "demo" {
         attempt.succeeded().await;
         return Ok((web::Json(json!({ "status": "ok" })), StatusCode::OK));

@@ -61,7 +61,7 @@ async fn login(
     client: AllowedIp,
     Form(form): Form<Credentials>,
 ) -> Result<(StatusCode, Json<Value>), GuardRejection> {
-    let attempt = client.login_attempt().await?;
+    let attempt = client.login_attempt_for(&form.username).await?;
     if form.username == "demo" && form.password == "demo" {
         attempt.succeeded().await;
         return Ok((StatusCode::OK, Json(json!({ "status": "ok" }))));

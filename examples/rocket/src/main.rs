@@ -70,7 +70,7 @@ async fn login(
     client: AllowedIp,
     form: Form<Credentials>,
 ) -> Result<(Status, Json<Value>), GuardRejection> {
-    let attempt = client.login_attempt().await?;
+    let attempt = client.login_attempt_for(&form.username).await?;
     if form.username == "demo" && form.password == "demo" {
         attempt.succeeded().await;
         return Ok((Status::Ok, Json(json!({ "status": "ok" }))));

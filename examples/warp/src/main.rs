@@ -77,7 +77,7 @@ struct Credentials {
 
 /// Guarded by `allowed_ip`: a refused client does not reach the password check.
 async fn login(client: AllowedIp, form: Credentials) -> Result<impl Reply, GuardRejection> {
-    let attempt = client.login_attempt().await?;
+    let attempt = client.login_attempt_for(&form.username).await?;
     let (status, answer) = if form.username == "demo" && form.password == "demo" {
         attempt.succeeded().await;
         (StatusCode::OK, json!({ "status": "ok" }))

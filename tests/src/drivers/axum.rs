@@ -14,7 +14,7 @@ use ipwhois_guard_axum::{
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 
-use crate::driver::{Address, App, Driver, Install, whoami_json};
+use crate::driver::{Address, App, Driver, Install, Passwords, whoami_json};
 
 /// axum, by the layer and the extractors of `ipwhois-guard-axum`.
 #[derive(Debug)]
@@ -166,7 +166,10 @@ const WRONG: (StatusCode, &str) = (StatusCode::UNAUTHORIZED, "wrong");
 
 async fn login(app: AppState, client: AllowedIp, password: Bytes) -> LoginAnswer {
     app.count();
-    let attempt = client.login_attempt().await?;
+    let attempt = match Passwords::account(&password) {
+        Some(account) => client.login_attempt_for(account).await?,
+        None => client.login_attempt().await?,
+    };
     if app.passwords.are_right(&password).await {
         attempt.succeeded().await;
         return Ok(WELCOME);
@@ -178,7 +181,6 @@ async fn login(app: AppState, client: AllowedIp, password: Bytes) -> LoginAnswer
 async fn login_simply(app: AppState, client: AllowedIp, password: Bytes) -> LoginAnswer {
     app.count();
     if app.passwords.are_right(&password).await {
-        client.successful_login().await;
         return Ok(WELCOME);
     }
     client.failed_login().await?;

@@ -13,7 +13,7 @@ use rocket::{Build, Config, Response, Rocket as Server, State, get, post, routes
 use rocket_ws::{Message, Stream, WebSocket};
 use tokio::sync::oneshot;
 
-use crate::driver::{Address, App, Driver, Install, whoami_json};
+use crate::driver::{Address, App, Driver, Install, Passwords, whoami_json};
 
 /// Rocket, by the fairing and the request guards of `ipwhois-guard-rocket`.
 #[derive(Debug)]
@@ -258,7 +258,10 @@ const WRONG: (Status, &str) = (Status::Unauthorized, "wrong");
 #[post("/login", data = "<password>")]
 async fn login(app: &AppState, client: AllowedIp, password: Vec<u8>) -> LoginAnswer {
     app.count();
-    let attempt = client.login_attempt().await?;
+    let attempt = match Passwords::account(&password) {
+        Some(account) => client.login_attempt_for(account).await?,
+        None => client.login_attempt().await?,
+    };
     if app.passwords.are_right(&password).await {
         attempt.succeeded().await;
         return Ok(WELCOME);
@@ -271,7 +274,6 @@ async fn login(app: &AppState, client: AllowedIp, password: Vec<u8>) -> LoginAns
 async fn login_simply(app: &AppState, client: AllowedIp, password: Vec<u8>) -> LoginAnswer {
     app.count();
     if app.passwords.are_right(&password).await {
-        client.successful_login().await;
         return Ok(WELCOME);
     }
     client.failed_login().await?;

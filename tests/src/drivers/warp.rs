@@ -219,7 +219,10 @@ async fn login(
     passwords: Arc<Passwords>,
     password: impl Buf,
 ) -> Result<LoginReply, GuardRejection> {
-    let attempt = client.login_attempt().await?;
+    let attempt = match Passwords::account(password.chunk()) {
+        Some(account) => client.login_attempt_for(account).await?,
+        None => client.login_attempt().await?,
+    };
     if passwords.are_right(password.chunk()).await {
         attempt.succeeded().await;
         return Ok(with_status("welcome", StatusCode::OK));
@@ -234,7 +237,6 @@ async fn login_simply(
     password: impl Buf,
 ) -> Result<LoginReply, Rejection> {
     if passwords.are_right(password.chunk()).await {
-        client.successful_login().await;
         return Ok(with_status("welcome", StatusCode::OK));
     }
     client.failed_login().await?;

@@ -1,20 +1,18 @@
 //! A guard out of its settings, and what it does in the background.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Guard, Home, Inner, Plan};
+use super::{Guard, Home, Inner, Lists, Plan};
 use crate::address::{ClientResolver, is_public};
 use crate::api::ApiClient;
 use crate::cache::{Ages, VerdictCache};
 use crate::clock::Clock;
 use crate::error::BuildError;
 use crate::evidence::ProbePaths;
-use crate::failures::{Limits, Tracker};
 use crate::feed::{FeedKeeper, StoredFeed, Validators};
-use crate::ip_set::IpSet;
+use crate::logins::Logins;
 use crate::lookup::{DailyBudget, Elsewhere, Lookup};
 use crate::observe::{Facts, Measured, Meter, Observer, Pulse};
 use crate::reports::{BoxFuture, Left, ReportShelf, Reporter};
@@ -52,8 +50,7 @@ impl Guard {
             settings.trusted_hops,
             &settings.client_ip_header,
         )?;
-        let allowlist = list("allow", &settings.allow, "allow_file", &settings.allow_file)?;
-        let denylist = list("deny", &settings.deny, "deny_file", &settings.deny_file)?;
+        let lists = Arc::new(Lists::new(settings)?);
         let probes = ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
         let api = ApiClient::new(settings, Arc::clone(&clock))?;
 
@@ -146,10 +143,15 @@ impl Guard {
                 Arc::clone(&clock),
             )
             .screened({
-                let lists = (allowlist.clone(), resolver.trusted_proxies());
-                move |ip| is_public(ip) && !lists.0.contains(ip) && !lists.1.contains(ip)
+                let (lists, proxies) = (Arc::clone(&lists), resolver.trusted_proxies());
+                move |ip| is_public(ip) && !lists.allows(ip) && !proxies.contains(ip)
             }),
         );
+        let logins = Arc::new(Logins::new(
+            settings,
+            Arc::clone(&journal),
+            Arc::clone(&clock),
+        ));
         let background = Background {
             reporter: Arc::clone(&reporter),
             shelf,
@@ -161,17 +163,13 @@ impl Guard {
             feed: Arc::clone(&feed),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
+            logins: Arc::clone(&logins),
+            lists: Arc::clone(&lists),
             cache_ttl: settings.cache_ttl,
             stale_ttl: settings.stale_ttl,
         };
         let runtime = worker.runtime().clone();
         runtime.spawn(background.run());
-        let tracker = Arc::new(Tracker::new(Limits {
-            max_failures: settings.max_failures,
-            find_time: settings.find_time,
-            ban_time: settings.ban_time,
-            max_ban_time: settings.max_ban_time,
-        }));
         let observer = Arc::new(Observer {
             facts: Facts {
                 mode: settings.mode,
@@ -185,7 +183,8 @@ impl Guard {
             lookup: Arc::clone(&lookup),
             budget: Arc::clone(&budget),
             feed: Arc::clone(&feed),
-            tracker: Arc::clone(&tracker),
+            tracker: Arc::clone(&logins.tracker),
+            lists: Arc::clone(&lists),
             cluster: cluster.clone(),
             reporter: Arc::clone(&reporter),
             journal,
@@ -198,24 +197,17 @@ impl Guard {
         let guard = Self(Arc::new(Inner {
             rules,
             resolver,
-            has_lists: !(allowlist.is_empty() && denylist.is_empty()),
-            allowlist,
-            denylist,
+            has_lists: lists.are_wanted(),
+            lists,
             lookup,
             budget,
             feed,
             feed_action: settings.feed_action,
             probes,
-            tracker,
+            tracker: Arc::clone(&logins.tracker),
+            logins,
+            ban_scope: settings.ban_scope,
             cluster,
-            nameless: Tracker::of_one(Limits {
-                max_failures: settings.max_failures.saturating_mul(10).min(1_000),
-                find_time: settings.find_time,
-                ban_time: settings.find_time,
-                max_ban_time: None,
-            }),
-            max_failures: settings.max_failures,
-            find_time: settings.find_time,
             wording,
             reporter,
             meter,
@@ -243,6 +235,8 @@ struct Background {
     feed: Arc<FeedKeeper>,
     journal: Arc<Journal>,
     clock: Arc<dyn Clock>,
+    logins: Arc<Logins>,
+    lists: Arc<Lists>,
     cache_ttl: Duration,
     stale_ttl: Duration,
 }
@@ -278,7 +272,8 @@ impl Background {
             }
         };
         let (feed, reporter) = (Arc::clone(&self.feed), Arc::clone(&self.reporter));
-        tokio::join!(feed.keep(), reporter.run(), save, reunite);
+        let lists = Arc::clone(&self.lists);
+        tokio::join!(feed.keep(), reporter.run(), lists.watch(), save, reunite);
     }
 
     /// Whether the day's count is the local store's.
@@ -295,6 +290,10 @@ impl Background {
                 let verified = state::tick(age, elapsed);
                 self.lookup.restore(stored.ip, stored.reputation, verified);
             }
+        }
+        self.logins.restore(&loaded.rows);
+        if let Some(local) = &self.local {
+            local.restore_account_key(self.logins.account_key());
         }
         self.shelf.fill(Left {
             rows: loaded.reports,
@@ -341,19 +340,5 @@ impl Restore for Background {
 
     fn rows(&self) -> Vec<u64> {
         self.reporter.rows()
-    }
-}
-
-/// One list from a setting and from a file.
-fn list(
-    setting: &'static str,
-    items: &[String],
-    file_setting: &'static str,
-    file: &Option<PathBuf>,
-) -> Result<IpSet, BuildError> {
-    let items = IpSet::parse(setting, items)?;
-    match file {
-        Some(path) => Ok(items.union(IpSet::read_file(file_setting, path)?)),
-        None => Ok(items),
     }
 }

@@ -203,7 +203,7 @@ impl Guard {
         reason: Unverified,
     ) -> Verdict {
         let is_allowed =
-            |peer: IpAddr| self.0.allowlist.contains(peer.to_canonical()) && !request.drops_lines();
+            |peer: IpAddr| self.0.lists.allows(peer.to_canonical()) && !request.drops_lines();
         match (reason, request.peer()) {
             (Unverified::NoHeader, Peer::Ip(peer)) if is_allowed(peer) => {
                 terms.known(None, Source::Allowlist)

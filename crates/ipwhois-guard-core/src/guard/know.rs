@@ -10,6 +10,7 @@ use crate::clock::Tick;
 use crate::decision::Terms;
 use crate::evidence::Signs;
 use crate::feed::{CONFIDENCE, FeedAction};
+use crate::logins::BanScope;
 use crate::lookup::{Asked, Question};
 use crate::verdict::Source;
 
@@ -36,6 +37,7 @@ impl Guard {
         }
         // Most applications have banned nobody, and the time is not for free.
         if self.0.tracker.has_banned()
+            && self.0.ban_scope == BanScope::Guarded
             && let Some(left) = self.banned(client)
         {
             return Known::Banned(left);
@@ -155,7 +157,9 @@ impl Guard {
 
     /// What is said of an address without the service and without what clients do.
     pub(super) fn own_word(&self, client: IpAddr) -> Option<Source> {
-        self.listed_here(client)
+        self.0
+            .lists
+            .source(client)
             .or_else(|| self.never_asked(client, lookup_address(client)))
     }
 
@@ -163,15 +167,7 @@ impl Guard {
     #[inline]
     fn listed_here(&self, client: IpAddr) -> Option<Source> {
         // Most applications have no lists.
-        if !self.0.has_lists {
-            None
-        } else if self.0.allowlist.contains(client) {
-            Some(Source::Allowlist)
-        } else if self.0.denylist.contains(client) {
-            Some(Source::Denylist)
-        } else {
-            None
-        }
+        self.0.has_lists.then(|| self.0.lists.source(client))?
     }
 
     /// Why the service is not asked about a client, whose lookup address is `ip`: it knows nothing

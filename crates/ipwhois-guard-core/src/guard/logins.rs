@@ -1,7 +1,8 @@
 //! Failed logins and bans.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
@@ -11,31 +12,44 @@ use crate::address::{is_public, lookup_address};
 use crate::alarm::Alarm;
 use crate::denial::{Denial, Format};
 use crate::evidence::Signs;
-use crate::failures::{Failure, Reservation, Tracker};
-use crate::logins::{LoginAttempt, Trip, Visitor};
+use crate::logins::{
+    Attack, Failure, Login, LoginAttempt, PATIENCE, Refused, Scope, Trip, Visitor,
+};
 use crate::observe::BanCause;
 use crate::reports::Report;
 use crate::rules::Mode;
 use crate::store::{Attempt, AttemptId};
 use crate::verdict::{Source, ThreatType};
 
-/// When to try again while attempts on other machines have taken all places.
-const ATTEMPTS_ELSEWHERE: Duration = Duration::from_secs(1);
-
-/// As whom clients are counted of whom nobody knows who they are. No client has this address.
-const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// How long a login that waits for other machines pauses between two tries; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 impl Guard {
     /// Begins an attempt to log in, before the password is checked: see [`LoginAttempt`]. IPv6
-    /// counts by /64. Handlers take
+    /// counts by /64, and with higher limits by /56 and /48. Handlers take
     /// [`AllowedClient::login_attempt`](crate::AllowedClient::login_attempt), which knows the
     /// client.
     ///
+    /// While attempts under way have taken the last places it waits for one, 2 s at most.
+    ///
     /// # Errors
-    /// When the client is banned, or attempts under way have taken its last places: the answer to
-    /// give it, 429 with `Retry-After`. In `monitor` mode nobody is refused.
+    /// When the client is banned, or no place was free in time: the answer to give it, 429 with
+    /// `Retry-After`. In `monitor` mode nobody is refused.
     pub async fn login_attempt(&self, ip: IpAddr) -> Result<LoginAttempt, Denial> {
         self.begin(self.visitor_by_address(ip)).await
+    }
+
+    /// The same for an account, so that its success forgives the client's failures at this account:
+    /// see [`AllowedClient::login_attempt_for`](crate::AllowedClient::login_attempt_for).
+    ///
+    /// # Errors
+    /// As [`login_attempt`](Self::login_attempt).
+    pub async fn login_attempt_for(
+        &self,
+        ip: IpAddr,
+        account: &str,
+    ) -> Result<LoginAttempt, Denial> {
+        self.begin_for(self.visitor_by_address(ip), account).await
     }
 
     /// Counts a failed login, without an attempt begun before.
@@ -47,9 +61,15 @@ impl Guard {
         self.note_failure(&self.visitor_by_address(ip)).await
     }
 
-    /// Forgets a client's failed logins, without an attempt begun before.
-    pub async fn successful_login(&self, ip: IpAddr) {
-        self.note_success(&self.visitor_by_address(ip)).await;
+    /// Forgets all failed logins of a client, for whatever account. A client that has an account of
+    /// its own guesses at others without an end if this follows each success: call it when somebody
+    /// has looked at the case.
+    pub async fn pardon(&self, ip: IpAddr) {
+        let client = Scope::of(ip);
+        let guard = self.here();
+        guard.0.logins.tracker.pardon(client);
+        guard.0.logins.keep(client);
+        guard.pardon_elsewhere(client).await;
     }
 
     /// Bans a client for so long, as failed logins would: it is answered 429. A longer ban stays as
@@ -57,124 +77,178 @@ impl Guard {
     /// health suspects to be shared by nearly all clients.
     pub fn ban(&self, ip: IpAddr, length: Duration) {
         if let Some(client) = self.bannable(ip) {
-            let Self(guard) = self.here();
-            guard.tracker.ban(client, length, guard.lookup.now());
-            guard.meter.banned(BanCause::Application);
-            Self(guard).ban_elsewhere(client, length);
+            let guard = self.here();
+            let client = Scope::of(client);
+            let logins = &guard.0.logins;
+            let told = logins.tracker.ban(client, length, logins.now());
+            logins.keep(client);
+            guard.0.meter.banned(BanCause::Application);
+            guard.tell_bans(told);
         }
     }
 
-    /// Lifts a ban.
+    /// Lifts a ban, and those of the client's wider networks.
     pub fn unban(&self, ip: IpAddr) {
-        let client = ip.to_canonical();
+        let client = Scope::of(ip);
         let guard = self.here();
-        guard.0.tracker.unban(client);
-        guard.unban_elsewhere(client);
+        let logins = &guard.0.logins;
+        let told = logins.tracker.unban(client, logins.now());
+        logins.keep(client);
+        guard.tell_bans(told);
     }
 
     /// How much longer a client is banned. An earlier ban does not hold while the address turns out
     /// to be shared by nearly all clients; a public one stays banned, since a flood of its own
     /// requests could otherwise lift its ban.
     pub(super) fn banned(&self, client: IpAddr) -> Option<Duration> {
-        let left = self.0.tracker.banned(client, self.0.lookup.now())?;
+        let logins = &self.0.logins;
+        let left = logins.tracker.banned(client, logins.now())?;
         let is_shared = !is_public(client) && self.0.meter.suspects(client, false);
         (!is_shared).then_some(left)
     }
 
+    pub(crate) async fn begin_for(
+        &self,
+        visitor: Visitor,
+        account: &str,
+    ) -> Result<LoginAttempt, Denial> {
+        let account = Some(self.here().0.logins.account_key().tag(account));
+        self.begin(Visitor { account, ..visitor }).await
+    }
+
     pub(crate) async fn begin(&self, visitor: Visitor) -> Result<LoginAttempt, Denial> {
         let guard = self.here();
-        let Some((tracker, counted_as)) = guard.counted(&visitor) else {
-            return Ok(LoginAttempt::new(guard, visitor, None));
+        let Some(login) = visitor.login() else {
+            return Ok(LoginAttempt::uncounted(guard, visitor));
         };
-        let reservation = match tracker.begin(counted_as, guard.0.lookup.now()) {
-            Ok(reservation) => Some(reservation),
-            Err(refused) => {
-                visitor.refuse(refused.retry_after)?;
-                None
-            }
-        };
-        let is_counted = reservation.is_some();
-        // Made before the other machines are asked: who hangs up meanwhile has failed.
-        let mut attempt = LoginAttempt::new(guard.clone(), visitor, reservation);
-        if let Some(client) = visitor.client.filter(|_| is_counted) {
-            match guard.begin_elsewhere(client).await {
-                Some(Attempt::Begun(id)) => attempt.begun_elsewhere(id),
-                Some(Attempt::Refused) => {
-                    attempt.withdraw();
-                    visitor.refuse(guard.banned(client).unwrap_or(ATTEMPTS_ELSEWHERE))?;
+        let id = AttemptId::random();
+        let until = Instant::now() + PATIENCE;
+        if let Err(retry_after) = guard.begin_here(&visitor, login, id, until).await {
+            visitor.refuse(retry_after)?;
+            return Ok(LoginAttempt::uncounted(guard, visitor));
+        }
+        // It takes the places back if the client hangs up while other machines are asked.
+        let attempt = LoginAttempt::new(guard.clone(), visitor, id);
+        if let Err(retry_after) = guard.begin_elsewhere(&visitor, login, id, until).await {
+            drop(attempt);
+            visitor.refuse(retry_after)?;
+            return Ok(LoginAttempt::uncounted(guard, visitor));
+        }
+        Ok(attempt.begun())
+    }
+
+    /// Takes a place in this process, if one is free in time. Answers else when to try again.
+    async fn begin_here(
+        &self,
+        visitor: &Visitor,
+        login: Login,
+        id: AttemptId,
+        until: Instant,
+    ) -> Result<(), Duration> {
+        let logins = &self.0.logins;
+        let (tracker, limits) = logins.of(login.client);
+        let mut turn = None;
+        loop {
+            let mut freed = pin!(tracker.freed(login.client));
+            freed.as_mut().enable();
+            let retry_after = match tracker.begin(limits, login, id, logins.now()) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Full {
+                    retry_after,
+                    under_way: true,
+                }) if visitor.mode == Mode::Enforce => retry_after,
+                Err(Refused::Banned { retry_after } | Refused::Full { retry_after, .. }) => {
+                    return Err(retry_after);
                 }
-                None => {}
+            };
+            turn = turn.or_else(|| logins.wait());
+            let left = until.saturating_duration_since(Instant::now());
+            if turn.is_none() || left.is_zero() {
+                return Err(retry_after);
             }
+            let _ = self.0.worker.alarm().within(left, freed).await;
         }
-        Ok(attempt)
     }
 
-    pub(crate) fn withdraw(&self, reservation: Reservation) {
-        self.0.tracker.withdraw(reservation);
+    /// The same on all machines. They do not tell when a place is free, so it asks again.
+    async fn begin_elsewhere(
+        &self,
+        visitor: &Visitor,
+        login: Login,
+        id: AttemptId,
+        until: Instant,
+    ) -> Result<(), Duration> {
+        let Some(client) = visitor.client else {
+            return Ok(());
+        };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(Attempt::Refused {
+                retry_after,
+                under_way,
+            }) = self.try_elsewhere(login, id).await
+            else {
+                return Ok(());
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if !under_way || left.is_zero() || visitor.mode != Mode::Enforce {
+                return Err(self.banned(client).unwrap_or(retry_after));
+            }
+            let pausing = std::future::pending::<()>();
+            let _ = self.0.worker.alarm().within(pause.min(left), pausing).await;
+            pause *= 2;
+        }
     }
 
-    pub(crate) async fn end_well(&self, visitor: &Visitor, reservation: Reservation) {
-        match visitor.client {
-            Some(client) => {
-                self.0.tracker.succeed(reservation);
-                self.pardon_elsewhere(client).await;
-            }
-            // One of many knew a password, which forgives nothing to the others.
-            None => self.0.nameless.withdraw(reservation),
+    /// Gives back the place of an attempt that never began.
+    pub(crate) fn withdraw(&self, visitor: &Visitor, id: AttemptId) {
+        if let Some(login) = visitor.login() {
+            self.0.logins.of(login.client).0.withdraw(login.client, id);
+            let account = None;
+            self.take_back_elsewhere(Login { account, ..login }, id);
         }
+    }
+
+    pub(crate) async fn end_well(&self, visitor: &Visitor, id: AttemptId) {
+        let Some(login) = visitor.login() else {
+            return;
+        };
+        let logins = &self.0.logins;
+        logins.of(login.client).0.succeed(login, id);
+        if login.account.is_some() {
+            logins.keep(login.client);
+        }
+        self.end_elsewhere(login, id).await;
     }
 
     /// Counts a failure here, and begins to count it elsewhere: both happen even if nobody waits
     /// for the answer.
-    pub(crate) fn end_badly(
-        &self,
-        visitor: &Visitor,
-        reservation: Reservation,
-        elsewhere: Option<AttemptId>,
-    ) -> Ending {
-        let tracker = if visitor.is_nameless {
-            &self.0.nameless
-        } else {
-            &self.0.tracker
+    pub(crate) fn end_badly(&self, visitor: &Visitor, id: Option<AttemptId>) -> Ending {
+        let alarm = self.0.worker.alarm().clone();
+        let visitor = *visitor;
+        let Some(login) = visitor.login() else {
+            let (here, elsewhere) = (Ok(()), None);
+            return Ending {
+                visitor,
+                here,
+                elsewhere,
+                alarm,
+            };
         };
-        let failure = tracker.fail(reservation, self.0.lookup.now());
-        self.ending(visitor, failure, elsewhere)
+        let logins = &self.0.logins;
+        let (tracker, limits) = logins.of(login.client);
+        let failure = tracker.fail(limits, login, id, logins.now());
+        logins.keep(login.client);
+        Ending {
+            visitor,
+            elsewhere: self.fail_elsewhere(login, failure, id),
+            here: self.failed(&visitor, failure),
+            alarm,
+        }
     }
 
     pub(crate) async fn note_failure(&self, visitor: &Visitor) -> Result<(), Denial> {
-        let guard = self.here();
-        let Some((tracker, counted_as)) = guard.counted(visitor) else {
-            return Ok(());
-        };
-        let failure = tracker.note_failure(counted_as, guard.0.lookup.now());
-        guard.ending(visitor, failure, None).answer().await
-    }
-
-    pub(crate) async fn note_success(&self, visitor: &Visitor) {
-        if let Some(client) = visitor.client {
-            let guard = self.here();
-            guard.0.tracker.note_success(client);
-            guard.pardon_elsewhere(client).await;
-        }
-    }
-
-    fn ending(&self, visitor: &Visitor, failure: Failure, elsewhere: Option<AttemptId>) -> Ending {
-        let client = visitor.client;
-        Ending {
-            visitor: *visitor,
-            elsewhere: client.and_then(|client| self.fail_elsewhere(client, failure, elsewhere)),
-            alarm: self.0.worker.alarm().clone(),
-            here: self.failed(visitor, failure),
-        }
-    }
-
-    /// Where a visitor's failures are counted, and as whom; `None` for those that are never banned.
-    fn counted(&self, visitor: &Visitor) -> Option<(&Tracker, IpAddr)> {
-        match visitor.client {
-            Some(client) => Some((&self.0.tracker, client)),
-            None if visitor.is_nameless => Some((&self.0.nameless, NOBODY)),
-            None => None,
-        }
+        self.here().end_badly(visitor, None).answer().await
     }
 
     /// The client as failures count it; `None` for those that are never banned.
@@ -186,8 +260,7 @@ impl Guard {
     /// The client, unless it is allowlisted or a trusted proxy.
     fn unlisted(&self, ip: IpAddr) -> Option<IpAddr> {
         let client = ip.to_canonical();
-        let is_exempt =
-            self.0.allowlist.contains(client) || self.0.resolver.is_trusted_proxy(client);
+        let is_exempt = self.0.lists.allows(client) || self.0.resolver.is_trusted_proxy(client);
         (!is_exempt).then_some(client)
     }
 
@@ -207,6 +280,7 @@ impl Guard {
             client,
             spared,
             is_nameless: spared.is_some() || ip.is_none() && mode != Mode::Off,
+            account: None,
             format,
             mode,
         }
@@ -225,7 +299,7 @@ impl Guard {
             return match failure {
                 Failure::Counted { .. } => Ok(()),
                 Failure::Banned { retry_after: wait } => visitor.refuse(wait),
-                Failure::Tripped { ban } => {
+                Failure::Tripped { ban, .. } => {
                     event!(
                         WARN,
                         ?ban,
@@ -236,33 +310,62 @@ impl Guard {
             };
         };
         self.note(client, Signs::FAILED_LOGIN);
+        self.watch_account(visitor, client);
         match failure {
             Failure::Counted { left } => {
                 event!(DEBUG, %client, left, "a login failed");
                 Ok(())
             }
             Failure::Banned { retry_after } => visitor.refuse(retry_after),
-            Failure::Tripped { ban } => {
-                self.trip(client, ban);
+            Failure::Tripped { scope, ban } => {
+                self.trip(client, scope, ban);
                 visitor.refuse(ban)
             }
         }
     }
 
-    /// A client has failed too often: the log says so, and the service is told once.
+    /// An account at which many clients fail is told of, and these clients are suspicious. Its
+    /// owner is locked out by nothing.
+    fn watch_account(&self, visitor: &Visitor, client: IpAddr) {
+        let Some(account) = visitor.account else {
+            return;
+        };
+        let logins = &self.0.logins;
+        let scope = Scope::of(client);
+        let attack = logins
+            .tracker
+            .note_account(&logins.limits, account, scope, logins.now());
+        if attack == Attack::Begins {
+            self.0.meter.account_attacked();
+            let within = self.0.logins.limits.attempts.find_time;
+            event!(
+                WARN,
+                ?within,
+                "an account is under attack: many clients fail to log in to it"
+            );
+        }
+        if attack != Attack::None {
+            self.note(client, Signs::SUSPECTED);
+        }
+    }
+
+    /// A client has failed too often, or its network has: the log says so, and the service is told
+    /// once.
     #[cold]
-    pub(super) fn trip(&self, client: IpAddr, ban: Duration) {
+    pub(super) fn trip(&self, client: IpAddr, banned: Scope, ban: Duration) {
         self.0.meter.banned(BanCause::Logins);
+        let limits = &self.0.logins.limits.attempts;
         let trip = Trip {
             client,
-            failures: self.0.max_failures,
-            within: self.0.find_time,
+            failures: limits.places(banned),
+            within: limits.find_time,
             ban,
         };
         let (failures, within) = (trip.failures, trip.within);
         event!(
             WARN,
             %client,
+            %banned,
             failures,
             ?within,
             ?ban,

@@ -7,6 +7,7 @@
 //!   documentation gives;
 //! - `elsewhere`: what is shared with other machines besides verdicts and budget;
 //! - `fork`: what becomes of a guard in a forked child;
+//! - `lists`: the application's own lists, and their files;
 //! - `logins`: failed logins and bans;
 //! - `inspect`: what a guard tells of itself.
 
@@ -16,6 +17,7 @@ mod elsewhere;
 mod fork;
 mod inspect;
 mod know;
+mod lists;
 mod logins;
 
 use std::fmt;
@@ -29,16 +31,15 @@ use self::fork::Home;
 pub(crate) use self::fork::Plan;
 pub use self::inspect::Explanation;
 use self::know::Occasion;
+pub(crate) use self::lists::Lists;
 use crate::address::{ClientResolver, lookup_address};
 use crate::builder::GuardBuilder;
 use crate::clock::Clock;
 use crate::decision::{Basis, Terms};
 use crate::error::{BuildError, ReportError};
 use crate::evidence::{ProbePaths, Signs};
-use crate::failures::Tracker;
 use crate::feed::{FeedAction, FeedError, FeedKeeper, FeedUpdate};
-use crate::ip_set::IpSet;
-use crate::logins::Wording;
+use crate::logins::{BanScope, Logins, Tracker, Wording};
 use crate::lookup::{DailyBudget, Lookup};
 use crate::observe::{Meter, Observer};
 use crate::report_request::ReportRequest;
@@ -63,21 +64,18 @@ pub struct Guard(Arc<Inner>);
 struct Inner {
     rules: RuleSet,
     resolver: ClientResolver,
-    allowlist: IpSet,
-    denylist: IpSet,
-    /// Whether there is anybody in these two.
+    lists: Arc<Lists>,
     has_lists: bool,
     lookup: Arc<Lookup>,
     budget: Arc<DailyBudget>,
     feed: Arc<FeedKeeper>,
     feed_action: FeedAction,
     probes: ProbePaths,
+    logins: Arc<Logins>,
+    /// The same as in `logins`: each request asks it.
     tracker: Arc<Tracker>,
-    /// Of clients of whom nobody knows who they are, all together.
-    nameless: Tracker,
+    ban_scope: BanScope,
     cluster: Option<Arc<Cluster>>,
-    max_failures: u32,
-    find_time: Duration,
     wording: Wording,
     reporter: Arc<Reporter>,
     meter: Arc<Meter>,

@@ -45,6 +45,8 @@ pub(super) struct Signs {
     pub(super) behind: Option<Duration>,
     pub(super) log_blocked: Option<events::Blocked>,
     pub(super) forked_from: Option<u32>,
+    /// Which list files cannot be used, and why.
+    pub(super) lists_broken: Vec<String>,
     pub(super) state_error: Option<String>,
     /// How often since the start, if it was within the last hour.
     pub(super) state_removals: Option<u64>,
@@ -133,6 +135,9 @@ pub(super) fn problems(signs: &Signs) -> Vec<Problem> {
             lost: log.lost,
         }),
         signs.forked_from.map(|from| Problem::Forked { from }),
+        (!signs.lists_broken.is_empty()).then(|| Problem::ListBroken {
+            error: signs.lists_broken.join("; "),
+        }),
         signs
             .state_error
             .clone()

@@ -119,6 +119,8 @@ pub(crate) struct Meter {
     pub(super) feed: Counts<4>,
     pub(super) shared: Counts<5>,
     pub(super) bans: Counts<3>,
+    /// How often an account came under attack.
+    pub(super) accounts_attacked: AtomicU64,
     crowd: Mutex<Crowd>,
     /// Whether the crowd suspects any client.
     is_suspicious: AtomicBool,
@@ -287,6 +289,10 @@ impl Meter {
         };
         self.shared.count(&SHARED_RESULTS, result);
         metrics::histogram!(SHARED_SECONDS, self.labels(&[])).record(took.as_secs_f64());
+    }
+
+    pub(crate) fn account_attacked(&self) {
+        self.accounts_attacked.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn banned(&self, cause: BanCause) {

@@ -3,6 +3,8 @@
 //! Nothing is registered before it is published, and everything each time: the recorder may be
 //! installed at any time, and another one may be asked for ([`metrics::with_local_recorder`]).
 
+use std::sync::atomic::Ordering;
+
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
 use super::meter::{API_RESULTS, BAN_CAUSES, ENDPOINTS, FEED_RESULTS, Meter, SHARED_RESULTS};
@@ -22,6 +24,7 @@ const REPORTS: &str = "ipwhois_guard_reports_total";
 const REPORTS_PACED: &str = "ipwhois_guard_reports_paced_total";
 const BANS: &str = "ipwhois_guard_bans_total";
 const BANS_LOST: &str = "ipwhois_guard_bans_lost_total";
+const ACCOUNTS_ATTACKED: &str = "ipwhois_guard_accounts_attacked_total";
 const SHARED_CALLS: &str = "ipwhois_guard_shared_calls_total";
 pub(super) const SHARED_SECONDS: &str = "ipwhois_guard_shared_call_seconds";
 
@@ -108,6 +111,8 @@ fn each_counter(
         with(BANS, &[("cause", cause)], count);
     }
     with(BANS_LOST, &[], figures.stats.bans_lost);
+    let attacked = meter.accounts_attacked.load(Ordering::Relaxed);
+    with(ACCOUNTS_ATTACKED, &[], attacked);
     for (result, count) in SHARED_RESULTS.into_iter().zip(meter.shared.all()) {
         with(SHARED_CALLS, &[("result", result)], count);
     }
@@ -180,6 +185,10 @@ fn describe() {
     describe_counter!(
         BANS_LOST,
         "Bans that ended before their time, because there was no room for another one."
+    );
+    describe_counter!(
+        ACCOUNTS_ATTACKED,
+        "Accounts that came under attack: many clients failed to log in to one."
     );
     describe_counter!(
         SHARED_CALLS,

@@ -40,8 +40,9 @@ use self::tally::{Outcome, SOURCES};
 use self::watch::{Losses, Told};
 use crate::clock::{Clock, Tick};
 use crate::events;
-use crate::failures::Tracker;
 use crate::feed::FeedKeeper;
+use crate::guard::Lists;
+use crate::logins::Tracker;
 use crate::lookup::{DailyBudget, Lookup};
 use crate::reports::Reporter;
 use crate::rules::Mode;
@@ -81,6 +82,7 @@ pub(crate) struct Observer {
     pub(crate) budget: Arc<DailyBudget>,
     pub(crate) feed: Arc<FeedKeeper>,
     pub(crate) tracker: Arc<Tracker>,
+    pub(crate) lists: Arc<Lists>,
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) journal: Arc<Journal>,
@@ -249,6 +251,7 @@ impl Observer {
             behind: self.pulse().behind(Instant::now()),
             log_blocked: events::blocked(),
             forked_from: self.facts.forked_from,
+            lists_broken: self.lists.errors(),
             state_error: state.error,
             state_removals: memory.state_removals.note(state.removals, now),
             reports_pending: reports.pending,

@@ -166,6 +166,12 @@ pub enum Problem {
         /// The process that built the guard.
         from: u32,
     },
+    /// `allow_file` or `deny_file` has changed and cannot be used. The list that was read before
+    /// stays in force.
+    ListBroken {
+        /// Which file and line, and why.
+        error: String,
+    },
     /// Nothing is kept in the state folder: it cannot be used, the last write failed, the disk has
     /// not answered for five seconds, or a version of the guard has the folder that this one cannot
     /// work with.
@@ -249,6 +255,7 @@ codes! {
     GuardBehind => "guard_behind",
     LogBlocked => "log_blocked",
     Forked => "forked",
+    ListBroken => "list_broken",
     StateFailing => "state_failing",
     StateRemoved => "state_removed",
     ReportsStuck => "reports_stuck",

@@ -241,6 +241,11 @@ impl fmt::Display for Problem {
                 "The service refused {reports} reports for good since the start{}. With 401 or 403 correct `api_key`.",
                 Cause(error)
             ),
+            Self::ListBroken { error } => write!(
+                f,
+                "A list that has changed cannot be used ({error}): the one that was read before stays in force until the \
+                 file is mended. It is looked at every two seconds."
+            ),
             Self::BansLost { bans } => write!(
                 f,
                 "{bans} bans ended before their time since the start, because more clients are banned at once than there is \

@@ -19,6 +19,7 @@ use self::value::{Seed, Value};
 use crate::all_settings::for_each_setting;
 use crate::error::BuildError;
 use crate::feed::FeedAction;
+use crate::logins::BanScope;
 use crate::rules::{Mode, OnUnverified, Policy, Rule};
 use crate::shown::is_secret;
 

@@ -115,6 +115,7 @@ fn the_environment_and_toml_say_the_same() {
         ("FIND_TIME", "5m"),
         ("BAN_TIME", "30m"),
         ("MAX_BAN_TIME", "1day"),
+        ("BAN_SCOPE", "logins"),
         ("REDIS_URL", "redis://:s3cr3t-m4rk3r@h/0"),
         ("STATE_DIR", "/e"),
     ];
@@ -149,6 +150,7 @@ fn the_environment_and_toml_say_the_same() {
         daily_budget = 50
         feed_url = "file:/d"
         feed_action = "block"
+        ban_scope = "logins"
         feed_interval = "10m"
         probe_paths = ["/.env", "/x.php"]
         served_paths = ["/y.php"]
@@ -648,6 +650,7 @@ const VALUES: &[(&str, &str)] = &[
     ("cache_capacity", "7"),
     ("daily_budget", "7"),
     ("feed_action", "block"),
+    ("ban_scope", "logins"),
     ("feed_interval", "1h"),
     ("max_failures", "7"),
     ("find_time", "1h"),

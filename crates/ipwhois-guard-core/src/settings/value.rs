@@ -10,6 +10,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 use super::secret::{ApiKey, SecretUrl, deserialize_hidden};
 use super::text;
 use crate::feed::FeedAction;
+use crate::logins::BanScope;
 use crate::rules::{Mode, OnUnverified, Rule, UnknownChoice, check_path};
 use crate::shown::{file_slip, printable, slip};
 
@@ -144,6 +145,7 @@ values! {
     Mode: |text| text.parse().map_err(choice);
     OnUnverified: |text| text.parse().map_err(choice);
     FeedAction: |text| text.parse().map_err(choice);
+    BanScope: |text| text.parse().map_err(choice);
     String: |text| Ok(text.to_owned()), text: String::as_str;
     ApiKey: |text| Ok(text.into()), text: ApiKey::expose;
     SecretUrl: |text| Ok(text.into()), text: SecretUrl::expose;

@@ -1,5 +1,5 @@
 //! What a guard keeps across restarts, in one folder: verdicts, the budget's counter, the last good
-//! feed.
+//! feed, reports, failed logins and bans.
 //!
 //! 1. Only a caller that asks to waits for the disk ([`Journal::save_count`]), and no request does.
 //! 2. One file, one transaction a write, on the disk when the write returns. A process that is
@@ -21,7 +21,7 @@ mod store;
 mod tables;
 
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::reports::Delivered;
 use crate::store::Count;
@@ -49,6 +49,14 @@ pub(crate) struct StoredFeed {
     pub(crate) fetched: SystemTime,
 }
 
+/// A row of what failed logins keep, which only they can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredRow {
+    pub(crate) key: Vec<u8>,
+    /// Until when it matters, since 1970, and what it says. `None` deletes it.
+    pub(crate) row: Option<(Duration, Vec<u8>)>,
+}
+
 /// What an earlier process left behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Loaded {
@@ -61,6 +69,8 @@ pub(crate) struct Loaded {
     pub(crate) reports: Vec<(u64, Vec<u8>)>,
     /// Reports that were delivered lately.
     pub(crate) delivered: Vec<Delivered>,
+    /// Failed logins and bans: key, until when the row matters, and the row.
+    pub(crate) rows: Vec<(Vec<u8>, Duration, Vec<u8>)>,
     /// Rows that could not be read.
     pub(crate) skipped: usize,
 }

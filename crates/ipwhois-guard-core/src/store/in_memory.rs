@@ -10,9 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use super::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, Count, LATELY, SETTLING,
-    Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Count, Failed, Greeting, LATELY, Login, SETTLING, Scope, Seen, SharedError, SharedFuture,
+    SharedStore, SharedVerdict,
 };
+use crate::clock::{Clock, SystemClock, Tick};
+use crate::logins::{Failure, Limits, Refused, Settled, Tracker};
 
 /// So many announcements wait for a listener that is slower than the others.
 const BACKLOG: usize = 1024;
@@ -24,6 +27,9 @@ const DAYS: usize = 8;
 const MOST_ENTRIES: usize = 100_000;
 /// From this number of entries on, those that are over are looked for.
 const SWEEP_FIRST: usize = 1_024;
+
+/// How long a call may be overtaken by another.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What several guards know together, without a server: a [`SharedStore`].
 ///
@@ -47,8 +53,52 @@ struct State {
     verdicts: Expiring<IpAddr, SharedVerdict>,
     leases: Expiring<IpAddr, u64>,
     days: HashMap<u64, Day>,
-    clients: HashMap<IpAddr, Client>,
-    bans: Expiring<IpAddr, ()>,
+    logins: Logins,
+}
+
+/// Attempts and bans are two tables: after the last failure a client's attempts are refused, and
+/// that is no ban yet.
+#[derive(Debug)]
+struct Logins {
+    clock: SystemClock,
+    attempts: Tracker,
+    ended: Expiring<AttemptId, ()>,
+    bans: Tracker,
+    key: Option<AccountKey>,
+    epoch: u64,
+}
+
+impl Default for Logins {
+    fn default() -> Self {
+        Self {
+            clock: SystemClock::default(),
+            attempts: Tracker::new(),
+            ended: Expiring::default(),
+            bans: Tracker::new(),
+            key: None,
+            epoch: AttemptId::random().0.get(),
+        }
+    }
+}
+
+impl Logins {
+    fn now(&self) -> Tick {
+        Tick::at(self.clock.elapsed())
+    }
+
+    /// What calls that it overtook will find.
+    fn end(&mut self, attempt: AttemptId, limits: Option<AttemptLimits>) {
+        let life = limits.map_or(PATIENCE, |limits| limits.attempt_life());
+        self.ended.insert(attempt, (), life);
+    }
+}
+
+const fn limits(attempts: AttemptLimits) -> Limits {
+    Limits {
+        attempts,
+        ban_time: SETTLING,
+        max_ban_time: None,
+    }
 }
 
 /// A bounded map whose entries end in time.
@@ -94,23 +144,6 @@ impl<K: Hash + Eq, T: Copy> Expiring<K, T> {
     fn retain(&mut self, keep: impl Fn(T) -> bool) {
         self.map.retain(|_, (what, _)| keep(*what));
     }
-
-    /// What there is, with the time that it has left.
-    fn iter(&self) -> impl Iterator<Item = (&K, Duration)> {
-        let now = Instant::now();
-        let left = self
-            .map
-            .iter()
-            .map(move |(key, (_, until))| (key, until.saturating_duration_since(now)));
-        left.filter(|(_, left)| !left.is_zero())
-    }
-}
-
-#[derive(Debug, Default)]
-struct Client {
-    failures: HashMap<AttemptId, Instant>,
-    attempts: HashMap<AttemptId, Instant>,
-    settles: Option<Instant>,
 }
 
 impl Default for InMemory {
@@ -163,6 +196,11 @@ impl InMemory {
         let mut state = self.state();
         let count = &mut state.days.entry(day).or_default().count;
         count.granted = count.granted.max(spent);
+    }
+
+    /// Takes over what earlier processes hashed accounts with.
+    pub(crate) fn restore_account_key(&self, key: AccountKey) {
+        self.state().logins.key = Some(key);
     }
 
     /// Takes over a verdict that an earlier process wrote.
@@ -252,18 +290,6 @@ impl State {
     }
 }
 
-impl Client {
-    fn forget_old(&mut self, limits: AttemptLimits) {
-        let counts = |_: &AttemptId, at: &mut Instant| at.elapsed() < limits.find_time;
-        self.failures.retain(counts);
-        self.attempts.retain(counts);
-    }
-
-    fn settles(&self) -> bool {
-        self.settles.is_some_and(|until| until > Instant::now())
-    }
-}
-
 impl SharedStore for InMemory {
     fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen> {
         let mut state = self.state();
@@ -306,57 +332,93 @@ impl SharedStore for InMemory {
         answer(())
     }
 
-    fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {
-        let id = AttemptId(self.number());
-        let mut state = self.state();
-        let client = state.clients.entry(client).or_default();
-        client.forget_old(limits);
-        let taken = client.failures.len() + client.attempts.len();
-        if client.settles() || taken >= limits.max_failures as usize {
-            return answer(Attempt::Refused);
-        }
-        client.attempts.insert(id, Instant::now());
-        answer(Attempt::Begun(id))
+    fn begin_attempt(
+        &self,
+        login: Login,
+        attempt: AttemptId,
+        attempts: AttemptLimits,
+    ) -> SharedFuture<'_, Attempt> {
+        let state = self.state();
+        let logins = &state.logins;
+        let now = logins.now();
+        let begun = if logins.ended.get(&attempt).is_some() {
+            let (retry_after, under_way) = (attempts.attempt_life(), false);
+            Err(Refused::Full {
+                retry_after,
+                under_way,
+            })
+        } else {
+            logins
+                .attempts
+                .begin(&limits(attempts), login, attempt, now)
+        };
+        answer(match begun {
+            Ok(()) => Attempt::Begun,
+            Err(Refused::Banned { retry_after }) => Attempt::Refused {
+                retry_after,
+                under_way: false,
+            },
+            Err(Refused::Full {
+                retry_after,
+                under_way,
+            }) => Attempt::Refused {
+                retry_after,
+                under_way,
+            },
+        })
     }
 
     fn fail_attempt(
         &self,
-        client: IpAddr,
+        login: Login,
         attempt: AttemptId,
-        limits: AttemptLimits,
-    ) -> SharedFuture<'_, u32> {
-        let mut state = self.state();
-        let client = state.clients.entry(client).or_default();
-        client.forget_old(limits);
-        client.attempts.remove(&attempt);
-        client.failures.insert(attempt, Instant::now());
-        let failures = u32::try_from(client.failures.len()).unwrap_or(u32::MAX);
-        if failures >= limits.max_failures {
-            *client = Client {
-                settles: Some(Instant::now() + SETTLING),
-                ..Client::default()
-            };
+        attempts: AttemptLimits,
+    ) -> SharedFuture<'_, Failed> {
+        let logins = &mut self.state().logins;
+        logins.end(attempt, Some(attempts));
+        let now = logins.now();
+        let failure = logins
+            .attempts
+            .fail(&limits(attempts), login, Some(attempt), now);
+        answer(match failure {
+            Failure::Tripped { scope, .. } => Failed::Tripped { scope },
+            Failure::Counted { left } => Failed::Counted {
+                failures: attempts.max_failures.saturating_sub(left),
+            },
+            // It has just tripped: that is known.
+            Failure::Banned { .. } => Failed::Counted { failures: 1 },
+        })
+    }
+
+    fn end_attempt(&self, login: Login, attempt: AttemptId) -> SharedFuture<'_, ()> {
+        let logins = &mut self.state().logins;
+        logins.end(attempt, None);
+        logins.attempts.succeed(login, attempt);
+        answer(())
+    }
+
+    fn clear_failures(&self, client: Scope) -> SharedFuture<'_, ()> {
+        self.state().logins.attempts.pardon(client);
+        answer(())
+    }
+
+    fn tell_bans<'a>(&'a self, bans: &'a [BanRecord]) -> SharedFuture<'a, ()> {
+        let state = self.state();
+        let logins = &state.logins;
+        for told in bans {
+            if logins.bans.settle(*told, logins.now()) != Settled::Known {
+                self.announce(Announcement::Ban(*told));
+            }
         }
-        answer(failures)
-    }
-
-    fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()> {
-        self.state().clients.remove(&client);
         answer(())
     }
 
-    fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
-        let mut state = self.state();
-        state.bans.insert(client, (), length);
-        self.announce(Announcement::Banned { client, length });
-        answer(())
-    }
-
-    fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()> {
-        let mut state = self.state();
-        state.bans.remove(&client);
-        self.announce(Announcement::Unbanned { client });
-        answer(())
+    fn greet(&self, proposed: AccountKey) -> SharedFuture<'_, Greeting> {
+        let logins = &mut self.state().logins;
+        answer(Greeting {
+            account_key: *logins.key.get_or_insert(proposed),
+            epoch: logins.epoch,
+        })
     }
 
     fn listen<'a>(
@@ -366,12 +428,11 @@ impl SharedStore for InMemory {
         Box::pin(async move {
             let (mut announcements, bans) = {
                 let state = self.state();
-                let bans = state.bans.iter();
-                let bans: Vec<_> = bans.map(|(client, length)| (*client, length)).collect();
+                let bans = state.logins.bans.records(state.logins.now());
                 (self.place.announcements.subscribe(), bans)
             };
-            for (client, length) in bans {
-                hear(Announcement::Banned { client, length });
+            for ban in bans {
+                hear(Announcement::Ban(ban));
             }
             loop {
                 match announcements.recv().await {

@@ -17,6 +17,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,6 +37,7 @@ pub mod suite;
 #[cfg(any(test, feature = "store-suite"))]
 mod troubled;
 
+pub use crate::logins::{AccountKey, AccountTag, Login, Scope};
 #[cfg(any(test, feature = "store-suite"))]
 pub use in_memory::InMemory;
 #[cfg(not(any(test, feature = "store-suite")))]
@@ -46,6 +48,9 @@ pub use troubled::{Trouble, Troubled};
 
 /// How long a call may take on the way of a request.
 pub const DEADLINE: Duration = Duration::from_millis(50);
+
+/// How long a lift is remembered.
+pub const LIFTS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How long after its last failure a client's attempts are refused in any case: long enough for a
 /// ban to be announced.
@@ -85,32 +90,48 @@ pub trait SharedStore: fmt::Debug + Send + Sync + 'static {
     /// Gives back checks of a block that will not be spent. A count never falls below zero.
     fn give_back(&self, day: u64, checks: u32) -> SharedFuture<'_, ()>;
 
-    /// Begins an attempt to log in: it takes one of `limits.max_failures` places, beside the
-    /// failures within `limits.find_time` and the attempts under way on all machines. The client is
-    /// an IPv4 address or the first address of an IPv6 /64.
-    fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt>;
-
-    /// Ends an attempt that failed; answers how many failures the window has then, this one
-    /// included. An attempt that the store does not know (any more) counts as well. The caller that
-    /// learns the `max_failures`-th bans: no other one learns it, the failures and attempts are
-    /// forgotten with it, and for [`SETTLING`] all further attempts of the client are refused, so
-    /// that nobody gets in before the ban has reached all machines.
-    fn fail_attempt(
+    /// Begins an attempt to log in: it takes one of the places, beside the failures within
+    /// `limits.find_time` and the attempts under way on all machines. It takes one of the client's,
+    /// and one of each wider network's ([`Scope::with_wider`], [`AttemptLimits::places`]), or none.
+    /// An attempt that is not ended gives its place back after [`AttemptLimits::attempt_life`].
+    ///
+    /// The caller chooses the number, so that it can end an attempt whose begin it gave up. One
+    /// that was ended before it begins is refused: calls may overtake each other.
+    fn begin_attempt(
         &self,
-        client: IpAddr,
+        login: Login,
         attempt: AttemptId,
         limits: AttemptLimits,
-    ) -> SharedFuture<'_, u32>;
+    ) -> SharedFuture<'_, Attempt>;
 
-    /// Forgets a client's failures and its attempts under way: one of them has succeeded, or
-    /// somebody pardons it.
-    fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()>;
+    /// Ends an attempt that failed, and counts it in the client's window and those of its wider
+    /// networks. An attempt that the store does not know (any more) counts as well. The caller
+    /// that learns that one has its last failure bans it: no other one learns it, the failures of
+    /// this scope are forgotten with it, and for [`SETTLING`] all its further attempts are refused,
+    /// so that nobody gets in before the ban has reached all machines. Of several it is told of the
+    /// widest.
+    fn fail_attempt(
+        &self,
+        login: Login,
+        attempt: AttemptId,
+        limits: AttemptLimits,
+    ) -> SharedFuture<'_, Failed>;
 
-    /// Bans a client on all machines, and announces it.
-    fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()>;
+    /// Ends an attempt that succeeded: gives its places back, and forgives the client's failures
+    /// for `login.account`, if there is one. Without an account this takes an attempt back.
+    fn end_attempt(&self, login: Login, attempt: AttemptId) -> SharedFuture<'_, ()>;
 
-    /// Lifts a ban on all machines, and announces it.
-    fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()>;
+    /// Forgets all failures of a client.
+    fn clear_failures(&self, client: Scope) -> SharedFuture<'_, ()>;
+
+    /// Bans and lifts, and what a machine knew of them before. Of one scope the latest counts; a
+    /// ban in force is not made shorter by another ban. What is new is announced. Lifts are
+    /// remembered for [`LIFTS_KEPT`], so that no machine that missed one brings its ban back.
+    fn tell_bans<'a>(&'a self, bans: &'a [BanRecord]) -> SharedFuture<'a, ()>;
+
+    /// The key that all machines hash accounts with: `proposed`, unless there is one. It comes with
+    /// a number that changes when the store has forgotten what it was told.
+    fn greet(&self, proposed: AccountKey) -> SharedFuture<'_, Greeting>;
 
     /// The same store for a forked child, where this one's connections belong to the parent. `None`,
     /// the default: the child does without.
@@ -119,8 +140,9 @@ pub trait SharedStore: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Calls `hear` with what is announced, from this machine too, until the connection is lost.
-    /// Before the first announcement it calls it with the bans in force, so that a machine that was
-    /// away or has just started knows them. What is announced of one address comes in its order.
+    /// Before the first announcement it calls it with the bans in force and the lifts, so that a
+    /// machine that was away or has just started knows them. What is announced of one address comes
+    /// in its order.
     fn listen<'a>(&'a self, hear: &'a (dyn Fn(Announcement) + Send + Sync))
     -> SharedFuture<'a, ()>;
 }
@@ -184,23 +206,73 @@ pub struct Block {
 /// The limits of attempts, as in the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptLimits {
-    /// So many failures trip.
+    /// Number of failures that trip.
     pub max_failures: u32,
-    /// So long a failure counts.
+    /// How long a failure counts.
     pub find_time: Duration,
 }
 
-/// An attempt under way.
+/// An attempt under way. No two have the same number, whichever machine they are begun on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct AttemptId(pub u64);
+pub struct AttemptId(pub NonZeroU64);
+
+impl AttemptId {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        let number = RandomState::new().hash_one(());
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
+    }
+}
 
 /// What came of beginning an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
     /// It may go on.
-    Begun(AttemptId),
+    Begun,
     /// All places are taken.
-    Refused,
+    Refused {
+        /// When one is free whatever happens.
+        retry_after: Duration,
+        /// Whether attempts have taken some, so that one may be free any moment.
+        under_way: bool,
+    },
+}
+
+/// What came of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// The client has this many.
+    Counted {
+        /// Failures in the window, this one included.
+        failures: u32,
+    },
+    /// It was the last one of this client or network.
+    Tripped {
+        /// What is to be banned.
+        scope: Scope,
+    },
+}
+
+/// A ban, or a lift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BanRecord {
+    /// Whom it covers.
+    pub scope: Scope,
+    /// How long ago it was said.
+    pub age: Duration,
+    /// What is left of the ban. Zero: it was lifted.
+    pub left: Duration,
+}
+
+/// How a store greets a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// What accounts are hashed with.
+    pub account_key: AccountKey,
+    /// Another number: the store has forgotten what it was told.
+    pub epoch: u64,
 }
 
 /// What another machine has learnt.
@@ -213,18 +285,8 @@ pub enum Announcement {
         /// The verdict.
         verdict: SharedVerdict,
     },
-    /// A client is banned.
-    Banned {
-        /// The client.
-        client: IpAddr,
-        /// For so long from now on.
-        length: Duration,
-    },
-    /// A ban is lifted.
-    Unbanned {
-        /// The client.
-        client: IpAddr,
-    },
+    /// A client or a network is banned, or its ban is lifted.
+    Ban(BanRecord),
 }
 
 /// Why the store did not answer.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, Seen, SharedError,
-    SharedFuture, SharedStore, SharedVerdict,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Failed, Greeting, Login, Scope, Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
 };
 
 /// What is wrong with a [`Troubled`] store.
@@ -21,6 +21,8 @@ pub enum Trouble {
     Away,
     /// It never answers, and nothing of what it is told has an effect.
     Silent,
+    /// It never answers, and what it is told has its effect all the same.
+    Late,
     /// It answers, and nobody can read it.
     Unreadable,
     /// It answers, and refuses whoever wants to listen.
@@ -64,6 +66,13 @@ impl<T> Troubled<T> {
         match *self.trouble.borrow() {
             Trouble::None | Trouble::Mute => answer(),
             Trouble::Silent => Box::pin(std::future::pending()),
+            Trouble::Late => {
+                let effect = answer();
+                Box::pin(async move {
+                    let _ = effect.await;
+                    std::future::pending().await
+                })
+            }
             trouble => Box::pin(std::future::ready(Err(error(trouble)))),
         }
     }
@@ -104,29 +113,38 @@ impl<T: SharedStore> SharedStore for Troubled<T> {
         self.call(|| self.store.give_back(day, checks))
     }
 
-    fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {
-        self.call(|| self.store.begin_attempt(client, limits))
+    fn begin_attempt(
+        &self,
+        login: Login,
+        attempt: AttemptId,
+        limits: AttemptLimits,
+    ) -> SharedFuture<'_, Attempt> {
+        self.call(|| self.store.begin_attempt(login, attempt, limits))
     }
 
     fn fail_attempt(
         &self,
-        client: IpAddr,
+        login: Login,
         attempt: AttemptId,
         limits: AttemptLimits,
-    ) -> SharedFuture<'_, u32> {
-        self.call(|| self.store.fail_attempt(client, attempt, limits))
+    ) -> SharedFuture<'_, Failed> {
+        self.call(|| self.store.fail_attempt(login, attempt, limits))
     }
 
-    fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()> {
+    fn end_attempt(&self, login: Login, attempt: AttemptId) -> SharedFuture<'_, ()> {
+        self.call(|| self.store.end_attempt(login, attempt))
+    }
+
+    fn clear_failures(&self, client: Scope) -> SharedFuture<'_, ()> {
         self.call(|| self.store.clear_failures(client))
     }
 
-    fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
-        self.call(|| self.store.ban(client, length))
+    fn tell_bans<'a>(&'a self, bans: &'a [BanRecord]) -> SharedFuture<'a, ()> {
+        self.call(|| self.store.tell_bans(bans))
     }
 
-    fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()> {
-        self.call(|| self.store.unban(client))
+    fn greet(&self, proposed: AccountKey) -> SharedFuture<'_, Greeting> {
+        self.call(|| self.store.greet(proposed))
     }
 
     fn listen<'a>(

@@ -1,6 +1,6 @@
 //! Failed logins, through the guard.
 
-use ipwhois_guard_core::{AllowedClient, DenialKind, Mode};
+use ipwhois_guard_core::{AllowedClient, BanScope, DenialKind, Mode};
 
 use super::*;
 
@@ -95,25 +95,173 @@ fn the_fifth_failure_bans_and_is_reported_once() {
     assert!(visitor(&guard, CLEAN).is_ok(), "the ban is over");
 }
 
+/// What an attempt for an account with a wrong password is answered.
+fn guess_at(guard: &Guard, account: &str) -> Option<u16> {
+    let client = match visitor(guard, CLEAN) {
+        Ok(client) => client,
+        Err(status) => return Some(status),
+    };
+    let answer = match block_on(client.login_attempt_for(account)) {
+        Ok(attempt) => block_on(attempt.failed()),
+        Err(denial) => Err(denial),
+    };
+    answer.err().map(|denial| denial.status())
+}
+
 #[test]
-fn a_success_forgets_the_failures() {
+fn logging_in_to_ones_own_account_buys_no_guesses_at_another() {
+    let guard = builder(&service()).build().unwrap();
+    for own in [Some("attacker"), None] {
+        for _ in 0..2 {
+            assert_eq!(guess_at(&guard, "victim"), None);
+            let client = visitor(&guard, CLEAN).unwrap();
+            let attempt = match own {
+                Some(own) => block_on(client.login_attempt_for(own)),
+                None => block_on(client.login_attempt()),
+            };
+            block_on(attempt.unwrap().succeeded());
+        }
+    }
+    assert_eq!(guess_at(&guard, "victim"), Some(429), "the fifth");
+}
+
+#[test]
+fn a_success_forgives_failures_for_its_account_and_a_pardon_all() {
     let guard = builder(&service()).build().unwrap();
     for _ in 0..5 {
         for _ in 0..4 {
-            assert_eq!(fail(&guard, CLEAN), None);
+            assert_eq!(guess_at(&guard, "typist"), None);
         }
-        block_on(visitor(&guard, CLEAN).unwrap().successful_login());
+        let client = visitor(&guard, CLEAN).unwrap();
+        let attempt = block_on(client.login_attempt_for("typist")).unwrap();
+        block_on(attempt.succeeded());
+    }
+    for _ in 0..5 {
+        for account in ["a", "b", "c", "d"] {
+            assert_eq!(guess_at(&guard, account), None);
+        }
+        block_on(visitor(&guard, CLEAN).unwrap().pardon());
+    }
+}
+
+#[test]
+fn an_account_that_many_clients_guess_at_is_counted_and_its_owner_gets_in() {
+    let guard = builder(&service()).build().unwrap();
+    for n in 1..=30 {
+        let attempt = block_on(guard.login_attempt_for([26, 2, 0, n].into(), "demo"));
+        block_on(attempt.unwrap().failed()).unwrap();
+    }
+    let attempt = block_on(guard.login_attempt_for(CLEAN, "demo"));
+    block_on(attempt.unwrap().succeeded());
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let text = ::metrics::with_local_recorder(&recorder, || {
+        guard.publish_metrics();
+        recorder.handle().render()
+    });
+    assert!(
+        text.contains("ipwhois_guard_accounts_attacked_total 1\n"),
+        "{text}"
+    );
+    assert!(!text.contains("demo"));
+}
+
+#[test]
+fn an_office_of_forty_right_passwords_gets_in_and_a_guess_waits_no_longer_than_two_seconds() {
+    let guard = builder(&service()).build().unwrap();
+    let logins = (0..40).map(|_| {
+        let guard = guard.clone();
+        std::thread::spawn(move || {
+            let attempt = block_on(guard.login_attempt(CLEAN)).expect("a place is free in time");
+            std::thread::sleep(Duration::from_millis(5));
+            block_on(attempt.succeeded());
+        })
+    });
+    let logins: Vec<_> = logins.collect();
+    logins.into_iter().for_each(|login| login.join().unwrap());
+    let under_way: Vec<_> = (0..5)
+        .map(|_| block_on(guard.login_attempt(CLEAN)))
+        .collect();
+    let begun = std::time::Instant::now();
+    assert!(block_on(guard.login_attempt(CLEAN)).is_err());
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+    drop(under_way);
+}
+
+#[test]
+fn a_ban_may_hold_for_logins_alone() {
+    let guard = builder(&service())
+        .ban_scope(BanScope::Logins)
+        .build()
+        .unwrap();
+    for _ in 0..4 {
+        assert_eq!(guess_at(&guard, "demo"), None);
+    }
+    assert_eq!(guess_at(&guard, "demo"), Some(429));
+    let client = visitor(&guard, CLEAN).expect("the rest of the site is open");
+    assert!(block_on(client.login_attempt_for("demo")).is_err());
+}
+
+#[test]
+fn bans_and_failures_outlive_a_restart_with_what_is_left_of_their_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = service();
+    let clock = ManualClock::new();
+    let start = || {
+        let guard = builder(&service)
+            .clock(clock.clone())
+            .state_dir(folder.path());
+        let guard = guard.build().unwrap();
+        block_on(guard.ready());
+        guard
+    };
+    let subscriber: IpAddr = "3ffe:1:2:3::1".parse().unwrap();
+    let guard = start();
+    guard.ban(CLEAN, Duration::from_secs(600));
+    guard.ban([26, 0, 0, 9].into(), Duration::from_secs(600));
+    guard.unban([26, 0, 0, 9].into());
+    for _ in 0..2 {
+        let attempt = block_on(guard.login_attempt_for(subscriber, "typist"));
+        block_on(attempt.unwrap().failed()).unwrap();
+        assert_eq!(fail(&guard, subscriber), None);
+    }
+    drop(guard);
+    clock.advance(Duration::from_secs(60));
+    let guard = start();
+    assert_eq!(guard.stats().active_bans, 1);
+    assert_eq!(visitor(&guard, CLEAN).err(), Some(429));
+    // The account is known by the same key.
+    let attempt = block_on(guard.login_attempt_for(subscriber, "typist"));
+    block_on(attempt.unwrap().succeeded());
+    for expected in [None, None, Some(429)] {
+        assert_eq!(fail(&guard, subscriber), expected);
+    }
+    drop(guard);
+    clock.advance(Duration::from_secs(540));
+    let guard = start();
+    assert!(visitor(&guard, CLEAN).is_ok(), "the ban is over");
+    assert_eq!(visitor(&guard, subscriber).err(), Some(429));
+    drop(guard);
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(
+            !bytes.windows(6).any(|bytes| bytes == b"typist"),
+            "no names are kept"
+        );
     }
 }
 
 #[test]
 fn of_a_hundred_guesses_at_once_five_reach_the_password_check() {
     let guard = builder(&service()).build().unwrap();
-    let clients: Vec<_> = (0..100).map(|_| visitor(&guard, CLEAN).unwrap()).collect();
-    let attempts: Vec<_> = clients
-        .iter()
-        .map(|client| block_on(client.login_attempt()))
-        .collect();
+    let attempts = std::thread::scope(|scope| {
+        let guess = || {
+            let client = visitor(&guard, CLEAN).unwrap();
+            block_on(client.login_attempt())
+        };
+        let guesses: Vec<_> = (0..100).map(|_| scope.spawn(guess)).collect();
+        let attempts = guesses.into_iter().map(|guess| guess.join().unwrap());
+        attempts.collect::<Vec<_>>()
+    });
     let begun: Vec<_> = attempts.into_iter().flatten().collect();
     assert_eq!(begun.len(), 5);
     let tripped = begun

@@ -1,3 +1,4 @@
--- KEYS failures, attempts, tripped.
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+-- KEYS for each scope failures, attempts, tripped.
+forget(KEYS, 1, '')
+redis.call('DEL', KEYS[3])
 return 1

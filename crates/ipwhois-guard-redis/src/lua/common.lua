@@ -50,3 +50,21 @@ local function add(key, member, time, span)
   redis.call('ZREMRANGEBYSCORE', key, '(' .. number(time + span), '+inf')
   redis.call('PEXPIRE', key, number(span))
 end
+
+-- How long until the first of them is no longer young; `span` when there is none.
+local function left(key, time, span)
+  local first = redis.pcall('ZRANGEBYSCORE', key, '(' .. number(time - span), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return first[2] and math.max(tonumber(first[2]) + span - time, 1) or span
+end
+
+-- Forgets the client's failures that end so, in each scope from key `first` on.
+local function forget(keys, first, ending)
+  local failures = redis.pcall('ZRANGE', keys[first], 0, -1)
+  for _, failure in ipairs(failures.err and {} or failures) do
+    if ending == '' or string.sub(failure, -#ending) == ending then
+      for i = first, #keys, 3 do
+        redis.pcall('ZREM', keys[i], failure)
+      end
+    end
+  end
+end

@@ -14,7 +14,9 @@ mod tls;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use ipwhois_guard_core::store::{AttemptLimits, BlockRequest, Count, SharedVerdict};
+use ipwhois_guard_core::store::{
+    AttemptId, AttemptLimits, BanRecord, BlockRequest, Count, Login, Scope, SharedVerdict,
+};
 use ipwhois_guard_core::{Reputation, ThreatType};
 
 const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(25, 0, 0, 7));
@@ -23,6 +25,24 @@ const LIMITS: AttemptLimits = AttemptLimits {
     max_failures: 5,
     find_time: Duration::from_secs(600),
 };
+
+fn login(ip: IpAddr) -> Login {
+    let (client, account) = (Scope::of(ip), None);
+    Login { client, account }
+}
+
+fn attempt(n: u64) -> AttemptId {
+    AttemptId(n.try_into().unwrap())
+}
+
+fn ban(ip: IpAddr, left: Duration) -> [BanRecord; 1] {
+    let (scope, age) = (Scope::of(ip), Duration::ZERO);
+    [BanRecord { scope, age, left }]
+}
+
+fn lift(ip: IpAddr) -> [BanRecord; 1] {
+    ban(ip, Duration::ZERO)
+}
 
 fn listed() -> SharedVerdict {
     SharedVerdict {

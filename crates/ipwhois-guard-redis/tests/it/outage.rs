@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::store::{DEADLINE, Seen, SharedError, SharedStore};
+use ipwhois_guard_core::store::{AttemptId, DEADLINE, Seen, SharedError, SharedStore};
 use tokio::time::timeout;
 
 use super::proxy::Proxy;
 use super::server::{PATIENCE, Server, back, store, until};
-use super::{IP, LIMITS, LONG, block, listed};
+use super::{IP, LIMITS, LONG, ban, block, listed, login};
 
 fn is_away<T>(answer: &Result<T, SharedError>) -> bool {
     matches!(answer, Err(SharedError::Away { .. }))
@@ -79,8 +79,10 @@ async fn a_server_that_is_restarted_empty_under_load_is_used_again() {
                     let calls = async {
                         store.look(ip, LONG).await?;
                         store.grant(block(1)).await?;
-                        store.begin_attempt(ip, LIMITS).await?;
-                        store.ban(ip, LONG).await
+                        store
+                            .begin_attempt(login(ip), AttemptId::random(), LIMITS)
+                            .await?;
+                        store.tell_bans(&ban(ip, LONG)).await
                     };
                     match timeout(DEADLINE, calls).await {
                         Ok(Ok(())) => _ = answered.fetch_add(1, Ordering::Relaxed),
@@ -191,7 +193,7 @@ async fn who_listens_learns_that_the_connection_is_lost() {
     let heard = AtomicU32::new(0);
     let hear = |_| _ = heard.fetch_add(1, Ordering::Relaxed);
     let stopping = async {
-        store.ban(IP, LONG).await.unwrap();
+        store.tell_bans(&ban(IP, LONG)).await.unwrap();
         until("it listens", || async {
             (heard.load(Ordering::Relaxed) > 0).then_some(())
         })

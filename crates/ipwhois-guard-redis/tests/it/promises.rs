@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ipwhois_guard_core::store::{Attempt, AttemptId, Seen, SharedStore, suite};
+use ipwhois_guard_core::store::{
+    AccountKey, Announcement, Attempt, Failed, Scope, Seen, SharedStore, suite,
+};
 use ipwhois_guard_redis::RedisStore;
 
 use super::proxy::Proxy;
 use super::server::{Server, store, until};
-use super::{DAY, IP, LIMITS, LONG, block, listed};
+use super::{DAY, IP, LIMITS, LONG, attempt, ban, block, lift, listed, login};
 
 #[tokio::test]
 async fn the_tier_keeps_the_promises_of_the_trait() {
@@ -53,19 +55,20 @@ pub(crate) async fn call_everything(store: &dyn SharedStore) {
     let granted = store.grant(block(7)).await.expect("an answer");
     assert_eq!((granted.checks, granted.count.granted), (7, 7));
     store.give_back(DAY, 7).await.expect("an answer");
-    let Attempt::Begun(attempt) = store.begin_attempt(IP, LIMITS).await.expect("an answer") else {
-        panic!("a place is free");
-    };
-    assert_eq!(
-        store
-            .fail_attempt(IP, attempt, LIMITS)
-            .await
-            .expect("an answer"),
-        1
-    );
-    store.clear_failures(IP).await.expect("an answer");
-    store.ban(IP, LONG).await.expect("an answer");
-    store.unban(IP).await.expect("an answer");
+    let begun = store.begin_attempt(login(IP), attempt(1), LIMITS).await;
+    assert_eq!(begun.expect("an answer"), Attempt::Begun);
+    let failed = store.fail_attempt(login(IP), attempt(1), LIMITS).await;
+    let expected = Failed::Counted { failures: 1 };
+    assert_eq!(failed.expect("an answer"), expected);
+    let ended = store.end_attempt(login(IP), attempt(2)).await;
+    ended.expect("an answer");
+    store.greet(AccountKey(1)).await.expect("an answer");
+    store
+        .clear_failures(Scope::of(IP))
+        .await
+        .expect("an answer");
+    store.tell_bans(&ban(IP, LONG)).await.expect("an answer");
+    store.tell_bans(&lift(IP)).await.expect("an answer");
 }
 
 #[tokio::test]
@@ -76,7 +79,7 @@ async fn each_call_is_one_command() {
     store.release(IP).await.unwrap();
     let connecting = proxy.commands();
     call_everything(&*store).await;
-    assert_eq!(proxy.commands() - connecting, 11);
+    assert_eq!(proxy.commands() - connecting, 13);
     assert_eq!(proxy.connections(), 1, "all calls share a connection");
 }
 
@@ -89,8 +92,8 @@ async fn a_server_that_has_forgotten_the_scripts_gets_them_again() {
     let _: () = server.does(&["SCRIPT", "FLUSH"]);
     let before = proxy.commands();
     call_everything(&*store.clone()).await;
-    // Ten scripts (one is called twice), each of them told once more.
-    assert_eq!(proxy.commands() - before, 11 + 10);
+    // Eleven scripts (two are called twice), each of them told once more.
+    assert_eq!(proxy.commands() - before, 13 + 11);
 }
 
 #[tokio::test]
@@ -102,30 +105,37 @@ async fn every_key_expires() {
     store.look(IP, short).await.unwrap();
     store.learn(other, listed(), short).await.unwrap();
     store.grant(block(1)).await.unwrap();
-    store.begin_attempt(IP, LIMITS).await.unwrap();
-    store.fail_attempt(IP, AttemptId(1), LIMITS).await.unwrap();
+    let begun = store.begin_attempt(login(IP), attempt(7), LIMITS).await;
+    begun.unwrap();
+    let failed = store.fail_attempt(login(IP), attempt(6), LIMITS).await;
+    failed.unwrap();
     for n in 1..=5 {
         store
-            .fail_attempt(other, AttemptId(n), LIMITS)
+            .fail_attempt(login(other), attempt(n), LIMITS)
             .await
             .unwrap();
     }
-    store.ban(IP, LONG).await.unwrap();
-    store.ban(other, short).await.unwrap();
+    store.tell_bans(&ban(IP, LONG)).await.unwrap();
+    store.tell_bans(&ban(other, short)).await.unwrap();
+    store.tell_bans(&lift([25, 0, 0, 9].into())).await.unwrap();
     // What was never granted leaves no count behind.
     store.give_back(DAY - 1, 1).await.unwrap();
     let expected = [
-        ("ipwhois-guard:attempts:{25.0.0.7}", 600),
-        ("ipwhois-guard:bans", 3600),
+        ("ipwhois-guard:attempts:{25.0.0.7}", 30),
+        ("ipwhois-guard:ended:{25.0.0.7}:6", 30),
         ("ipwhois-guard:failures:{25.0.0.7}", 600),
         ("ipwhois-guard:lease:{25.0.0.7}", 50),
         ("ipwhois-guard:tripped:{25.0.0.8}", 2),
         ("ipwhois-guard:verdict:{25.0.0.8}", 50),
+        ("ipwhois-guard:{bans}:ends", 3600),
+        ("ipwhois-guard:{bans}:lifted", 30 * 24 * 3600),
+        ("ipwhois-guard:{bans}:since", 3600),
         ("ipwhois-guard:{budget}:granted:20781", 2 * 24 * 3600),
         ("ipwhois-guard:{budget}:machines", 3600),
     ];
     let mut keys: Vec<String> = server.does(&["KEYS", "*"]);
     keys.sort();
+    keys.retain(|key| !key.starts_with("ipwhois-guard:ended:{25.0.0.8}"));
     let names: Vec<&str> = expected.iter().map(|(key, _)| *key).collect();
     assert_eq!(keys, names, "these keys are there, and no others");
     for (key, seconds) in expected {
@@ -143,17 +153,15 @@ async fn the_bans_of_a_large_site_are_told_in_pages() {
     for n in 0..clients {
         let bytes = n.to_be_bytes();
         store
-            .ban([25, 1, bytes[2], bytes[3]].into(), LONG)
+            .tell_bans(&ban([25, 1, bytes[2], bytes[3]].into(), LONG))
             .await
             .unwrap();
     }
     let heard = std::sync::Mutex::new(std::collections::BTreeSet::new());
     let hear = |announcement| {
-        let text = format!("{announcement:?}");
-        heard
-            .lock()
-            .unwrap()
-            .insert(text.split(", length").next().map(str::to_owned));
+        if let Announcement::Ban(told) = announcement {
+            heard.lock().unwrap().insert(told.scope);
+        }
     };
     let begun = Instant::now();
     let listening = store.listen(&hear);
@@ -172,7 +180,7 @@ async fn databases_do_not_hear_each_other() {
     let server = Server::start();
     let first = server.store();
     let second = store(&format!("{}?db=1", server.url()));
-    second.ban(IP, LONG).await.unwrap();
+    second.tell_bans(&ban(IP, LONG)).await.unwrap();
     let heard = std::sync::Mutex::new(Vec::new());
     let hear = |announcement| heard.lock().unwrap().push(announcement);
     let listening = second.listen(&hear);
@@ -181,8 +189,11 @@ async fn databases_do_not_hear_each_other() {
             (!heard.lock().unwrap().is_empty()).then_some(())
         })
         .await;
-        first.ban([25, 0, 0, 8].into(), LONG).await.unwrap();
-        second.unban(IP).await.unwrap();
+        first
+            .tell_bans(&ban([25, 0, 0, 8].into(), LONG))
+            .await
+            .unwrap();
+        second.tell_bans(&lift(IP)).await.unwrap();
         until("it hears its own", || async {
             (heard.lock().unwrap().len() >= 2).then_some(())
         })

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::proxy::always;
 use super::server::{PATIENCE, Server, back, store, until};
-use super::{IP, LIMITS, LONG, block, listed};
+use super::{IP, LIMITS, LONG, attempt, ban, block, listed, login};
 
 #[track_caller]
 fn reason<T: std::fmt::Debug>(answer: Result<T, SharedError>) -> String {
@@ -23,8 +23,8 @@ async fn refused_with(store: &dyn SharedStore) -> String {
         reason(store.look(unknown, LONG).await),
         reason(store.learn(unknown, listed(), LONG).await),
         reason(store.grant(block(1)).await),
-        reason(store.begin_attempt(IP, LIMITS).await),
-        reason(store.ban(IP, LONG).await),
+        reason(store.begin_attempt(login(IP), attempt(1), LIMITS).await),
+        reason(store.tell_bans(&ban(IP, LONG)).await),
     ];
     assert!(
         reasons.iter().all(|reason| *reason == reasons[0]),
@@ -47,7 +47,7 @@ async fn a_server_without_memory_refuses_whole_calls_and_still_answers() {
     assert_eq!(keys.len(), 1, "a refused call leaves nothing: {keys:?}");
     assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
     let _: () = server.does(&["CONFIG", "SET", "maxmemory", "0"]);
-    store.ban(IP, LONG).await.unwrap();
+    store.tell_bans(&ban(IP, LONG)).await.unwrap();
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_replica_refuses_and_still_answers() {
     );
     assert_eq!(store.look(IP, LONG).await.unwrap(), Seen::Verdict(listed()));
     let _: () = server.does(&["REPLICAOF", "NO", "ONE"]);
-    store.ban(IP, LONG).await.unwrap();
+    store.tell_bans(&ban(IP, LONG)).await.unwrap();
 }
 
 #[tokio::test]
@@ -114,13 +114,13 @@ async fn a_user_without_rights_learns_it() {
     let listening = timeout(PATIENCE, guard.listen(&|_| ())).await;
     let refused = reason(listening.expect("it does not listen"));
     assert!(refused.starts_with("NOPERM "), "{refused}");
-    let refused = reason(guard.ban(IP, LONG).await);
+    let refused = reason(guard.tell_bans(&ban(IP, LONG)).await);
     assert!(refused.contains("publish"), "{refused}");
     server.add_user("least", &[]);
     let _: () = server.does(&["FLUSHALL"]);
     let least = store(&format!("{}?user=least&pass=secret", server.url()));
     super::promises::call_everything(&*least).await;
-    least.ban(IP, LONG).await.unwrap();
+    least.tell_bans(&ban(IP, LONG)).await.unwrap();
     let heard = std::sync::atomic::AtomicBool::new(false);
     let hear = |_| heard.store(true, std::sync::atomic::Ordering::Relaxed);
     let all = until("it hears", || async {

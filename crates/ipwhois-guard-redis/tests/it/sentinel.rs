@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::promises::call_everything;
 use super::proxy::always;
 use super::server::{BUSY, PATIENCE, Server, back, free_port, listens_at, store, until};
-use super::{IP, LONG};
+use super::{IP, LONG, ban};
 
 /// A primary, a replica, and a Sentinel that calls them `main`.
 struct Watched {
@@ -127,7 +127,7 @@ async fn a_guard_goes_on_when_the_primary_dies_and_shares_again_with_the_next_on
     // It listens there as well.
     let other = store(&watched.url());
     until("it hears of a ban", || async {
-        other.ban(IP, LONG).await.ok()?;
+        other.tell_bans(&ban(IP, LONG)).await.ok()?;
         (guard.stats().active_bans == 1).then_some(())
     })
     .await;
@@ -142,7 +142,7 @@ async fn a_call_never_waits_for_the_next_primary() {
     let failed = AtomicU32::new(0);
     until("the next primary answers", || async {
         let begun = Instant::now();
-        let answer = timeout(DEADLINE, store.ban(IP, LONG)).await;
+        let answer = timeout(DEADLINE, store.tell_bans(&ban(IP, LONG))).await;
         assert!(begun.elapsed() < DEADLINE + BUSY);
         match answer {
             Ok(Ok(())) => (failed.load(Ordering::Relaxed) > 0).then_some(()),
@@ -154,7 +154,9 @@ async fn a_call_never_waits_for_the_next_primary() {
         }
     })
     .await;
-    let bans: u32 = watched.replica.does(&["ZCARD", "ipwhois-guard:bans"]);
+    let bans: u32 = watched
+        .replica
+        .does(&["ZCARD", "ipwhois-guard:{bans}:ends"]);
     assert_eq!(bans, 1);
 }
 

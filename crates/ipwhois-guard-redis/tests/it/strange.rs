@@ -1,11 +1,11 @@
 //! Keys that hold what this version did not write.
 
 use ipwhois_guard_core::store::{
-    Announcement, Attempt, AttemptId, Seen, SharedError, SharedStore,
+    Announcement, Attempt, Failed, Scope, Seen, SharedError, SharedStore,
 };
 
 use super::server::{Server, until};
-use super::{DAY, IP, LIMITS, LONG, block, listed};
+use super::{DAY, IP, LIMITS, LONG, attempt, ban, block, lift, listed, login};
 
 const VERDICT: &str = "ipwhois-guard:verdict:{25.0.0.7}";
 const LEASE: &str = "ipwhois-guard:lease:{25.0.0.7}";
@@ -14,7 +14,7 @@ const MACHINES: &str = "ipwhois-guard:{budget}:machines";
 const FAILURES: &str = "ipwhois-guard:failures:{25.0.0.7}";
 const ATTEMPTS: &str = "ipwhois-guard:attempts:{25.0.0.7}";
 const TRIPPED: &str = "ipwhois-guard:tripped:{25.0.0.7}";
-const BANS: &str = "ipwhois-guard:bans";
+const BANS: &str = "ipwhois-guard:{bans}:ends";
 
 /// Commands that put something strange into a key, which is `K`. None of it expires.
 fn strange() -> Vec<Vec<String>> {
@@ -122,6 +122,11 @@ async fn a_count_that_is_none_counts_as_nothing() {
     }
 }
 
+async fn begin(store: &dyn SharedStore, n: u64) -> Attempt {
+    let begun = store.begin_attempt(login(IP), attempt(n), LIMITS).await;
+    begun.unwrap()
+}
+
 #[tokio::test]
 async fn attempts_are_counted_whatever_was_in_the_way() {
     let server = Server::start();
@@ -130,22 +135,30 @@ async fn attempts_are_counted_whatever_was_in_the_way() {
         for key in [FAILURES, ATTEMPTS, TRIPPED] {
             let _: () = server.does(&["FLUSHALL"]);
             put(&server, &command, key);
-            let begun = store.begin_attempt(IP, LIMITS).await.unwrap();
-            assert_ne!(begun, Attempt::Refused, "{command:?} in {key}");
+            let begun = begin(&*store, 9).await;
+            assert_eq!(begun, Attempt::Begun, "{command:?} in {key}");
             assert!(expires(&server, ATTEMPTS), "{command:?} in {key}");
             let _: () = server.does(&["FLUSHALL"]);
             put(&server, &command, key);
             for n in 1..=5_u32 {
-                let failures = store.fail_attempt(IP, AttemptId(n.into()), LIMITS).await;
-                assert_eq!(failures.unwrap(), n, "{command:?} in {key}");
+                let failed = store
+                    .fail_attempt(login(IP), attempt(n.into()), LIMITS)
+                    .await;
+                let expected = match n {
+                    5 => Failed::Tripped {
+                        scope: Scope::of(IP),
+                    },
+                    failures => Failed::Counted { failures },
+                };
+                assert_eq!(failed.unwrap(), expected, "{command:?} in {key}");
             }
-            let begun = store.begin_attempt(IP, LIMITS).await.unwrap();
-            assert_eq!(begun, Attempt::Refused, "{command:?} in {key}");
+            let begun = begin(&*store, 10).await;
+            assert_ne!(begun, Attempt::Begun, "{command:?} in {key}");
             put(&server, &["DEL".to_owned(), "K".to_owned()], key);
             put(&server, &command, key);
-            store.clear_failures(IP).await.unwrap();
-            let begun = store.begin_attempt(IP, LIMITS).await.unwrap();
-            assert_ne!(begun, Attempt::Refused, "{command:?} in {key}");
+            store.clear_failures(Scope::of(IP)).await.unwrap();
+            let begun = begin(&*store, 9).await;
+            assert_eq!(begun, Attempt::Begun, "{command:?} in {key}");
         }
     }
 }
@@ -162,9 +175,9 @@ async fn bans_are_told_whatever_was_in_the_way() {
         let hear = |announcement| heard.lock().unwrap().push(announcement);
         let listening = store.listen(&hear);
         let telling = async {
-            store.unban([25, 0, 0, 8].into()).await.unwrap();
+            store.tell_bans(&lift([25, 0, 0, 8].into())).await.unwrap();
             until("what is announced is heard", || async {
-                store.ban(IP, LONG).await.unwrap();
+                store.tell_bans(&ban(IP, LONG)).await.unwrap();
                 (!heard.lock().unwrap().is_empty()).then_some(())
             })
             .await;
@@ -174,7 +187,9 @@ async fn bans_are_told_whatever_was_in_the_way() {
             () = telling => {}
         }
         let no_other_ban = heard.lock().unwrap().iter().all(|heard| match heard {
-            Announcement::Banned { client, length } => *client == IP && *length <= LONG,
+            Announcement::Ban(told) if !told.left.is_zero() => {
+                told.scope == Scope::of(IP) && told.left <= LONG
+            }
             _ => true,
         });
         assert!(no_other_ban, "{command:?}: {heard:?}");
@@ -188,7 +203,7 @@ async fn bans_are_told_whatever_was_in_the_way() {
 async fn announcements_that_cannot_be_read_are_passed_over() {
     let server = Server::start();
     let store = server.store();
-    store.ban(IP, LONG).await.unwrap();
+    store.tell_bans(&ban(IP, LONG)).await.unwrap();
     let heard = std::sync::Mutex::new(Vec::new());
     let hear = |announcement| heard.lock().unwrap().push(announcement);
     let listening = store.listen(&hear);
@@ -200,7 +215,7 @@ async fn announcements_that_cannot_be_read_are_passed_over() {
         for text in ["", "garbage", "2 unban 25.0.0.7", "1 unban nobody", "\u{0}"] {
             let _: u32 = server.does(&["PUBLISH", "ipwhois-guard:announcements:0", text]);
         }
-        store.unban(IP).await.unwrap();
+        store.tell_bans(&lift(IP)).await.unwrap();
         until("what can be read is heard", || async {
             (heard.lock().unwrap().len() >= 2).then_some(())
         })
@@ -211,6 +226,9 @@ async fn announcements_that_cannot_be_read_are_passed_over() {
         () = telling => {}
     }
     let last = heard.lock().unwrap().pop();
-    assert_eq!(last, Some(Announcement::Unbanned { client: IP }));
+    assert!(
+        matches!(last, Some(Announcement::Ban(told)) if told.left.is_zero()),
+        "{last:?}"
+    );
     assert_eq!(heard.lock().unwrap().len(), 1);
 }

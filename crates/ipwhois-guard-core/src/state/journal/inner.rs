@@ -128,7 +128,11 @@ impl Inner {
         Ok(opened.loaded)
     }
 
-    fn open_store(&self, longest_age: Duration, from_stopped: Option<FileId>) -> Result<Opened, StateError> {
+    fn open_store(
+        &self,
+        longest_age: Duration,
+        from_stopped: Option<FileId>,
+    ) -> Result<Opened, StateError> {
         let now = self.clock.wall();
         match from_stopped {
             None => Store::open(&self.dir, now, longest_age),
@@ -198,6 +202,8 @@ impl Inner {
             let since = since.map_or(0, |since| since.as_secs());
             self.note(|pending| pending.forget_delivered_before(since));
         }
+        let since = now.duration_since(SystemTime::UNIX_EPOCH);
+        self.note(|pending| pending.forget_rows_before(since.unwrap_or_default()));
         let longest_age = self.state().longest_age;
         let edges = (now.checked_sub(longest_age), now.checked_add(longest_age));
         if let (Some(from), Some(to)) = edges {

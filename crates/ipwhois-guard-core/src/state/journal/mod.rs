@@ -23,7 +23,7 @@ use self::pace::Phase;
 use self::pending::Pending;
 use super::folder::FileId;
 use super::tables::Batch;
-use super::{Loaded, StoredFeed, StoredVerdict};
+use super::{Loaded, StoredFeed, StoredRow, StoredVerdict};
 use crate::clock::Clock;
 use crate::reports::{BoxFuture, Delivered};
 use crate::store::Count;
@@ -151,6 +151,19 @@ impl Journal {
     pub(crate) fn note_feed(&self, feed: StoredFeed) {
         if let Some(inner) = &self.0 {
             inner.note(|pending| pending.feed(feed));
+        }
+    }
+
+    /// Whether anything is kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        let is_on = |inner: &Arc<Inner>| inner.state().phase != Phase::Off;
+        self.0.as_ref().is_some_and(is_on)
+    }
+
+    /// To be written within a second. Of a key the newest row counts.
+    pub(crate) fn note_row(&self, row: StoredRow) {
+        if let Some(inner) = &self.0 {
+            inner.note(|pending| pending.row(row.key, row.row));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::super::tables::Batch;
 use super::super::{StoredFeed, StoredVerdict};
@@ -12,6 +12,9 @@ use crate::store::Count;
 
 /// About 4 MiB. Only a disk that fails for long fills it; then newcomers are left out.
 const MOST_VERDICTS: usize = 65_536;
+
+/// Only a flood or a disk that fails for long fills it; then newcomers are left out.
+const MOST_ROWS: usize = 65_536;
 
 /// Only a disk that fails for long fills it; then newcomers are left out.
 const MOST_DELIVERED: usize = 10_000;
@@ -27,6 +30,9 @@ pub(super) struct Pending {
     reports: HashMap<u64, Option<Vec<u8>>>,
     delivered: Vec<Delivered>,
     delivered_since: Option<u64>,
+    /// By their key; without a row it is deleted.
+    rows: HashMap<Vec<u8>, Option<(Duration, Vec<u8>)>>,
+    rows_since: Option<Duration>,
     keep: Option<RangeInclusive<SystemTime>>,
 }
 
@@ -63,6 +69,17 @@ impl Pending {
         }
     }
 
+    pub(super) fn row(&mut self, key: Vec<u8>, row: Option<(Duration, Vec<u8>)>) {
+        if self.rows.len() < MOST_ROWS || self.rows.contains_key(&key) {
+            self.rows.insert(key, row);
+        }
+    }
+
+    /// Rows that mattered until then are deleted.
+    pub(super) fn forget_rows_before(&mut self, since: Duration) {
+        self.rows_since = Some(since);
+    }
+
     pub(super) fn forget_delivered_before(&mut self, since: u64) {
         self.delivered_since = Some(since);
     }
@@ -77,6 +94,9 @@ impl Pending {
             .into_iter()
             .for_each(|verdict| self.verdict(verdict));
         self.reports.extend(rows.reports);
+        for (key, row) in rows.rows {
+            self.row(key, row);
+        }
         for delivered in rows.delivered {
             self.delivered(None, delivered);
         }
@@ -95,6 +115,12 @@ impl Pending {
         for (number, report) in batch.reports {
             self.reports.entry(number).or_insert(report);
         }
+        for (key, row) in batch.rows {
+            if !self.rows.contains_key(&key) {
+                self.row(key, row);
+            }
+        }
+        self.rows_since = self.rows_since.or(batch.rows_since);
         // The older ones first, so that of two the newer one stays.
         let newer = std::mem::replace(&mut self.delivered, batch.delivered);
         for delivered in newer {
@@ -114,12 +140,16 @@ impl Pending {
             verdicts: std::mem::take(&mut self.verdicts),
             reports: std::mem::take(&mut self.reports),
             delivered: std::mem::take(&mut self.delivered),
+            rows: std::mem::take(&mut self.rows),
             ..Self::default()
         }
     }
 
     pub(super) fn has_rows(&self) -> bool {
-        !(self.verdicts.is_empty() && self.reports.is_empty() && self.delivered.is_empty())
+        !(self.verdicts.is_empty()
+            && self.reports.is_empty()
+            && self.delivered.is_empty()
+            && self.rows.is_empty())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -136,6 +166,8 @@ impl Pending {
             + self.reports.len()
             + self.days.len()
             + self.delivered.len()
+            + self.rows.len()
+            + usize::from(self.rows_since.is_some())
             + usize::from(self.delivered_since.is_some())
             + usize::from(self.budget.is_some())
             + usize::from(self.feed.is_some())
@@ -153,6 +185,8 @@ impl From<Pending> for Batch {
             reports: pending.reports.into_iter().collect(),
             delivered: pending.delivered,
             delivered_since: pending.delivered_since,
+            rows: pending.rows.into_iter().collect(),
+            rows_since: pending.rows_since,
             keep: pending.keep,
         }
     }
@@ -160,8 +194,6 @@ impl From<Pending> for Batch {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::super::testing::{feed, ip, now, verdict};
     use super::*;
     use crate::verdict::ThreatType;

@@ -34,6 +34,9 @@ const DAYS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("days");
 
 /// Number of days whose counts are kept.
 const DAYS_KEPT: u64 = 8;
+/// Failed logins and bans: until when a row matters, in seconds since 1970, then what it says. The
+/// same holds for this table.
+const LOGINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("logins");
 
 /// In `meta`: whose file this is, and in which form.
 const FORMAT: &str = "format";
@@ -49,6 +52,9 @@ const MOST_VERDICTS: usize = 250_000;
 /// are left out, until the hourly pruning.
 const MOST_DELIVERED: u64 = 40_000;
 
+/// More rows of failed logins than these are not kept.
+const MOST_ROWS: u64 = 262_144;
+
 /// What is written in one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -62,6 +68,9 @@ pub(crate) struct Batch {
     pub(crate) delivered: Vec<Delivered>,
     /// Deliveries before that are deleted, in seconds since 1970.
     pub(crate) delivered_since: Option<u64>,
+    pub(crate) rows: Vec<(Vec<u8>, Option<(Duration, Vec<u8>)>)>,
+    /// Rows that mattered until then, since 1970, are deleted.
+    pub(crate) rows_since: Option<Duration>,
     /// Verdicts verified at another time are deleted.
     pub(crate) keep: Option<RangeInclusive<SystemTime>>,
 }
@@ -84,6 +93,11 @@ impl Batch {
         let days = older.days.into_iter();
         self.days
             .extend(days.filter(|(day, _)| !newer.contains(day)));
+        let newer: HashSet<_> = self.rows.iter().map(|(key, _)| key.clone()).collect();
+        let rows = older.rows.into_iter();
+        let rows = rows.filter(|(key, ..)| !newer.contains(key));
+        self.rows
+            .extend(rows.map(|(key, until, row)| (key, Some((until, row)))));
         self.budget = self.budget.take().or(older.budget);
         self.feed = self.feed.take().or(older.feed);
     }
@@ -155,6 +169,7 @@ fn has_tables(read: &ReadTransaction) -> Result<bool, redb::Error> {
         && is_there(read.open_table(FEED).map(drop))?
         && is_there(read.open_table(REPORTS).map(drop))?
         && is_there(read.open_table(DELIVERED).map(drop))?
+        && is_there(read.open_table(LOGINS).map(drop))?
         && is_there(read.open_table(DAYS).map(drop))?)
 }
 
@@ -171,6 +186,7 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
         write.open_table(REPORTS)?;
         write.open_table(DELIVERED)?;
         write.open_table(DAYS)?;
+        write.open_table(LOGINS)?;
     }
     write.commit()?;
     Ok(())
@@ -223,6 +239,18 @@ pub(super) fn load(
             None => loaded.skipped += 1,
         }
     }
+    for row in read.open_table(LOGINS)?.iter()? {
+        let (key, row) = row?;
+        match row.value().split_first_chunk() {
+            Some((until, row)) => {
+                let until = Duration::from_secs(u64::from_le_bytes(*until));
+                loaded
+                    .rows
+                    .push((key.value().to_vec(), until, row.to_vec()));
+            }
+            None => loaded.skipped += 1,
+        }
+    }
     Ok(loaded)
 }
 
@@ -239,6 +267,7 @@ pub(super) fn write(database: &Database, batch: &Batch) -> Result<(), redb::Erro
         write.open_table(FEED)?.insert((), row.as_slice())?;
     }
     write_delivered(&write, batch)?;
+    write_rows(&write, batch)?;
     if !batch.reports.is_empty() {
         let mut reports = write.open_table(REPORTS)?;
         for (id, report) in &batch.reports {
@@ -298,6 +327,34 @@ fn write_delivered(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::
                 .insert(codec::delivered_key(delivered), row.as_slice())?
                 .is_none();
             room -= u64::from(is_new);
+        }
+    }
+    Ok(())
+}
+
+fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
+    if batch.rows.is_empty() && batch.rows_since.is_none() {
+        return Ok(());
+    }
+    let mut table = write.open_table(LOGINS)?;
+    if let Some(since) = batch.rows_since {
+        let since = since.as_secs();
+        table.retain(|_, row| {
+            row.first_chunk()
+                .is_some_and(|until| since <= u64::from_le_bytes(*until))
+        })?;
+    }
+    let mut room = MOST_ROWS.saturating_sub(table.len()?);
+    for (key, row) in &batch.rows {
+        match row {
+            Some((until, said)) if room > 0 => {
+                let mut row = until.as_secs().to_le_bytes().to_vec();
+                row.extend(said);
+                let is_new = table.insert(key.as_slice(), row.as_slice())?.is_none();
+                room -= u64::from(is_new);
+            }
+            Some(_) => {}
+            None => drop(table.remove(key.as_slice())?),
         }
     }
     Ok(())

@@ -16,6 +16,7 @@
 mod breaker;
 mod hearing;
 mod lease;
+mod logins;
 
 #[cfg(test)]
 mod tests;
@@ -31,12 +32,13 @@ use tokio::time::Instant;
 use self::breaker::Breaker;
 use self::hearing::Hearing;
 pub(crate) use self::lease::Lease;
+use self::logins::Greetings;
 use crate::lookup::DailyBudget;
 use crate::observe::Meter;
 use crate::store::local::Local;
 use crate::store::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, DEADLINE, Seen,
-    SharedError, SharedFuture, SharedStore, SharedVerdict,
+    Announcement, Block, BlockRequest, DEADLINE, Seen, SharedError, SharedFuture, SharedStore,
+    SharedVerdict,
 };
 
 /// How long to wait before listening again after the connection was lost. It doubles up to the
@@ -62,6 +64,7 @@ pub(crate) struct Cluster {
     state: Mutex<State>,
     /// Told when the breaker opens, and when the connection that listens is lost.
     disturbed: Notify,
+    greetings: Greetings,
 }
 
 #[derive(Debug)]
@@ -101,6 +104,7 @@ impl Cluster {
                 error: None,
             }),
             disturbed: Notify::new(),
+            greetings: Greetings::default(),
         }
     }
 
@@ -168,44 +172,6 @@ impl Cluster {
         });
     }
 
-    pub(crate) async fn begin_attempt(
-        &self,
-        client: IpAddr,
-        limits: AttemptLimits,
-    ) -> Option<Attempt> {
-        let call = self
-            .is_there()
-            .then(|| self.shared.begin_attempt(client, limits));
-        self.answer(call).await
-    }
-
-    pub(crate) async fn fail_attempt(
-        &self,
-        client: IpAddr,
-        attempt: AttemptId,
-        limits: AttemptLimits,
-    ) -> Option<u32> {
-        let call = self
-            .is_there()
-            .then(|| self.shared.fail_attempt(client, attempt, limits));
-        self.answer(call).await
-    }
-
-    pub(crate) async fn clear_failures(&self, client: IpAddr) {
-        let call = self.is_there().then(|| self.shared.clear_failures(client));
-        self.answer(call).await;
-    }
-
-    pub(crate) async fn ban(&self, client: IpAddr, length: Duration) {
-        let call = self.is_there().then(|| self.shared.ban(client, length));
-        self.answer(call).await;
-    }
-
-    pub(crate) async fn unban(&self, client: IpAddr) {
-        let call = self.is_there().then(|| self.shared.unban(client));
-        self.answer(call).await;
-    }
-
     /// Asks for a block, or for the day's count.
     pub(crate) async fn grant(&self, request: BlockRequest) -> Option<Block> {
         let call = self.is_there().then(|| self.shared.grant(request));
@@ -259,6 +225,7 @@ impl Cluster {
             local.reunited().await;
             self.state().breaker.probed(true);
             self.state().error = None;
+            self.greetings.again();
             self.exchange(budget).await;
             budget.refill();
         }
@@ -301,6 +268,7 @@ impl Cluster {
                 self.note(&error);
                 self.state().unheard(&error);
                 self.disturbed.notify_one();
+                self.greetings.again();
             }
             if since.elapsed() >= LAST_RETURN {
                 wait = FIRST_RETURN;

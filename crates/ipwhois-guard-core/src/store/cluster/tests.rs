@@ -2,7 +2,7 @@ use super::*;
 use crate::budget::Purpose;
 use crate::clock::{Clock, ManualClock};
 use crate::state::Journal;
-use crate::store::{Count, InMemory, Trouble, Troubled};
+use crate::store::{BanRecord, Count, InMemory, Scope, Trouble, Troubled};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(26, 0, 0, 1));
 const LEASE: Duration = Duration::from_secs(4);
@@ -270,6 +270,11 @@ async fn a_tier_that_answers_and_cannot_be_listened_to_is_told_until_it_can() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_taken_up_again_and_brings_the_bans_in_force() {
     let bench = bench();
+    let ban = BanRecord {
+        scope: Scope::of(CLIENT),
+        age: Duration::ZERO,
+        left: LEASE,
+    };
     bench.troubled.behave(Trouble::Away);
     let heard = Mutex::new(Vec::new());
     let hear = |announcement| heard.lock().unwrap().push(announcement);
@@ -278,7 +283,7 @@ async fn a_lost_connection_is_taken_up_again_and_brings_the_bans_in_force() {
         // At once, after 100 ms, and 200 ms after that.
         assert_eq!(bench.cluster.status().1, 2);
         bench.troubled.behave(Trouble::None);
-        bench.cluster.ban(CLIENT, LEASE).await;
+        bench.cluster.tell_bans(&[ban]).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     tokio::select! {
@@ -287,7 +292,7 @@ async fn a_lost_connection_is_taken_up_again_and_brings_the_bans_in_force() {
     }
     let heard = heard.lock().unwrap();
     assert!(
-        matches!(heard[..], [Announcement::Banned { client: CLIENT, .. }]),
+        matches!(heard[..], [Announcement::Ban(heard)] if heard.scope == ban.scope),
         "{heard:?}"
     );
 }

@@ -16,12 +16,12 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use super::wire::{self, Answer, Ask, Hello, PROTOCOL, Request, Rows, Told};
+use super::wire::{self, Answer, Ask, Hello, PROTOCOL, Request, Rows, Told, WireAttempt};
 use crate::reports::BoxFuture;
 use crate::state::{Batch, Holder};
 use crate::store::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, Seen, SharedError,
-    SharedFuture, SharedStore, SharedVerdict,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Failed, Greeting, Login, Scope, Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
 };
 
 /// How long the holder may take for its hello.
@@ -276,8 +276,10 @@ impl Link {
                 Some(verdict) => Announcement::Listed { ip, verdict },
                 None => return,
             },
-            Told::Banned { client, length } => Announcement::Banned { client, length },
-            Told::Unbanned { client } => Announcement::Unbanned { client },
+            Told::Ban(ban) => match ban.read() {
+                Some(ban) => Announcement::Ban(ban),
+                None => return,
+            },
         };
         let _ = self.announcements.send(announcement);
     }
@@ -305,47 +307,46 @@ impl SharedStore for Link {
         self.tell(Ask::GiveBack { day, checks })
     }
 
-    fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {
-        let AttemptLimits {
-            max_failures,
-            find_time,
-        } = limits;
-        let ask = Ask::BeginAttempt {
-            client,
-            max_failures,
-            find_time,
-        };
-        self.take(ask, Answer::attempt)
+    fn begin_attempt(
+        &self,
+        login: Login,
+        attempt: AttemptId,
+        limits: AttemptLimits,
+    ) -> SharedFuture<'_, Attempt> {
+        let attempt = WireAttempt::new(login, attempt, limits);
+        self.take(Ask::BeginAttempt(attempt), Answer::attempt)
     }
 
     fn fail_attempt(
         &self,
-        client: IpAddr,
+        login: Login,
         attempt: AttemptId,
         limits: AttemptLimits,
-    ) -> SharedFuture<'_, u32> {
-        let ask = Ask::FailAttempt {
-            client,
+    ) -> SharedFuture<'_, Failed> {
+        let attempt = WireAttempt::new(login, attempt, limits);
+        self.take(Ask::FailAttempt(attempt), Answer::failed)
+    }
+
+    fn end_attempt(&self, login: Login, attempt: AttemptId) -> SharedFuture<'_, ()> {
+        self.tell(Ask::EndAttempt {
+            login: login.into(),
             attempt: attempt.0,
-            max_failures: limits.max_failures,
-            find_time: limits.find_time,
-        };
-        self.take(ask, |answer| match answer {
-            Answer::Failures(failures) => Some(*failures),
-            _ => None,
         })
     }
 
-    fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()> {
+    fn clear_failures(&self, client: Scope) -> SharedFuture<'_, ()> {
+        let client = client.into();
         self.tell(Ask::ClearFailures { client })
     }
 
-    fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
-        self.tell(Ask::Ban { client, length })
+    fn tell_bans<'a>(&'a self, bans: &'a [BanRecord]) -> SharedFuture<'a, ()> {
+        let bans = bans.iter().map(|ban| (*ban).into()).collect();
+        self.tell(Ask::TellBans(bans))
     }
 
-    fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()> {
-        self.tell(Ask::Unban { client })
+    fn greet(&self, proposed: AccountKey) -> SharedFuture<'_, Greeting> {
+        let proposed = proposed.0;
+        self.take(Ask::Greet { proposed }, Answer::greeting)
     }
 
     fn listen<'a>(

@@ -42,8 +42,9 @@ use self::rows::Owners;
 use self::serve::{listen, serve};
 use self::wire::Hello;
 use super::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, InMemory, Seen,
-    SharedError, SharedFuture, SharedStore, SharedVerdict,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Failed, Greeting, InMemory, Login, Scope, Seen, SharedError, SharedFuture, SharedStore,
+    SharedVerdict,
 };
 use crate::clock::Clock;
 use crate::reports::BoxFuture;
@@ -150,6 +151,11 @@ impl Local {
         }
     }
 
+    /// What accounts are hashed with on this host.
+    pub(crate) fn restore_account_key(&self, key: AccountKey) {
+        self.memory.restore_account_key(key);
+    }
+
     /// An earlier version has written a count elsewhere.
     pub(crate) fn raise_count(&self, day: u64, spent: u32) {
         self.memory.raise_count(day, spent);
@@ -251,7 +257,11 @@ impl Local {
     }
 
     /// Opens the folder. While that takes long, this process goes on from memory.
-    async fn open(&self, longest_age: Duration, from_stopped: Option<FileId>) -> Result<Loaded, NotOpened> {
+    async fn open(
+        &self,
+        longest_age: Duration,
+        from_stopped: Option<FileId>,
+    ) -> Result<Loaded, NotOpened> {
         let mut opening = std::pin::pin!(self.journal.open(longest_age, from_stopped));
         match timeout(OPENING, &mut opening).await {
             Ok(opened) => opened,
@@ -498,29 +508,43 @@ impl SharedStore for Local {
         })
     }
 
-    fn begin_attempt(&self, client: IpAddr, limits: AttemptLimits) -> SharedFuture<'_, Attempt> {
-        self.with(move |store| store.begin_attempt(client, limits))
+    fn begin_attempt(
+        &self,
+        login: Login,
+        attempt: AttemptId,
+        limits: AttemptLimits,
+    ) -> SharedFuture<'_, Attempt> {
+        self.with(move |store| store.begin_attempt(login, attempt, limits))
     }
 
     fn fail_attempt(
         &self,
-        client: IpAddr,
+        login: Login,
         attempt: AttemptId,
         limits: AttemptLimits,
-    ) -> SharedFuture<'_, u32> {
-        self.with(move |store| store.fail_attempt(client, attempt, limits))
+    ) -> SharedFuture<'_, Failed> {
+        self.with(move |store| store.fail_attempt(login, attempt, limits))
     }
 
-    fn clear_failures(&self, client: IpAddr) -> SharedFuture<'_, ()> {
+    fn end_attempt(&self, login: Login, attempt: AttemptId) -> SharedFuture<'_, ()> {
+        self.with(move |store| store.end_attempt(login, attempt))
+    }
+
+    fn clear_failures(&self, client: Scope) -> SharedFuture<'_, ()> {
         self.with(move |store| store.clear_failures(client))
     }
 
-    fn ban(&self, client: IpAddr, length: Duration) -> SharedFuture<'_, ()> {
-        self.with(move |store| store.ban(client, length))
+    fn tell_bans<'a>(&'a self, bans: &'a [BanRecord]) -> SharedFuture<'a, ()> {
+        Box::pin(async move {
+            match self.current().await {
+                Role::Member(link) => link.tell_bans(bans).await,
+                _ => self.memory.tell_bans(bans).await,
+            }
+        })
     }
 
-    fn unban(&self, client: IpAddr) -> SharedFuture<'_, ()> {
-        self.with(move |store| store.unban(client))
+    fn greet(&self, proposed: AccountKey) -> SharedFuture<'_, Greeting> {
+        self.with(move |store| store.greet(proposed))
     }
 
     fn listen<'a>(

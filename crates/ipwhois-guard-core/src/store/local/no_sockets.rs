@@ -11,8 +11,8 @@ use super::wire::Hello;
 use crate::reports::BoxFuture;
 use crate::state::{Batch, Holder};
 use crate::store::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, Seen, SharedFuture,
-    SharedStore, SharedVerdict,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Failed, Greeting, Login, Scope, Seen, SharedFuture, SharedStore, SharedVerdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,23 +75,27 @@ impl SharedStore for Link {
         match *self {}
     }
 
-    fn begin_attempt(&self, _: IpAddr, _: AttemptLimits) -> SharedFuture<'_, Attempt> {
+    fn begin_attempt(&self, _: Login, _: AttemptId, _: AttemptLimits) -> SharedFuture<'_, Attempt> {
         match *self {}
     }
 
-    fn fail_attempt(&self, _: IpAddr, _: AttemptId, _: AttemptLimits) -> SharedFuture<'_, u32> {
+    fn fail_attempt(&self, _: Login, _: AttemptId, _: AttemptLimits) -> SharedFuture<'_, Failed> {
         match *self {}
     }
 
-    fn clear_failures(&self, _: IpAddr) -> SharedFuture<'_, ()> {
+    fn end_attempt(&self, _: Login, _: AttemptId) -> SharedFuture<'_, ()> {
         match *self {}
     }
 
-    fn ban(&self, _: IpAddr, _: Duration) -> SharedFuture<'_, ()> {
+    fn clear_failures(&self, _: Scope) -> SharedFuture<'_, ()> {
         match *self {}
     }
 
-    fn unban(&self, _: IpAddr) -> SharedFuture<'_, ()> {
+    fn tell_bans<'a>(&'a self, _: &'a [BanRecord]) -> SharedFuture<'a, ()> {
+        match *self {}
+    }
+
+    fn greet(&self, _: AccountKey) -> SharedFuture<'_, Greeting> {
         match *self {}
     }
 

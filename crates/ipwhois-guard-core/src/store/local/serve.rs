@@ -17,8 +17,8 @@ use tokio::time::{sleep, timeout};
 use super::Local;
 use super::link::{ShortName, is_own};
 use super::rows::Claims;
-use super::wire::{self, Answer, Ask, Hello, PROTOCOL, Purpose, Request, Rows, Told, limits};
-use crate::store::{AttemptId, BlockRequest, Count, InMemory, SharedStore};
+use super::wire::{self, Answer, Ask, Hello, PROTOCOL, Purpose, Request, Rows, Told, WireBan};
+use crate::store::{AccountKey, AttemptId, BlockRequest, Count, InMemory, SharedStore};
 
 /// Connections at a time.
 const MEMBERS: usize = 256;
@@ -190,7 +190,7 @@ impl Member {
             Ask::Look { ip, lease } => store.look(ip, lease).await.map(Answer::from),
             Ask::Learn { ip, verdict, keep } => match verdict.read() {
                 Some(verdict) => store.learn(ip, verdict, keep).await.map(done),
-                None => return Answer::Failed("no verdict".to_owned()),
+                None => return senseless(),
             },
             Ask::Release { ip } => store.release(ip).await.map(done),
             Ask::Grant {
@@ -217,27 +217,36 @@ impl Member {
                 self.local.take_back(day, checks);
                 Ok(Answer::Done)
             }
-            Ask::BeginAttempt {
-                client,
-                max_failures,
-                find_time,
-            } => {
-                let begun = store.begin_attempt(client, limits(max_failures, find_time));
-                begun.await.map(Answer::from)
+            Ask::BeginAttempt(attempt) => match attempt.read() {
+                Some((login, id, limits)) => {
+                    let begun = store.begin_attempt(login, id, limits);
+                    begun.await.map(Answer::from)
+                }
+                None => return senseless(),
+            },
+            Ask::FailAttempt(attempt) => match attempt.read() {
+                Some((login, id, limits)) => {
+                    let failed = store.fail_attempt(login, id, limits);
+                    failed.await.map(Answer::from)
+                }
+                None => return senseless(),
+            },
+            Ask::EndAttempt { login, attempt } => match login.read() {
+                Some(login) => store.end_attempt(login, AttemptId(attempt)).await.map(done),
+                None => return senseless(),
+            },
+            Ask::ClearFailures { client } => match client.read() {
+                Some(client) => store.clear_failures(client).await.map(done),
+                None => return senseless(),
+            },
+            Ask::TellBans(bans) => {
+                let bans: Vec<_> = bans.iter().filter_map(WireBan::read).collect();
+                store.tell_bans(&bans).await.map(done)
             }
-            Ask::FailAttempt {
-                client,
-                attempt,
-                max_failures,
-                find_time,
-            } => {
-                let limits = limits(max_failures, find_time);
-                let failures = store.fail_attempt(client, AttemptId(attempt), limits);
-                failures.await.map(Answer::Failures)
+            Ask::Greet { proposed } => {
+                let greeting = store.greet(AccountKey(proposed));
+                greeting.await.map(Answer::from)
             }
-            Ask::ClearFailures { client } => store.clear_failures(client).await.map(done),
-            Ask::Ban { client, length } => store.ban(client, length).await.map(done),
-            Ask::Unban { client } => store.unban(client).await.map(done),
             Ask::Keep(rows) => Ok(Answer::Kept(self.keep(rows).await)),
         };
         answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
@@ -273,6 +282,11 @@ impl Member {
         }
         self.gone.notify_one();
     }
+}
+
+/// Something that no process of this version asks.
+fn senseless() -> Answer {
+    Answer::Failed("what was asked makes no sense".to_owned())
 }
 
 /// False when the member is gone, or too slow.

@@ -112,7 +112,10 @@ async fn beside_an_incompatible_version_a_process_spends_a_hundredth_and_tells_i
     assert_eq!(local.grant(request(50, 20)).await.unwrap().checks, 1);
     assert_eq!(local.grant(request(50, 20)).await.unwrap().checks, 0);
     let error = local.journal.status().error.unwrap();
-    assert!(error.contains("speaks protocol 2, and this one speaks 1"), "{error}");
+    assert!(
+        error.contains("speaks protocol 2, and this one speaks 1"),
+        "{error}"
+    );
     other.abort();
     drop(lock);
     let begun = Instant::now();

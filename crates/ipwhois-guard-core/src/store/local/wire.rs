@@ -9,6 +9,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
@@ -18,8 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::reports::Delivered;
 use crate::state::{Batch, StoredVerdict};
 use crate::store::{
-    Announcement, Attempt, AttemptId, AttemptLimits, Block, BlockRequest, Count, Seen,
-    SharedVerdict,
+    AccountKey, AccountTag, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block,
+    BlockRequest, Count, Failed, Greeting, Login, Scope, Seen, SharedVerdict,
 };
 use crate::verdict::Reputation;
 
@@ -96,26 +97,18 @@ pub(super) enum Ask {
         day: u64,
         checks: u32,
     },
-    BeginAttempt {
-        client: IpAddr,
-        max_failures: u32,
-        find_time: Duration,
-    },
-    FailAttempt {
-        client: IpAddr,
-        attempt: u64,
-        max_failures: u32,
-        find_time: Duration,
+    BeginAttempt(WireAttempt),
+    FailAttempt(WireAttempt),
+    EndAttempt {
+        login: WireLogin,
+        attempt: NonZeroU64,
     },
     ClearFailures {
-        client: IpAddr,
+        client: WireScope,
     },
-    Ban {
-        client: IpAddr,
-        length: Duration,
-    },
-    Unban {
-        client: IpAddr,
+    TellBans(Vec<WireBan>),
+    Greet {
+        proposed: u128,
     },
     Keep(Rows),
 }
@@ -132,9 +125,17 @@ pub(super) enum Answer {
         birth: u64,
         machines: u32,
     },
-    Begun(u64),
-    Refused,
+    Begun,
+    Refused {
+        retry_after: Duration,
+        under_way: bool,
+    },
     Failures(u32),
+    Tripped(WireScope),
+    Greeting {
+        account_key: u128,
+        epoch: u64,
+    },
     Kept(bool),
     /// Why there is no answer.
     Failed(String),
@@ -151,8 +152,85 @@ pub(super) struct Request {
 pub(super) enum Told {
     Answer { number: u64, answer: Answer },
     Listed { ip: IpAddr, verdict: Verdict },
-    Banned { client: IpAddr, length: Duration },
-    Unbanned { client: IpAddr },
+    Ban(WireBan),
+}
+
+/// An address, with the length of a wider network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireScope(String);
+
+/// A client, and the keyed hash of an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireLogin(WireScope, Option<NonZeroU32>);
+
+/// An attempt, its number, and `max_failures` and `find_time`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireAttempt(WireLogin, NonZeroU64, u32, Duration);
+
+/// A scope, how long ago it was banned, and what is left of that.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireBan(WireScope, Duration, Duration);
+
+impl From<Scope> for WireScope {
+    fn from(scope: Scope) -> Self {
+        Self(scope.to_string())
+    }
+}
+
+impl WireScope {
+    pub(super) fn read(&self) -> Option<Scope> {
+        self.0.parse().ok()
+    }
+}
+
+impl From<Login> for WireLogin {
+    fn from(login: Login) -> Self {
+        Self(login.client.into(), login.account.map(|tag| tag.0))
+    }
+}
+
+impl WireLogin {
+    pub(super) fn read(&self) -> Option<Login> {
+        Some(Login {
+            client: self.0.read()?,
+            account: self.1.map(AccountTag),
+        })
+    }
+}
+
+impl WireAttempt {
+    pub(super) fn new(login: Login, attempt: AttemptId, limits: AttemptLimits) -> Self {
+        Self(
+            login.into(),
+            attempt.0,
+            limits.max_failures,
+            limits.find_time,
+        )
+    }
+
+    pub(super) fn read(&self) -> Option<(Login, AttemptId, AttemptLimits)> {
+        let limits = AttemptLimits {
+            max_failures: self.2,
+            find_time: self.3,
+        };
+        Some((self.0.read()?, AttemptId(self.1), limits))
+    }
+}
+
+impl From<BanRecord> for WireBan {
+    fn from(ban: BanRecord) -> Self {
+        Self(ban.scope.into(), ban.age, ban.left)
+    }
+}
+
+impl WireBan {
+    pub(super) fn read(&self) -> Option<BanRecord> {
+        Some(BanRecord {
+            scope: self.0.read()?,
+            age: self.1,
+            left: self.2,
+        })
+    }
 }
 
 /// Listed, confidence, threat type, and when it was verified, in seconds since 1970.
@@ -165,6 +243,8 @@ pub(super) struct Rows {
     verdicts: Vec<(IpAddr, Verdict)>,
     pub(super) reports: Vec<(u64, Option<String>)>,
     delivered: Vec<(IpAddr, String, u64)>,
+    /// Of failed logins and bans, by their keys.
+    logins: Vec<(Vec<u8>, Option<(Duration, Vec<u8>)>)>,
 }
 
 impl From<SharedVerdict> for Verdict {
@@ -221,13 +301,57 @@ impl From<Block> for Answer {
 impl From<Attempt> for Answer {
     fn from(attempt: Attempt) -> Self {
         match attempt {
-            Attempt::Begun(AttemptId(id)) => Self::Begun(id),
-            Attempt::Refused => Self::Refused,
+            Attempt::Begun => Self::Begun,
+            Attempt::Refused {
+                retry_after,
+                under_way,
+            } => Self::Refused {
+                retry_after,
+                under_way,
+            },
+        }
+    }
+}
+
+impl From<Failed> for Answer {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Counted { failures } => Self::Failures(failures),
+            Failed::Tripped { scope } => Self::Tripped(scope.into()),
+        }
+    }
+}
+
+impl From<Greeting> for Answer {
+    fn from(greeting: Greeting) -> Self {
+        Self::Greeting {
+            account_key: greeting.account_key.0,
+            epoch: greeting.epoch,
         }
     }
 }
 
 impl Answer {
+    pub(super) fn failed(&self) -> Option<Failed> {
+        match self {
+            Self::Failures(failures) => Some(Failed::Counted {
+                failures: *failures,
+            }),
+            Self::Tripped(scope) => scope.read().map(|scope| Failed::Tripped { scope }),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn greeting(&self) -> Option<Greeting> {
+        match *self {
+            Self::Greeting { account_key, epoch } => Some(Greeting {
+                account_key: AccountKey(account_key),
+                epoch,
+            }),
+            _ => None,
+        }
+    }
+
     pub(super) fn seen(&self) -> Option<Seen> {
         Some(match self {
             Self::Verdict(verdict) => Seen::Verdict(verdict.read()?),
@@ -255,8 +379,14 @@ impl Answer {
 
     pub(super) const fn attempt(&self) -> Option<Attempt> {
         match *self {
-            Self::Begun(id) => Some(Attempt::Begun(AttemptId(id))),
-            Self::Refused => Some(Attempt::Refused),
+            Self::Begun => Some(Attempt::Begun),
+            Self::Refused {
+                retry_after,
+                under_way,
+            } => Some(Attempt::Refused {
+                retry_after,
+                under_way,
+            }),
             _ => None,
         }
     }
@@ -269,8 +399,7 @@ impl From<Announcement> for Told {
                 ip,
                 verdict: verdict.into(),
             },
-            Announcement::Banned { client, length } => Self::Banned { client, length },
-            Announcement::Unbanned { client } => Self::Unbanned { client },
+            Announcement::Ban(ban) => Self::Ban(ban.into()),
         }
     }
 }
@@ -285,13 +414,6 @@ impl From<BlockRequest> for Ask {
             granted: request.known.granted,
             birth: request.known.birth,
         }
-    }
-}
-
-pub(super) const fn limits(max_failures: u32, find_time: Duration) -> AttemptLimits {
-    AttemptLimits {
-        max_failures,
-        find_time,
     }
 }
 
@@ -316,6 +438,7 @@ impl From<&Batch> for Rows {
             verdicts: batch.verdicts.iter().map(verdict).collect(),
             reports: batch.reports.iter().map(report).collect(),
             delivered: batch.delivered.iter().map(delivered).collect(),
+            logins: batch.rows.clone(),
         }
     }
 }
@@ -346,6 +469,7 @@ impl Rows {
             verdicts: self.verdicts.iter().filter_map(verdict).collect(),
             reports: self.reports.iter().map(report).collect(),
             delivered: self.delivered.iter().filter_map(delivered).collect(),
+            rows: self.logins.clone(),
             ..Batch::default()
         }
     }
@@ -356,12 +480,18 @@ impl Rows {
         // A report takes some KiB at most.
         const REPORTS: usize = 50;
         const DELIVERED: usize = 2_000;
+        const LOGINS: usize = 500;
         let mut parts = Vec::new();
-        while !(self.verdicts.is_empty() && self.reports.is_empty() && self.delivered.is_empty()) {
+        while !(self.verdicts.is_empty()
+            && self.reports.is_empty()
+            && self.delivered.is_empty()
+            && self.logins.is_empty())
+        {
             parts.push(Self {
                 verdicts: last(&mut self.verdicts, VERDICTS),
                 reports: last(&mut self.reports, REPORTS),
                 delivered: last(&mut self.delivered, DELIVERED),
+                logins: last(&mut self.logins, LOGINS),
             });
         }
         parts

@@ -86,11 +86,16 @@ where
         attempts::no_more_attempts_begin_than_there_are_places
         attempts::one_caller_learns_of_the_last_failure
         attempts::failures_take_places_until_they_are_cleared
+        attempts::a_success_forgives_failures_for_its_account_alone
         attempts::failures_and_attempts_are_forgotten_in_time
         attempts::a_failure_of_an_unknown_attempt_counts
+        attempts::an_attempt_that_ended_before_it_began_takes_no_place
+        attempts::ipv6_networks_have_a_limit_of_their_own
+        attempts::all_machines_hash_accounts_with_the_key_of_the_first
         hearing::what_is_listed_reaches_all_machines
         hearing::bans_reach_all_machines
-        hearing::who_comes_later_hears_of_the_bans_in_force
+        hearing::a_late_listener_hears_of_the_bans_in_force_and_of_lifts
+        hearing::of_what_is_told_of_a_client_the_latest_counts
     }
 }
 

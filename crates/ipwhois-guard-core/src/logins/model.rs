@@ -1,12 +1,17 @@
 //! What the tracker should answer, from a diary of everything that happened, read from end to end
 //! each time.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::clock::Tick;
+use crate::store::AttemptId;
 
 const DAY: u64 = 24 * 60 * 60 * 10;
+const ATTEMPT_LIFE: u64 = 30 * 10;
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -20,7 +25,12 @@ enum Event {
     },
     Failed {
         client: usize,
+        account: usize,
         at: u64,
+    },
+    Forgiven {
+        client: usize,
+        account: usize,
     },
     Forgotten {
         client: usize,
@@ -50,31 +60,45 @@ struct Model {
 }
 
 impl Model {
-    fn failures(&self, of: usize, now: u64) -> usize {
-        let mut count = 0;
+    fn failures(&self, of: usize, now: u64) -> Vec<(usize, u64)> {
+        let mut failures = Vec::new();
         for event in &self.diary {
             match *event {
-                Event::Failed { client, at } if client == of && now - at < self.find_time => {
-                    count += 1;
+                Event::Failed {
+                    client,
+                    account,
+                    at,
+                } if client == of && now - at < self.find_time => failures.push((account, at)),
+                Event::Forgiven { client, account } if client == of => {
+                    failures.retain(|(failed, _)| *failed != account);
                 }
-                Event::Forgotten { client } if client == of => count = 0,
+                Event::Forgotten { client } if client == of => failures.clear(),
                 _ => {}
             }
         }
-        count
+        failures
     }
 
-    fn under_way(&self, of: usize, now: u64) -> usize {
+    fn life(&self) -> u64 {
+        self.find_time.min(ATTEMPT_LIFE)
+    }
+
+    /// When those under way began.
+    fn under_way(&self, of: usize, now: u64) -> Vec<u64> {
         let ended = |wanted| {
             let is =
                 |event: &Event| matches!(event, Event::Ended { attempt } if *attempt == wanted);
             self.diary.iter().any(is)
         };
-        let under_way = |event: &&Event| {
-            matches!(**event, Event::Began { client, attempt, at }
-                if client == of && now - at < self.find_time && !ended(attempt))
+        let under_way = |event: &Event| match *event {
+            Event::Began {
+                client,
+                attempt,
+                at,
+            } => (client == of && now - at < self.life() && !ended(attempt)).then_some(at),
+            _ => None,
         };
-        self.diary.iter().filter(under_way).count()
+        self.diary.iter().filter_map(under_way).collect()
     }
 
     fn last_ban(&self, of: usize) -> Option<Ban> {
@@ -96,15 +120,16 @@ impl Model {
 
     fn begin(&mut self, client: usize, now: u64) -> Result<usize, Refused> {
         if let Some(left) = self.banned(client, now) {
-            return Err(Refused {
-                retry_after: duration(left),
-                banned: true,
-            });
+            let retry_after = duration(left);
+            return Err(Refused::Banned { retry_after });
         }
-        if self.failures(client, now) + self.under_way(client, now) >= self.max_failures {
-            return Err(Refused {
-                retry_after: duration(10),
-                banned: false,
+        let (failures, under_way) = (self.failures(client, now), self.under_way(client, now));
+        if failures.len() + under_way.len() >= self.max_failures {
+            let failures = failures.iter().map(|(_, at)| at + self.find_time);
+            let ends = failures.chain(under_way.iter().map(|at| at + self.life()));
+            return Err(Refused::Full {
+                retry_after: duration(ends.min().unwrap() - now),
+                under_way: !under_way.is_empty(),
             });
         }
         self.attempts += 1;
@@ -117,14 +142,19 @@ impl Model {
         Ok(attempt)
     }
 
-    fn fail(&mut self, client: usize, now: u64) -> Failure {
+    fn fail(&mut self, client: usize, account: usize, now: u64) -> Failure {
         if let Some(left) = self.banned(client, now) {
             return Failure::Banned {
                 retry_after: duration(left),
             };
         }
-        self.diary.push(Event::Failed { client, at: now });
-        let failures = self.failures(client, now);
+        let at = now;
+        self.diary.push(Event::Failed {
+            client,
+            account,
+            at,
+        });
+        let failures = self.failures(client, now).len();
         if failures < self.max_failures {
             return Failure::Counted {
                 left: (self.max_failures - failures) as u32,
@@ -137,7 +167,8 @@ impl Model {
             }
         }
         self.ban(client, ban, now);
-        Failure::Tripped { ban: duration(ban) }
+        let (scope, ban) = (scope(client), duration(ban));
+        Failure::Tripped { scope, ban }
     }
 
     fn bans_before(&self, client: usize, now: u64) -> u32 {
@@ -164,6 +195,12 @@ fn duration(tenths: u64) -> Duration {
     Duration::from_millis(tenths * 100)
 }
 
+fn scope(client: usize) -> Scope {
+    let is_it = |(_, known): &&(&str, usize)| *known == client;
+    let (ip, _) = ADDRESSES.iter().find(is_it).unwrap();
+    Scope::of(ip.parse().unwrap())
+}
+
 /// Three clients, and how they may come along.
 const ADDRESSES: [(&str, usize); 6] = [
     ("25.0.0.1", 0),
@@ -176,11 +213,12 @@ const ADDRESSES: [(&str, usize); 6] = [
 
 #[derive(Clone, Debug)]
 enum Step {
-    Begin(usize),
+    /// For no account, or for one of two.
+    Begin(usize, usize),
     Fail(Index),
     Succeed(Index),
     NoteFailure(usize),
-    NoteSuccess(usize),
+    Pardon(usize),
     Ban(usize, u64),
     Unban(usize),
     Wait(u64),
@@ -195,11 +233,11 @@ fn steps(find_time: u64, ban_time: u64) -> impl Strategy<Value = Vec<Step>> {
         1 => DAY - 1..=DAY + 1,
     ];
     let step = prop_oneof![
-        6 => address().prop_map(Step::Begin),
+        6 => (address(), 0..3_usize).prop_map(|(n, account)| Step::Begin(n, account)),
         6 => any::<Index>().prop_map(Step::Fail),
-        1 => any::<Index>().prop_map(Step::Succeed),
+        2 => any::<Index>().prop_map(Step::Succeed),
         6 => address().prop_map(Step::NoteFailure),
-        1 => address().prop_map(Step::NoteSuccess),
+        1 => address().prop_map(Step::Pardon),
         1 => (address(), 1..2 * ban_time).prop_map(|(n, time)| Step::Ban(n, time)),
         1 => address().prop_map(Step::Unban),
         4 => wait.prop_map(Step::Wait),
@@ -231,51 +269,65 @@ proptest! {
 
     #[test]
     fn the_tracker_answers_like_the_diary((max_failures, find_time, ban_time, max_ban_time, steps) in scenes()) {
-        let tracker: Tracker = Tracker::with_capacity(64, Limits {
-            max_failures: max_failures as u32,
-            find_time: duration(find_time),
+        let tracker = Tracker::with_buckets(4);
+        let limits = Limits {
+            attempts: AttemptLimits {
+                max_failures: max_failures as u32,
+                find_time: duration(find_time),
+            },
             ban_time: duration(ban_time),
             max_ban_time: max_ban_time.map(duration),
-        });
+        };
         let mut model = Model { max_failures, find_time, ban_time, max_ban_time, diary: Vec::new(), attempts: 0 };
-        // Of the tracker, of the model, whose. An attempt may be ended twice, or never.
-        let mut attempts: Vec<(Reservation, usize, usize)> = Vec::new();
+        // Of the tracker, of the model, whose, for which account. An attempt may be ended twice, or
+        // never.
+        let mut attempts: Vec<(Login, AttemptId, usize, usize, usize)> = Vec::new();
         let ip = |n: usize| -> IpAddr { ADDRESSES[n].0.parse().unwrap() };
+        let login = |n, account: usize| Login {
+            client: Scope::of(ip(n)),
+            account: std::num::NonZeroU32::new(account as u32).map(AccountTag),
+        };
         let mut now = 0;
         for step in steps {
             let tick = Tick::at(duration(now));
             match step {
-                Step::Begin(n) => match (tracker.begin(ip(n), tick), model.begin(ADDRESSES[n].1, now)) {
-                    (Ok(reservation), Ok(attempt)) => attempts.push((reservation, attempt, ADDRESSES[n].1)),
-                    (Err(told), Err(expected)) => prop_assert_eq!(told, expected),
-                    (told, expected) => prop_assert!(false, "{:?} instead of {:?}", told, expected),
-                },
+                Step::Begin(n, account) => {
+                    let (login, id, client) = (login(n, account), AttemptId::random(), ADDRESSES[n].1);
+                    match (tracker.begin(&limits, login, id, tick), model.begin(client, now)) {
+                        (Ok(()), Ok(attempt)) => attempts.push((login, id, attempt, client, account)),
+                        (Err(told), Err(expected)) => prop_assert_eq!(told, expected),
+                        (told, expected) => prop_assert!(false, "{:?} instead of {:?}", told, expected),
+                    }
+                }
                 Step::Fail(index) if !attempts.is_empty() => {
-                    let (reservation, attempt, client) = *index.get(&attempts);
+                    let (login, id, attempt, client, account) = *index.get(&attempts);
                     model.diary.push(Event::Ended { attempt });
-                    prop_assert_eq!(tracker.fail(reservation, tick), model.fail(client, now));
+                    prop_assert_eq!(tracker.fail(&limits, login, Some(id), tick), model.fail(client, account, now));
                 }
                 Step::Succeed(index) if !attempts.is_empty() => {
-                    let (reservation, attempt, client) = *index.get(&attempts);
+                    let (login, id, attempt, client, account) = *index.get(&attempts);
                     model.diary.push(Event::Ended { attempt });
-                    model.diary.push(Event::Forgotten { client });
-                    tracker.succeed(reservation);
+                    if account != 0 {
+                        model.diary.push(Event::Forgiven { client, account });
+                    }
+                    tracker.succeed(login, id);
                 }
                 Step::Fail(_) | Step::Succeed(_) => {}
                 Step::NoteFailure(n) => {
-                    prop_assert_eq!(tracker.note_failure(ip(n), tick), model.fail(ADDRESSES[n].1, now));
+                    let failure = tracker.fail(&limits, login(n, 0), None, tick);
+                    prop_assert_eq!(failure, model.fail(ADDRESSES[n].1, 0, now));
                 }
-                Step::NoteSuccess(n) => {
+                Step::Pardon(n) => {
                     model.diary.push(Event::Forgotten { client: ADDRESSES[n].1 });
-                    tracker.note_success(ip(n));
+                    tracker.pardon(Scope::of(ip(n)));
                 }
                 Step::Ban(n, time) => {
                     model.ban(ADDRESSES[n].1, time, now);
-                    tracker.ban(ip(n), duration(time), tick);
+                    tracker.ban(Scope::of(ip(n)), duration(time), tick);
                 }
                 Step::Unban(n) => {
                     model.diary.push(Event::Lifted { client: ADDRESSES[n].1 });
-                    tracker.unban(ip(n));
+                    tracker.unban(Scope::of(ip(n)), tick);
                 }
                 Step::Wait(tenths) => now += tenths,
             }
