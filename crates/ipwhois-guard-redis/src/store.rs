@@ -207,8 +207,8 @@ impl SharedStore for RedisStore {
 
     fn grant(&self, request: BlockRequest) -> SharedFuture<'_, Block> {
         let keys = [self.keys.granted(request.day), self.keys.machines()];
-        // A birth is never 0.
-        let birth = self.numbers.hash_one(self.attempt().0) | 1;
+        // Never 0.
+        let birth = AttemptId::random().0;
         let call = Call::new(Name::Grant, keys)
             .arg(request.limit)
             .arg(request.checks)
