@@ -22,7 +22,7 @@ const LARGEST_PART: u32 = 4;
 const SLOW: Duration = Duration::from_millis(50);
 
 /// How long after a request its answer is worth a wait.
-const PROMPT: Duration = Duration::from_millis(250);
+const PROMPT: Duration = Duration::from_secs(2);
 
 /// How long to wait after a request that failed, or that brought nothing.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
@@ -43,8 +43,8 @@ pub(crate) struct DayLease {
     /// Since when a request is under way.
     asked: Option<Duration>,
     ask_again: Duration,
-    /// How long the last two answers took.
-    took: [Duration; 2],
+    /// How long the last answer took.
+    took: Duration,
     spent_at: Duration,
     /// Whether a check was spent, or wanted, since the last long pause.
     is_spending: bool,
@@ -63,7 +63,7 @@ impl DayLease {
             machines: 1,
             asked: None,
             ask_again: Duration::ZERO,
-            took: [Duration::MAX; 2],
+            took: Duration::ZERO,
             spent_at: Duration::MAX,
             is_spending: false,
             is_dry: false,
@@ -153,13 +153,7 @@ impl DayLease {
     }
 
     fn block(&self, left: u32) -> u32 {
-        // One late answer says nothing.
-        let took = self.took[0].min(self.took[1]);
-        let slow = if took == Duration::MAX {
-            0
-        } else {
-            took.as_millis() / SLOW.as_millis()
-        };
+        let slow = self.took.as_millis() / SLOW.as_millis();
         let slow = u32::try_from(slow).unwrap_or(u32::MAX);
         let part = left.saturating_mul(slow.saturating_add(1).min(PART)) / PART;
         part.min(left / LARGEST_PART).max(1)
@@ -176,8 +170,7 @@ impl DayLease {
     ) -> Option<u32> {
         self.machines = block.machines.max(1);
         if request.checks > 0 {
-            let took = now.saturating_sub(self.asked.take().unwrap_or(now));
-            self.took = [self.took[1], took];
+            self.took = now.saturating_sub(self.asked.take().unwrap_or(now));
         }
         // A count that comes while a block is on its way may be with it or without it.
         if request.day != self.day || (request.checks == 0 && self.asked.is_some()) {
@@ -288,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn where_two_answers_take_long_the_next_block_is_larger() {
+    fn where_an_answer_takes_long_the_next_block_is_larger() {
         let mut lease = lease();
         refill(&mut lease, 500, 0, Duration::from_millis(400));
         assert_eq!(
@@ -297,15 +290,6 @@ mod tests {
         );
         let slow = Duration::from_secs(60);
         assert_eq!(refill(&mut lease, 500, 0, slow), None, "it is enough");
-        let mut once = self::lease();
-        refill(&mut once, 500, 0, Duration::ZERO);
-        (0..6).for_each(|_| assert!(once.spend(seconds(0))));
-        assert_eq!(refill(&mut once, 500, 6, slow), Some(6));
-        assert_eq!(
-            once.touch(500, 6, seconds(0)),
-            None,
-            "one late answer says nothing"
-        );
     }
 
     #[test]

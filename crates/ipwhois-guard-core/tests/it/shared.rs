@@ -211,8 +211,8 @@ fn who_waits_for_another_machine_goes_on_when_the_tier_misses_an_answer() {
     block_on(other.look(CLEAN, PATIENCE)).expect("never away");
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| source(&guard, CLEAN));
-        // The day's count and a block at the start, and a look.
-        until(|| store.calls() >= 3);
+        // The day's count, a block and a greeting at the start, and a look.
+        until(|| store.calls() >= 4);
         store.behave(Trouble::Unreadable);
         let before = store.calls();
         // Among them is at least one look: a lost connection brings fewer.
@@ -601,8 +601,9 @@ fn a_client_that_the_budget_refuses_costs_the_tier_two_calls_and_then_none_for_a
     for n in 0..BUDGET {
         assert_eq!(source(&guard, nth(n)), Source::Api);
     }
-    // A look, a block, and what was learnt; the count and a block at the start.
-    until(|| store.calls() == 2 + 3 * BUDGET as usize);
+    // A look, a block, and what was learnt; the count, a block and a greeting
+    // at the start.
+    until(|| store.calls() == 3 + 3 * BUDGET as usize);
     let refused = || assert_eq!(source(&guard, nth(999)), NO_BUDGET);
     // A look, and its lease given back.
     calls(&store, 2, refused);
@@ -651,8 +652,9 @@ fn a_decision_from_memory_asks_no_tier_and_allocates_nothing() {
     let guard = machine(store.clone(), Blacklist::of([]), BUDGET);
     assert_eq!(source(&guard, CLEAN), Source::Api);
     block_on(guard.settled());
-    // The day's count and a block at the start, a look, the next block, and what was learnt.
-    until(|| store.calls() == 5);
+    // The day's count, a block and a greeting at the start, a look, the next block, and what was
+    // learnt.
+    until(|| store.calls() == 6);
     let head = Head {
         path: "/",
         peer: Peer::Ip(CLEAN),
@@ -664,7 +666,7 @@ fn a_decision_from_memory_asks_no_tier_and_allocates_nothing() {
     };
     decide();
     assert_eq!(allocation_counter::measure(decide).count_total, 0);
-    assert_eq!(store.calls(), 5);
+    assert_eq!(store.calls(), 6);
 }
 
 #[test]

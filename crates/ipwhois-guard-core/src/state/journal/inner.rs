@@ -181,7 +181,12 @@ impl Inner {
     }
 
     /// Notes what somebody wants to wait for. Its number, when that is worth it.
-    pub(super) fn note_awaited(&self, add: impl FnOnce(&mut Pending)) -> Option<u64> {
+    /// `is_patient`: however long the disk takes.
+    pub(super) fn note_awaited(
+        &self,
+        is_patient: bool,
+        add: impl FnOnce(&mut Pending),
+    ) -> Option<u64> {
         let mut state = self.state();
         if state.phase == Phase::Off {
             return None;
@@ -191,7 +196,7 @@ impl Inner {
         }
         state.awaited += 1;
         let is_hopeless = state.phase == Phase::Waiting && state.error.is_some();
-        let is_worth_it = !is_hopeless && !state.is_stalled && !state.backs_off();
+        let is_worth_it = !is_hopeless && (is_patient || !state.is_stalled) && !state.backs_off();
         is_worth_it.then_some(state.awaited)
     }
 

@@ -184,14 +184,22 @@ impl Journal {
     /// Resolves when this count of a day or a later one is on the disk: then a power loss does not
     /// undo it. What else is pending goes along.
     ///
-    /// False when it is not: because nothing is kept, the write failed, or the disk takes more than
-    /// [`PATIENCE`]. A disk that hangs costs one such wait: until it goes on, this resolves at
-    /// once.
+    /// False when it is not: because nothing is kept, or the write failed. Takes as long as the disk.
     pub(crate) async fn save_count(&self, day: u64, count: Count) -> bool {
-        self.save(|pending| pending.count(day, count)).await
+        let Some(inner) = &self.0 else {
+            return false;
+        };
+        let mut progress = inner.progress.subscribe();
+        let Some(mine) = inner.note_awaited(true, |pending| pending.count(day, count)) else {
+            return false;
+        };
+        inner.kick();
+        let tried = progress.wait_for(|progress| progress.tried >= mine).await;
+        tried.is_ok_and(|progress| progress.written >= mine)
     }
 
-    /// The same for a report, or for its removal (`None`).
+    /// The same for a report, or for its removal (`None`), but a disk that takes more than
+    /// [`PATIENCE`] is not waited for, and until it goes on this resolves at once.
     pub(crate) async fn save_report(&self, number: u64, report: Option<Vec<u8>>) -> bool {
         self.save(|pending| pending.report(number, report)).await
     }
@@ -212,7 +220,7 @@ impl Journal {
             return false;
         };
         let mut progress = inner.progress.subscribe();
-        let Some(mine) = inner.note_awaited(add) else {
+        let Some(mine) = inner.note_awaited(false, add) else {
             return false;
         };
         inner.kick();
