@@ -146,14 +146,14 @@ async fn what_is_too_old_is_pruned_after_an_hour_and_not_at_the_start() {
 
 #[expect(clippy::await_holding_lock, reason = "this is the disk that hangs")]
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
+async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_report() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
     journal.open(DAY, None).await.unwrap();
     let disk = inner(&journal).store();
     let waiting = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { save(&journal, 1).await }
+        async move { journal.save_report(1, Some(vec![1])).await }
     });
     tokio::task::yield_now().await;
     tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
@@ -162,7 +162,7 @@ async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     assert!(!waiting.await.unwrap());
     let next = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { save(&journal, 2).await }
+        async move { journal.save_report(2, Some(vec![2])).await }
     });
     tokio::task::yield_now().await;
     assert!(next.is_finished(), "it waits for nothing");
@@ -171,9 +171,9 @@ async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     drop(disk);
     // The write went on by itself, and the disk is believed again.
     a_write(&mut progress).await;
-    assert!(save(&journal, 3).await);
+    assert!(journal.save_report(3, Some(vec![3])).await);
     journal.close(None);
-    assert_eq!(reopened(&folder).await.days, counted(3));
+    assert_eq!(reopened(&folder).await.reports.len(), 3);
 }
 
 /// A disk that fails when it is told to.
