@@ -2,6 +2,8 @@
 
 mod browser;
 mod day;
+mod disk;
+mod host;
 mod monitoring;
 mod outage;
 mod restart;

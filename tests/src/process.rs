@@ -29,6 +29,19 @@ impl Process {
     /// When it does not come up.
     #[must_use]
     pub fn start(framework: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_in(framework, settings, &[])
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_in(
+        framework: &str,
+        settings: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let settings = settings
             .iter()
             .map(|(name, value)| (format!("IPWHOIS_GUARD_{name}"), value));
@@ -37,6 +50,7 @@ impl Process {
             .env("PORT", "0")
             .env("RUST_LOG", "off")
             .envs(settings)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");

@@ -79,6 +79,17 @@ impl Worker {
         })
     }
 
+    /// What else is said before the last words.
+    pub(crate) fn say_before(&mut self, words: impl FnOnce() + Send + Sync + 'static) {
+        let last_words = self.last_words.take();
+        self.last_words = Some(Box::new(move || {
+            words();
+            if let Some(last_words) = last_words {
+                last_words();
+            }
+        }));
+    }
+
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use ipwhois_guard_core::store::{AttemptId, Claim, Scope};
+use ipwhois_guard_core::store::{AttemptId, Scope};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
@@ -53,18 +53,13 @@ impl Keys {
         format!("{key}:{}", attempt.0)
     }
 
-    pub(crate) fn day(&self, day: u64) -> String {
-        format!("{}{{budget}}:day:{day}", self.prefix)
+    pub(crate) fn granted(&self, day: u64) -> String {
+        format!("{}{{budget}}:granted:{day}", self.prefix)
     }
 
-    /// The day, then the rations.
-    pub(crate) fn claim(&self, claim: &Claim) -> Vec<String> {
-        let rations = claim.rations.iter();
-        let rations =
-            rations.map(|ration| format!("{}{{budget}}:ration:{}", self.prefix, ration.name));
-        std::iter::once(self.day(claim.day))
-            .chain(rations)
-            .collect()
+    /// The machines that spend checks.
+    pub(crate) fn machines(&self) -> String {
+        format!("{}{{budget}}:machines", self.prefix)
     }
 
     /// Bans by their end, the same by their beginning, and lifts.
@@ -88,10 +83,6 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use ipwhois_guard_core::store::Ration;
-
     use super::*;
 
     #[test]
@@ -127,23 +118,8 @@ mod tests {
                 "ipwhois-guard:failures:{3ffe:1:2::}:3ffe:1:2::/48",
             ]
         );
-        let claim = Claim {
-            day: 20_781,
-            known: 0,
-            below: 1,
-            rations: vec![Ration {
-                name: "25.0.0.0/24".to_owned(),
-                below: 1,
-                keep: Duration::from_secs(1),
-            }],
-        };
-        assert_eq!(
-            keys.claim(&claim),
-            [
-                "ipwhois-guard:{budget}:day:20781",
-                "ipwhois-guard:{budget}:ration:25.0.0.0/24",
-            ]
-        );
+        assert_eq!(keys.granted(20_781), "ipwhois-guard:{budget}:granted:20781");
+        assert_eq!(keys.machines(), "ipwhois-guard:{budget}:machines");
     }
 
     #[test]

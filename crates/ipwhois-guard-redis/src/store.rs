@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipwhois_guard_core::store::{
-    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Claim, Failed,
-    Greeting, LIFTS_KEPT, Login, SETTLING, Scope, Seen, SharedError, SharedFuture, SharedStore,
-    SharedVerdict, Spent,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Count, Failed, Greeting, LATELY, LIFTS_KEPT, Login, SETTLING, Scope, Seen, SharedError,
+    SharedFuture, SharedStore, SharedVerdict,
 };
 use ipwhois_guard_core::{BuildError, SecretUrl};
 use redis::Value;
@@ -129,14 +129,6 @@ impl RedisStore {
         }
     }
 
-    /// Calls a script that answers a number.
-    async fn count(&self, call: Call) -> Result<u32, SharedError> {
-        match self.link.call(call).await? {
-            Value::Int(count) => u32::try_from(count).map_err(|_| unreadable("a count")),
-            answer => Err(unexpected(&answer)),
-        }
-    }
-
     /// A script over the scopes of a client. The mark of an ended attempt comes first.
     fn attempts(&self, name: Name, login: Login, attempt: AttemptId) -> Call {
         let mut keys = vec![self.keys.ended(login.client, attempt)];
@@ -205,36 +197,40 @@ impl SharedStore for RedisStore {
         Box::pin(self.tell(call))
     }
 
-    fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
-        let mut call = Call::new(Name::Spend, self.keys.claim(claim))
-            .arg(claim.known)
-            .arg(claim.below)
-            .arg(millis(DAY_KEPT));
-        for ration in &claim.rations {
-            call = call.arg(ration.below).arg(millis(ration.keep));
-        }
+    fn grant(&self, request: BlockRequest) -> SharedFuture<'_, Block> {
+        let keys = [self.keys.granted(request.day), self.keys.machines()];
+        // Never 0.
+        let birth = AttemptId::random().0;
+        let call = Call::new(Name::Grant, keys)
+            .arg(request.limit)
+            .arg(request.checks)
+            .arg(request.known.granted)
+            .arg(format!("{:x}", request.known.birth))
+            .arg(format!("{birth:x}"))
+            .arg(&self.lease)
+            .arg(millis(DAY_KEPT))
+            .arg(millis(LATELY))
+            .arg(u8::from(request.is_spending));
         Box::pin(async move {
             let answer = self.link.call(call).await?;
-            match redis::from_redis_value(&answer) {
-                Ok((0, spent)) => Ok(Spent::Yes { spent }),
-                Ok((1, spent)) => Ok(Spent::NoBudget { spent }),
-                Ok((2, _)) => Ok(Spent::Rationed),
-                _ => Err(unexpected(&answer)),
-            }
+            let read: Result<(u32, u32, String, u32), _> = redis::from_redis_value(&answer);
+            let Ok((checks, granted, birth, machines)) = read else {
+                return Err(unexpected(&answer));
+            };
+            let birth = u64::from_str_radix(&birth, 16).map_err(|_| unreadable("a birth"))?;
+            Ok(Block {
+                checks,
+                count: Count { granted, birth },
+                machines: machines.max(1),
+            })
         })
     }
 
-    fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()> {
-        let call = Call::new(Name::Unspend, self.keys.claim(claim));
-        Box::pin(self.tell(call))
-    }
-
-    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
-        let call = Call::new(Name::AddSpent, [self.keys.day(day)])
-            .arg(known)
+    fn give_back(&self, day: u64, checks: u32) -> SharedFuture<'_, ()> {
+        let call = Call::new(Name::GiveBack, [self.keys.granted(day)])
             .arg(checks)
             .arg(millis(DAY_KEPT));
-        Box::pin(self.count(call))
+        Box::pin(self.tell(call))
     }
 
     fn begin_attempt(

@@ -32,10 +32,10 @@
 //! Nothing here reads a clock: time since the Unix epoch comes in as an argument, and may jump.
 //! Memory is fixed, about 2 MB. A request that buys nothing allocates nothing.
 
-mod cluster;
 mod day;
 mod demand;
 mod forecast;
+mod leased;
 mod origin;
 mod quota;
 mod quote;
@@ -52,8 +52,10 @@ use self::forecast::RequestForecast;
 use self::origin::Origin;
 use self::quota::ServiceQuota;
 use self::rations::{Paid, Rations};
+pub(crate) use self::snapshot::Snapshot;
 use self::table::{Entry, Table};
 use crate::evidence::{Signs, Weights, exp2, fading};
+use crate::store::DayLease;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 const DAY: f64 = DAY_SECONDS as f64;
@@ -108,6 +110,8 @@ pub(crate) enum Refusal {
     Price,
     /// Its network has had its ration.
     Rationed,
+    /// The day has checks left, and this process holds none of them.
+    Dry,
 }
 
 impl Refusal {
@@ -117,6 +121,7 @@ impl Refusal {
             Self::Spent => "the day is spent",
             Self::Price => "too dear",
             Self::Rationed => "its network has had its ration",
+            Self::Dry => "no check is held",
         }
     }
 }
@@ -132,7 +137,6 @@ pub(crate) struct Spend {
     bid: Option<Bid>,
     /// Which ration paid.
     paid: Option<(Origin, Paid)>,
-    is_explicit: bool,
 }
 
 #[derive(Debug)]
@@ -140,6 +144,8 @@ pub(crate) struct Budget {
     limit: u32,
     today: Today,
     quota: ServiceQuota,
+    /// Which of the day's checks this process may spend.
+    lease: DayLease,
     /// How many checks were ever taken.
     taken: u64,
     weights: Weights,
@@ -164,6 +170,7 @@ impl Budget {
             limit,
             today: Today::default(),
             quota: ServiceQuota::default(),
+            lease: DayLease::alone(),
             taken: 0,
             weights: Weights::new(),
             forecast: RequestForecast::new(),
@@ -217,7 +224,8 @@ impl Budget {
         let (price, bid, origin) = match purpose {
             Purpose::Explicit => (0.0, None, None),
             Purpose::Refresh(ip) => {
-                let [price, _] = self.demand.price(left * REFRESH_SHARE, now);
+                let share = self.lease.share(left * REFRESH_SHARE);
+                let [price, _] = self.demand.price(share, now);
                 (price, None, Some(Origin::of(ip)))
             }
             Purpose::Request(bid) => (self.price_with(left, now), Some(bid), Some(bid.origin)),
@@ -237,6 +245,8 @@ impl Budget {
             Some(Refusal::Price)
         } else if matches!(paid, Some(None)) {
             Some(Refusal::Rationed)
+        } else if !self.lease.spend(moment) {
+            Some(Refusal::Dry)
         } else {
             None
         };
@@ -269,7 +279,6 @@ impl Budget {
             number: self.taken,
             bid,
             paid,
-            is_explicit: matches!(purpose, Purpose::Explicit),
         };
         (price, Ok(spend))
     }
@@ -291,7 +300,7 @@ impl Budget {
 
     fn price_with(&mut self, left: f64, now: f64) -> f64 {
         let spent = f64::from(self.today.spent) / f64::from(self.day_limit().max(1));
-        let [all, usual] = self.demand.price(left, now);
+        let [all, usual] = self.demand.price(self.lease.share(left), now);
         all.min(usual.max(ceiling(spent)))
     }
 
@@ -332,6 +341,7 @@ impl Budget {
             return;
         }
         self.today.spent = self.today.spent.saturating_sub(1);
+        self.lease.refund();
         self.quota.refund(spend.number);
         if let Some((origin, paid)) = spend.paid {
             self.rations.refund(origin, paid, now);
@@ -418,6 +428,7 @@ impl Budget {
             }
         }
         self.quota = ServiceQuota::default();
+        self.lease.turn(self.today.day);
         self.rations.begin_day();
         moment
     }

@@ -1,5 +1,6 @@
 //! A guard out of its settings, and what it does in the background.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,19 +15,19 @@ use crate::feed::{FeedKeeper, StoredFeed, Validators};
 use crate::logins::Logins;
 use crate::lookup::{DailyBudget, Elsewhere, Lookup};
 use crate::observe::{Facts, Measured, Meter, Observer, Pulse};
-use crate::reports::{Left, ReportShelf, Reporter};
+use crate::reports::{BoxFuture, Left, ReportShelf, Reporter};
 use crate::rules::RuleSet;
 use crate::settings::Settings;
 use crate::state::{self, Journal, Loaded, Shelf};
 use crate::store::cluster::Cluster;
+use crate::store::local::{Local, Restore};
 use crate::worker::Worker;
 
 /// How much longer than a call to the service its lease lasts.
 const BESIDE_THE_CALL: Duration = Duration::from_secs(1);
 
-/// How long the state folder may take to open. Checks wait for it, and nobody waits for a disk that
-/// hangs.
-const OPENING: Duration = Duration::from_secs(5);
+/// How often what was learned of the site is written.
+const SAVE: Duration = Duration::from_secs(10);
 
 /// What settings say that can be wrong, read.
 struct Checked {
@@ -90,15 +91,7 @@ impl Guard {
 
         let meter = Arc::new(Meter::new(name, Arc::clone(&clock)));
         let journal = Arc::new(Journal::new(settings.state_dir.clone(), Arc::clone(&clock)));
-        let worker = {
-            let journal = Arc::clone(&journal);
-            Worker::start(move || journal.close())?
-        };
-        let budget = Arc::new(DailyBudget::new(
-            settings.checks_a_day(),
-            Arc::clone(&clock),
-            Arc::clone(&journal),
-        ));
+        let mut worker = Worker::start(|| {})?;
         let is_tier_missing = shared.is_none() && settings.redis_url.is_some();
         if is_tier_missing {
             event!(
@@ -106,9 +99,33 @@ impl Guard {
                 "`redis_url` is set and the guard has no shared store: build it with `ipwhois_guard_redis::guard_from_settings`"
             );
         }
-        let cluster = shared.map(|shared| {
-            let cluster = Cluster::new(shared, worker.runtime().clone());
-            Arc::new(cluster.measured(Arc::clone(&meter)))
+        let local = settings.state_dir.as_ref().map(|dir| {
+            let (journal, clock) = (Arc::clone(&journal), Arc::clone(&clock));
+            Arc::new(Local::new(dir, journal, clock, settings.cache_ttl))
+        });
+        let runtime = worker.runtime().clone();
+        let cluster = match (shared, &local) {
+            (Some(shared), _) => Some(Cluster::new(shared, runtime)),
+            (None, Some(local)) => Some(Cluster::on_host(Arc::clone(local), runtime)),
+            (None, None) => None,
+        };
+        let cluster = cluster.map(|cluster| Arc::new(cluster.measured(Arc::clone(&meter))));
+        let budget = Arc::new(DailyBudget::new(
+            settings.checks_a_day(),
+            Arc::clone(&clock),
+            Arc::clone(&journal),
+            cluster.clone(),
+        ));
+        worker.say_before({
+            let (budget, journal) = (Arc::clone(&budget), Arc::clone(&journal));
+            let (local, runtime) = (local.clone(), worker.runtime().clone());
+            move || {
+                budget.end();
+                if let Some(local) = local {
+                    local.end();
+                }
+                journal.close(Some(&runtime));
+            }
         });
         let elsewhere = cluster.as_ref().map(|cluster| Elsewhere {
             cluster: Arc::clone(cluster),
@@ -175,7 +192,9 @@ impl Guard {
             shelf,
             lookup: Arc::clone(&lookup),
             budget: Arc::clone(&budget),
+            local,
             cluster: cluster.clone(),
+            is_restored: AtomicBool::new(false),
             feed: Arc::clone(&feed),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
@@ -247,7 +266,10 @@ struct Background {
     shelf: Arc<Shelf>,
     lookup: Arc<Lookup>,
     budget: Arc<DailyBudget>,
+    local: Option<Arc<Local>>,
     cluster: Option<Arc<Cluster>>,
+    /// Whether something of an earlier process has been loaded.
+    is_restored: AtomicBool,
     feed: Arc<FeedKeeper>,
     journal: Arc<Journal>,
     clock: Arc<dyn Clock>,
@@ -259,30 +281,47 @@ struct Background {
 
 impl Background {
     async fn run(self) {
-        let opening = self.journal.open(self.stale_ttl);
-        match tokio::time::timeout(OPENING, opening).await {
-            Ok(Some(loaded)) => self.restore(loaded).await,
-            Ok(None) => {}
-            Err(_) => {
-                self.journal.abandon();
-                event!(ERROR, within = ?OPENING,
-                    "the state folder does not open: the guard runs from memory"
-                );
+        let keep_together = async {
+            if let Some(local) = &self.local {
+                Arc::clone(local).run(self.stale_ttl, &self).await;
             }
+        };
+        let journal = Arc::clone(&self.journal);
+        tokio::join!(keep_together, journal.run(), self.work());
+    }
+
+    async fn work(&self) {
+        if let Some(local) = &self.local {
+            local.settled().await;
         }
         if let Some(cluster) = &self.cluster {
             cluster.begin(&self.budget).await;
         }
         self.lookup.open();
-        tokio::join!(
-            self.journal.run(),
-            self.feed.keep(),
-            self.reporter.run(),
-            self.lists.watch()
-        );
+        let save = async {
+            loop {
+                tokio::time::sleep(SAVE).await;
+                self.budget.save();
+            }
+        };
+        let reunite = async {
+            if let Some(cluster) = &self.cluster {
+                cluster.reunite(&self.budget).await;
+            }
+        };
+        let (feed, reporter) = (Arc::clone(&self.feed), Arc::clone(&self.reporter));
+        let lists = Arc::clone(&self.lists);
+        tokio::join!(feed.keep(), reporter.run(), lists.watch(), save, reunite);
     }
 
-    async fn restore(&self, loaded: Loaded) {
+    /// Whether the day's count is the local store's.
+    fn counts_here(&self) -> bool {
+        self.cluster
+            .as_ref()
+            .is_some_and(|cluster| cluster.is_on_host())
+    }
+
+    async fn load(&self, loaded: Loaded) {
         let (wall, elapsed) = (self.clock.wall(), self.clock.elapsed());
         for stored in loaded.verdicts {
             if let Some(age) = state::age(stored.verified, wall, self.cache_ttl, self.stale_ttl) {
@@ -291,13 +330,26 @@ impl Background {
             }
         }
         self.logins.restore(&loaded.rows);
-        if let Some(bytes) = loaded.budget {
-            self.budget.restore(&bytes);
+        if let Some(local) = &self.local {
+            local.restore_account_key(self.logins.account_key());
         }
         self.shelf.fill(Left {
             rows: loaded.reports,
             delivered: loaded.delivered,
         });
+        // What this process has learned and fetched itself is newer.
+        if self.is_restored.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Some(bytes) = loaded.budget {
+            let spent = self.budget.restore(&bytes, self.counts_here());
+            let is_counted = |day| loaded.days.iter().any(|(counted, _)| *counted == day);
+            if let (Some((day, spent)), Some(local)) = (spent, &self.local)
+                && !is_counted(day)
+            {
+                local.raise_count(day, spent);
+            }
+        }
         if let Some(feed) = loaded.feed {
             let stored = StoredFeed {
                 text: feed.text,
@@ -311,5 +363,20 @@ impl Background {
             // A large one takes some milliseconds to read.
             let _ = tokio::task::spawn_blocking(move || keeper.restore(stored)).await;
         }
+    }
+}
+
+impl Restore for Background {
+    fn restore(&self, loaded: Loaded) -> BoxFuture<'_, ()> {
+        Box::pin(self.load(loaded))
+    }
+
+    fn adopt(&self, rows: Vec<(u64, Vec<u8>)>) {
+        let delivered = Vec::new();
+        self.shelf.fill(Left { rows, delivered });
+    }
+
+    fn rows(&self) -> Vec<u64> {
+        self.reporter.rows()
     }
 }

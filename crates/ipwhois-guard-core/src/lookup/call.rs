@@ -33,19 +33,22 @@ impl Lookup {
                 return Ok(found);
             }
             let admitted = self.gate().look(self.clock.elapsed());
-            let taken = admitted.and_then(|()| self.budget.take(question.purpose, ip));
+            let taken = match admitted {
+                Ok(()) => {
+                    let budget = &self.budget;
+                    budget
+                        .take_granted(question.purpose, ip, self.max_wait)
+                        .await
+                }
+                Err(reason) => Err(reason),
+            };
             if taken.is_err() && !alone {
                 self.cache.note_unpaid(ip, self.now());
             }
             *spend = Some(taken?);
         }
-        let mut share = self.share(ip, spend, alone).await?;
         let permit = self.gate().admit(self.clock.elapsed())?;
-        self.budget.save().await;
         let mut paid = spend.take();
-        if let Some(share) = &mut share {
-            share.sent();
-        }
         let result = self.upstream.check(ip).await;
         if let Err(ApiError::Transport {
             connected: false, ..
@@ -53,15 +56,9 @@ impl Lookup {
             && let Some(paid) = paid.take()
         {
             self.budget.refund(paid);
-            if let Some(share) = &mut share {
-                share.unsent();
-            }
         }
         self.record(permit, &result);
-        if let Err(ApiError::RateLimited { .. }) = result {
-            // A restart must not ask again at once.
-            self.budget.save().await;
-        }
+        self.budget.has_changed();
         match result {
             Ok(reply) => {
                 let reputation = reply.reputation;

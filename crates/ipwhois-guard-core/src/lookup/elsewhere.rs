@@ -1,4 +1,4 @@
-//! What other machines know and spend, where the lookup asks them.
+//! What other machines know, where the lookup asks them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,11 +7,10 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{Answer, Found, Lookup, Question};
-use crate::budget::Spend;
 use crate::state::{self, StoredVerdict};
-use crate::store::cluster::{Cluster, Lease, Share, Unspent};
+use crate::store::cluster::{Cluster, Lease};
 use crate::store::{Seen, SharedVerdict};
-use crate::verdict::{Reputation, Source, Unverified};
+use crate::verdict::{Reputation, Source};
 
 /// How often to look again while another machine asks.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -42,7 +41,7 @@ impl Lookup {
     /// Whether there is anybody else to ask.
     pub(super) fn is_alone(&self) -> bool {
         match &self.elsewhere {
-            Some(elsewhere) => !elsewhere.cluster.is_there(),
+            Some(elsewhere) => elsewhere.cluster.is_alone(),
             None => true,
         }
     }
@@ -142,55 +141,6 @@ impl Lookup {
             };
             elsewhere.cluster.learn(ip, verdict, elsewhere.cache_ttl);
         }
-    }
-
-    /// Has a check that this machine can afford counted for all of them, by the store or alone.
-    /// Refused, it is given back here, too.
-    pub(super) async fn share(
-        &self,
-        ip: IpAddr,
-        spend: &mut Option<Spend>,
-        alone: bool,
-    ) -> Result<Option<Share>, Unverified> {
-        let (Some(elsewhere), Some(taken)) = (&self.elsewhere, spend.as_ref()) else {
-            return Ok(None);
-        };
-        let claim = self.budget.claim(taken);
-        let day = claim.day;
-        let left = self.budget.left().saturating_add(1);
-        let cluster = &elsewhere.cluster;
-        let share = if alone {
-            cluster.spend_alone(claim, left)
-        } else {
-            cluster.spend(claim, left).await
-        };
-        if share.is_err()
-            && let Some(taken) = spend.take()
-        {
-            // Before the common count is believed, which this check is not part of.
-            self.budget.refund(taken);
-        }
-        let spent = match &share {
-            Ok(share) => share.spent,
-            Err(Unspent::NoBudget { spent }) => *spent,
-            Err(Unspent::Rationed) => None,
-        };
-        if let Some(spent) = spent {
-            self.budget.adopt(day, spent);
-        }
-        share.map(Some).map_err(|unspent| match unspent {
-            Unspent::NoBudget { .. } if alone => Unverified::NoBudget,
-            Unspent::NoBudget { .. } => {
-                self.cache.note_unpaid(ip, self.now());
-                Unverified::NoBudget
-            }
-            // This machine's rations do not know it: they would have the store asked each time.
-            Unspent::Rationed => {
-                let reason = Unverified::Rationed;
-                self.cache.note_failure(ip, reason, self.now());
-                reason
-            }
-        })
     }
 }
 

@@ -14,10 +14,10 @@
 //! 6. With a shared store a flight looks there before anything else, so that one machine asks for
 //!    all ([`elsewhere`]). A client that nobody knows and that no check can be spent on is not
 //!    looked for again for `error_ttl`: the budget here answers, and only if it has a check now the
-//!    cluster is asked again. A client whose network has had its share on all machines waits as long.
-//! 7. Each call is paid for from the day's budget ([`DailyBudget`]) before it is made, and the
-//!    count is on disk before the call goes out. Until the state folder is read nobody knows what
-//!    is left or known: flights wait for it.
+//!    cluster is asked again.
+//! 7. Each call is paid for from the day's budget ([`DailyBudget`]) before it is made, with checks
+//!    that this process holds. A flight that finds none waits while some are on their way. Until
+//!    the state folder is read, what is known and what is left are unknown: flights wait for it.
 
 mod call;
 mod daily_budget;
@@ -34,6 +34,7 @@ use dashmap::{DashMap, Entry};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
+use self::daily_budget::NoCheck;
 use self::flight::{Landing, Waiters};
 use self::gate::Gate;
 use crate::alarm::Alarm;
@@ -293,7 +294,9 @@ impl Lookup {
             .transpose();
         match spend {
             Ok(spend) => Ok(Landing::new(Arc::clone(self), question, spend)),
-            Err(reason) => {
+            // The flight waits for checks that are on their way.
+            Err(NoCheck::Dry) => Ok(Landing::new(Arc::clone(self), question, None)),
+            Err(NoCheck::Refused(reason)) => {
                 self.leave_the_air();
                 Err(reason)
             }

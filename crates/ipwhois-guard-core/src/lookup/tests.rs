@@ -107,6 +107,7 @@ fn bench(max_wait: Duration) -> Bench {
         BUDGET,
         Arc::clone(&clock_of_guard),
         Arc::clone(&journal),
+        None,
     ));
     let lookup = Lookup::new(
         VerdictCache::new(10_000, ages),

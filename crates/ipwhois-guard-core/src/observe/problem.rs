@@ -131,7 +131,8 @@ pub enum Problem {
         /// Why the last one failed.
         error: Option<String>,
     },
-    /// The shared store is away, so that this machine decides alone.
+    /// The shared store is away, so that this machine decides alone, and spends the checks that it
+    /// holds.
     SharedTierAway {
         /// Why the last call failed.
         error: Option<String>,
@@ -160,7 +161,7 @@ pub enum Problem {
         lost: u64,
     },
     /// This process is a fork of the one that built the guard. It runs a guard of its own since,
-    /// which shares nothing with the others but by a shared store.
+    /// which shares with the others by `state_dir` or a shared store only.
     Forked {
         /// The process that built the guard.
         from: u32,
@@ -171,7 +172,9 @@ pub enum Problem {
         /// Which file and line, and why.
         error: String,
     },
-    /// Nothing is kept in the state folder, or the last write failed.
+    /// Nothing is kept in the state folder: it cannot be used, the last write failed, the disk has
+    /// not answered for five seconds, or a version of the guard has the folder that this one cannot
+    /// work with.
     StateFailing {
         /// Why.
         error: String,

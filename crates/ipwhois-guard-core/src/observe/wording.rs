@@ -182,7 +182,7 @@ impl fmt::Display for Problem {
                     write!(f, " ({error})")?;
                 }
                 f.write_str(
-                    ": this machine decides alone and spends no more than its share, a tenth of what was left of the day's budget. It is tried again.",
+                    ": this machine decides alone, and spends no more checks than it holds. It is tried again.",
                 )
             }
             Self::SharedTierUnheard { error } => write!(
@@ -208,8 +208,8 @@ impl fmt::Display for Problem {
             ),
             Self::Forked { from } => write!(
                 f,
-                "This process was forked from process {from}, which built the guard: it counts checks and failed logins for \
-                 itself. Build the guard after the fork, or share by `redis_url`."
+                "This process was forked from process {from}, which built the guard: without `state_dir` or `redis_url` it counts \
+                 checks and failed logins for itself. Build the guard after the fork."
             ),
             Self::StateFailing { error } => write!(
                 f,

@@ -1,6 +1,8 @@
 //! What earlier runs left on the shelf.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 
 use super::queue::DEDUPLICATION;
@@ -15,7 +17,7 @@ pub(super) struct Leftovers {
     pub(super) reports: Vec<(u64, u64, Report)>,
     /// Rows to remove: reports that repeat others, and those that may not be sent any more.
     pub(super) superfluous: Vec<u64>,
-    /// The first row that is free, as are all after it.
+    /// The first row for new reports. A random one: other processes have rows on the same shelf.
     pub(super) next_row: u64,
     /// Those that were delivered.
     pub(super) delivered: Vec<Delivered>,
@@ -29,11 +31,11 @@ impl Leftovers {
     pub(super) fn read(earlier: Left, may_report: impl Fn(IpAddr) -> bool) -> Self {
         let mut left = Self {
             delivered: earlier.delivered,
+            next_row: RandomState::new().hash_one("row"),
             ..Self::default()
         };
         let mut readable = Vec::new();
         for (row, bytes) in earlier.rows {
-            left.next_row = left.next_row.max(row.saturating_add(1));
             match report::decode(&bytes) {
                 Some((report, queued_at)) => readable.push((row, queued_at, report)),
                 None => left.unreadable += 1,

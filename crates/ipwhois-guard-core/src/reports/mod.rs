@@ -155,6 +155,11 @@ impl Reporter {
         }
     }
 
+    /// The rows of reports that wait, on the shelf or on their way to it.
+    pub(crate) fn rows(&self) -> Vec<u64> {
+        self.state().rows()
+    }
+
     /// Takes no more reports from now on. What is queued is still sent.
     pub(crate) fn close(&self) {
         self.state().is_closed = true;

@@ -21,7 +21,14 @@ impl Reporter {
     /// as killing the process.
     pub(crate) async fn run(self: Arc<Self>) {
         self.restore().await;
-        tokio::join!(self.fill_shelf(), self.send());
+        let adopt = async {
+            loop {
+                self.shelf.more().await;
+                self.restore().await;
+                self.work.notify_one();
+            }
+        };
+        tokio::join!(self.fill_shelf(), self.send(), adopt);
     }
 
     async fn restore(self: &Arc<Self>) {

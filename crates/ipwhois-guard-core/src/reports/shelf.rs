@@ -31,8 +31,13 @@ pub(crate) struct Left {
 /// Rows of bytes by number, on disk. Every future ends: what cannot be read is not there, and what
 /// cannot be written is said in the log.
 pub(crate) trait ReportShelf: fmt::Debug + Send + Sync + 'static {
-    /// Everything of earlier runs. Called once, before anything is put.
+    /// What earlier runs have left, but for what was loaded before. Called before anything is put.
     fn load(&self) -> BoxFuture<'_, Left>;
+
+    /// Resolves when there is more to load: another process has left it. Never, by default.
+    fn more(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 
     /// Keeps a row. Resolves when it is on disk. Many are under way at once, so that one commit can
     /// hold them all.

@@ -33,7 +33,7 @@ struct Slot {
 enum Shelved {
     Not,
     /// The write is under way, and its end decides what happens to the row.
-    Soon,
+    Soon(u64),
     In(u64),
 }
 
@@ -187,7 +187,7 @@ impl State {
                 && slot.shelved == Shelved::Not
                 && let Some(report) = self.queue.report(id)
             {
-                slot.shelved = Shelved::Soon;
+                slot.shelved = Shelved::Soon(*next_row);
                 puts.push(Put {
                     id,
                     row: *next_row,
@@ -199,6 +199,15 @@ impl State {
         }
         self.writes += puts.len();
         puts
+    }
+
+    /// The rows of reports that wait, on the shelf or on their way to it.
+    pub(super) fn rows(&self) -> Vec<u64> {
+        let rows = self.slots.values().filter_map(|slot| match slot.shelved {
+            Shelved::Soon(row) | Shelved::In(row) => Some(row),
+            Shelved::Not => None,
+        });
+        rows.collect()
     }
 
     /// A report is on the shelf. False when it is done with, so that the row is to be removed.
@@ -240,7 +249,7 @@ impl State {
         let slot = self.slots.remove(&settled.id)?;
         let row = match slot.shelved {
             Shelved::In(row) => Some(row),
-            Shelved::Not | Shelved::Soon => None,
+            Shelved::Not | Shelved::Soon(_) => None,
         };
         let delivered = (settled.fate == Fate::Delivered).then(|| {
             let (ip, threat_type) = settled.report.pair();

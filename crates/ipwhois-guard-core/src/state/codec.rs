@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
+use crate::store::Count;
 use crate::verdict::{Reputation, ThreatType};
 
 /// An address as IPv6, IPv4 in its mapped form: the order of the keys is the order of the
@@ -66,6 +67,22 @@ pub(super) fn read_delivered((key, code): (Key, u8), row: &[u8]) -> Option<Deliv
         ip: Ipv6Addr::from(key).to_canonical(),
         threat_type: threat_type(code)?,
         queued_at: u64::from_le_bytes(row.try_into().ok()?),
+    })
+}
+
+/// Checks granted, and the birth of the count.
+pub(super) fn count_row(count: Count) -> [u8; 12] {
+    let mut row = [0; 12];
+    row[..4].copy_from_slice(&count.granted.to_le_bytes());
+    row[4..].copy_from_slice(&count.birth.to_le_bytes());
+    row
+}
+
+pub(super) fn read_count(row: &[u8]) -> Option<Count> {
+    let (granted, birth) = row.split_first_chunk()?;
+    Some(Count {
+        granted: u32::from_le_bytes(*granted),
+        birth: u64::from_le_bytes(birth.try_into().ok()?),
     })
 }
 
@@ -202,6 +219,12 @@ pub(super) mod tests {
         }
 
         #[test]
+        fn a_count_comes_back_as_it_was(granted in any::<u32>(), birth in any::<u64>()) {
+            let count = Count { granted, birth };
+            prop_assert_eq!(read_count(&count_row(count)), Some(count));
+        }
+
+        #[test]
         fn a_feed_comes_back_as_it_was(feed in any_feed()) {
             prop_assert_eq!(read_feed(&feed_row(&feed)), Some(feed));
         }
@@ -212,6 +235,7 @@ pub(super) mod tests {
         ) {
             let _ = read_verdict([0; 16], &bytes);
             let _ = read_feed(&bytes);
+            let _ = read_count(&bytes);
             let _ = read_delivered(([0; 16], bytes.len() as u8), &bytes);
         }
     }

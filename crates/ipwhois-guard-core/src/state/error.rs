@@ -15,15 +15,18 @@ pub(crate) enum StateError {
     /// The disk or the user's share of it.
     #[error("no room to write `{}`: {source}", .path.display())]
     Full { path: PathBuf, source: io::Error },
-    #[error(
-        "`{}` is in use by another guard, in this process or another: each needs a folder of its own", .path.display()
-    )]
+    #[error("`{}` is in use by another process", .path.display())]
     InUse { path: PathBuf },
+    /// This process was stopped for long, and another one has taken the folder.
+    #[error("`{}` was taken over by another process", .path.display())]
+    Taken { path: PathBuf },
     /// Left as it is, for the version that wrote it.
     #[error(
         "`{}` was written by a newer version ({found}); it is left as it is", .path.display()
     )]
     Newer { path: PathBuf, found: String },
+    #[error("the process that has `{}` open does not answer", .path.display())]
+    HolderAway { path: PathBuf },
     /// A state file whose content makes no sense any more.
     #[error("`{}` is damaged: {reason}", .path.display())]
     Damaged { path: PathBuf, reason: String },

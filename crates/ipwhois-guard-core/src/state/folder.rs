@@ -11,6 +11,14 @@ use super::error::StateError;
 pub(super) const FILE_NAME: &str = "ipwhois-guard.redb";
 const LOCK_NAME: &str = "ipwhois-guard.lock";
 
+/// While the folder is taken from a process that is stopped.
+const NEW_LOCK_NAME: &str = "ipwhois-guard.new.lock";
+const COPY_NAME: &str = "ipwhois-guard.redb.copy";
+const TURN_NAME: &str = "ipwhois-guard.turn.lock";
+
+/// How often the file is copied when a copy is not whole, because the other process went on.
+const COPIES: usize = 3;
+
 /// What follows the file's name when it was set aside: then come the seconds since 1970, and a
 /// number if need be.
 const DAMAGED: &str = ".damaged-";
@@ -56,14 +64,95 @@ impl Folder {
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => None,
             Err(TryLockError::Error(error)) => return Err(StateError::io(&lock_path, error)),
         };
-        Ok(Self {
+        let folder = Self {
             path: path.to_owned(),
             lock,
+        };
+        match folder.lock_whereabouts() {
+            Whereabouts::InPlace => Ok(folder),
+            // Another process was faster, between the two calls above.
+            Whereabouts::Gone | Whereabouts::Replaced => Err(StateError::InUse {
+                path: folder.file(),
+            }),
+        }
+    }
+
+    /// Takes the folder from a process that is stopped, so that it can neither serve nor give it
+    /// up.
+    ///
+    /// A new lock takes the name of the old one. Then a copy takes the name of the file
+    /// ([`copy_file`](Self::copy_file)). When the other process goes on, it writes to a file without
+    /// a name; and it looks at the lock before it says that something is written. So what is not in
+    /// the copy was never said to be written.
+    ///
+    /// `stopped` is the lock as it was when that process was found to be stopped: if it is another
+    /// one now, another process has the folder.
+    pub(super) fn take_from_stopped(path: &Path, stopped: FileId) -> Result<Self, StateError> {
+        let lock_path = path.join(LOCK_NAME);
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| StateError::io(&path, error)
+        };
+        let busy = || StateError::InUse {
+            path: path.join(FILE_NAME),
+        };
+        // One process at a time does this.
+        let turn_path = path.join(TURN_NAME);
+        let turn = private().create(true).truncate(false).open(&turn_path);
+        let turn = turn.map_err(failed(&turn_path))?;
+        turn.try_lock().map_err(|_| busy())?;
+        // It may have gone on, or ended.
+        match Self::take(path) {
+            Err(StateError::InUse { .. }) => {}
+            taken => return taken,
+        }
+        if FileId::at(&lock_path).ok() != Some(stopped) {
+            return Err(busy());
+        }
+        let new_path = path.join(NEW_LOCK_NAME);
+        let lock = private().create(true).truncate(false).open(&new_path);
+        let lock = lock.map_err(failed(&new_path))?;
+        lock.try_lock().map_err(|_| busy())?;
+        fs::rename(&new_path, &lock_path).map_err(failed(&lock_path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            lock: Some(lock),
         })
+    }
+
+    /// Puts a copy in the place of the file, which a process that lost the folder has open still.
+    /// `is_whole` is asked about the copy.
+    pub(super) fn copy_file(&self, is_whole: impl Fn(&Path) -> bool) -> io::Result<()> {
+        let copy = self.path.join(COPY_NAME);
+        for _ in 0..COPIES {
+            let mut into = private().create(true).truncate(true).open(&copy)?;
+            io::copy(&mut File::open(self.file())?, &mut into)?;
+            into.sync_all()?;
+            if is_whole(&copy) {
+                break;
+            }
+        }
+        fs::rename(&copy, self.file())?;
+        self.sync();
+        Ok(())
     }
 
     pub(super) fn file(&self) -> PathBuf {
         self.path.join(FILE_NAME)
+    }
+
+    /// The lock of the process that has the folder.
+    pub(super) fn current_lock(path: &Path) -> Option<FileId> {
+        FileId::at(&path.join(LOCK_NAME)).ok()
+    }
+
+    /// What has become of the lock. Another process that takes the folder from one that is stopped
+    /// replaces it.
+    pub(super) fn lock_whereabouts(&self) -> Whereabouts {
+        let Some(id) = self.lock.as_ref().and_then(|lock| FileId::of(lock).ok()) else {
+            return Whereabouts::InPlace;
+        };
+        Whereabouts::of(id, &self.path.join(LOCK_NAME))
     }
 
     /// Renames the file to a name that no file has, and removes all but the last of those that were
@@ -141,26 +230,62 @@ pub(super) fn make_private(path: &Path) -> io::Result<bool> {
 
 /// Which file it is, whatever its name: of two with one name, one after the other, each is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
+pub(crate) struct FileId {
     #[cfg(unix)]
     device_and_inode: (u64, u64),
 }
 
-/// Which file has this name now.
-pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
-    let metadata = fs::metadata(path)?;
+impl FileId {
+    /// Which file has this name now.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(Self::from)
+    }
+
+    fn of(file: &File) -> io::Result<Self> {
+        file.metadata().map(Self::from)
+    }
+}
+
+impl From<fs::Metadata> for FileId {
     #[cfg(unix)]
-    let device_and_inode = {
+    fn from(metadata: fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        (metadata.dev(), metadata.ino())
-    };
-    // Elsewhere it is enough that there is one: a file that is open cannot be removed.
+        Self {
+            device_and_inode: (metadata.dev(), metadata.ino()),
+        }
+    }
+
+    /// Elsewhere it is enough that there is one: a file that is open cannot be removed.
     #[cfg(not(unix))]
-    drop(metadata);
-    Ok(FileId {
-        #[cfg(unix)]
-        device_and_inode,
-    })
+    fn from(_: fs::Metadata) -> Self {
+        Self {}
+    }
+}
+
+/// What has become of a file that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// It is where it was, as far as can be seen.
+    InPlace,
+    /// It has no name any more: what is written to it is lost at the end.
+    Gone,
+    /// Another file has its name.
+    Replaced,
+}
+
+impl Whereabouts {
+    pub(super) fn of(id: FileId, path: &Path) -> Self {
+        match FileId::at(path) {
+            Ok(other) if other != id => Self::Replaced,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Self::Gone
+            }
+            // An error says nothing of the file.
+            Ok(_) | Err(_) => Self::InPlace,
+        }
+    }
 }
 
 /// The first bytes of a file; `None` when it is shorter or is not there.

@@ -1,12 +1,13 @@
 //! What a guard keeps across restarts, in one folder: verdicts, the budget's counter, the last good
 //! feed, reports, failed logins and bans.
 //!
-//! 1. Nothing waits for the disk but who asks to ([`Journal::save_budget`]), and that not for long.
+//! 1. Only a caller that asks to waits for the disk ([`Journal::save_count`]), and no request does.
 //! 2. One file, one transaction a write, on the disk when the write returns. A process that is
 //!    killed loses the verdicts of the last second.
 //! 3. Nothing is ever deleted. A file that makes no sense is renamed, and a new one takes its
 //!    place; one of a newer version is left alone, and the guard runs from memory.
-//! 4. One guard a folder: the second is told so, and runs from memory.
+//! 4. One process has the file open. The others join it, and tell it what is to be kept
+//!    ([`Journal::join`]). A folder that cannot be had is tried again for ever.
 //! 5. A file that somebody removes while it is in use is written anew, with what it held: it is
 //!    still open. One that was replaced by another is left alone, and so is the other.
 //! 6. Ages go by the wall clock, which jumps: see [`age`].
@@ -23,10 +24,13 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::reports::Delivered;
+use crate::store::Count;
 use crate::verdict::Reputation;
 
 pub(crate) use self::age::{age, tick};
-pub(crate) use self::journal::{Journal, Shelf};
+pub(crate) use self::folder::FileId;
+pub(crate) use self::journal::{Holder, Journal, NotOpened, Shelf};
+pub(crate) use self::tables::Batch;
 
 /// What the service said of an address, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub(crate) type Said = (Duration, Vec<u8>);
 pub(crate) struct Loaded {
     pub(crate) verdicts: Vec<StoredVerdict>,
     pub(crate) budget: Option<Vec<u8>>,
+    /// Checks granted, by day.
+    pub(crate) days: Vec<(u64, Count)>,
     pub(crate) feed: Option<StoredFeed>,
     /// Reports that are not sent yet, by their number.
     pub(crate) reports: Vec<(u64, Vec<u8>)>,

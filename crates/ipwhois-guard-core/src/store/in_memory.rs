@@ -1,7 +1,7 @@
-//! A shared store inside one process.
+//! A shared store inside one process: what the processes of one host share, and a store for tests.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use super::{
-    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Claim, Failed,
-    Greeting, Login, SETTLING, Scope, Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
-    Spent,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Count, Failed, Greeting, LATELY, Login, SETTLING, Scope, Seen, SharedError, SharedFuture,
+    SharedStore, SharedVerdict,
 };
 use crate::clock::{Clock, SystemClock, Tick};
 use crate::logins::{Failure, Limits, Refused, Settled, Tracker};
@@ -20,13 +20,21 @@ use crate::logins::{Failure, Limits, Refused, Settled, Tracker};
 /// So many announcements wait for a listener that is slower than the others.
 const BACKLOG: usize = 1024;
 
+/// Number of days whose counts are kept.
+const DAYS: usize = 8;
+
+/// Number of entries of a kind that are kept.
+const MOST_ENTRIES: usize = 100_000;
+/// From this number of entries on, those that are over are looked for.
+const SWEEP_FIRST: usize = 1_024;
+
 /// How long a call may be overtaken by another.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What several guards of one process know together: a [`SharedStore`] for tests, without a server.
+/// What several guards know together, without a server: a [`SharedStore`].
 ///
 /// A clone is the same machine, [`another`](Self::another) is another one at the same place. It is
-/// never away, goes by the system's clock, and grows with what it is told.
+/// never away, and goes by the system's clock.
 #[derive(Clone, Debug)]
 pub struct InMemory {
     place: Arc<Place>,
@@ -42,10 +50,9 @@ struct Place {
 
 #[derive(Debug, Default)]
 struct State {
-    verdicts: HashMap<IpAddr, Kept<SharedVerdict>>,
-    leases: HashMap<IpAddr, Kept<u64>>,
-    days: HashMap<u64, u32>,
-    rations: HashMap<String, Kept<u32>>,
+    verdicts: Expiring<IpAddr, SharedVerdict>,
+    leases: Expiring<IpAddr, u64>,
+    days: HashMap<u64, Day>,
     logins: Logins,
 }
 
@@ -55,7 +62,7 @@ struct State {
 struct Logins {
     clock: SystemClock,
     attempts: Tracker,
-    ended: HashMap<AttemptId, Kept<()>>,
+    ended: Expiring<AttemptId, ()>,
     bans: Tracker,
     key: Option<AccountKey>,
     epoch: u64,
@@ -66,7 +73,7 @@ impl Default for Logins {
         Self {
             clock: SystemClock::default(),
             attempts: Tracker::new(),
-            ended: HashMap::new(),
+            ended: Expiring::default(),
             bans: Tracker::new(),
             key: None,
             epoch: AttemptId::random().0.get(),
@@ -82,8 +89,7 @@ impl Logins {
     /// What calls that it overtook will find.
     fn end(&mut self, attempt: AttemptId, limits: Option<AttemptLimits>) {
         let life = limits.map_or(PATIENCE, |limits| limits.attempt_life());
-        self.ended.retain(|_, kept| kept.until > Instant::now());
-        self.ended.insert(attempt, kept((), life));
+        self.ended.insert(attempt, (), life);
     }
 }
 
@@ -95,10 +101,49 @@ const fn limits(attempts: AttemptLimits) -> Limits {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Kept<T> {
-    what: T,
-    until: Instant,
+/// A bounded map whose entries end in time.
+#[derive(Debug)]
+struct Expiring<K, T> {
+    map: HashMap<K, (T, Instant)>,
+    /// What is over is looked for when there are so many entries.
+    sweep_at: usize,
+}
+
+impl<K, T> Default for Expiring<K, T> {
+    fn default() -> Self {
+        Self {
+            map: HashMap::new(),
+            sweep_at: SWEEP_FIRST,
+        }
+    }
+}
+
+impl<K: Hash + Eq, T: Copy> Expiring<K, T> {
+    /// Where there is no room it is left out.
+    fn insert(&mut self, key: K, what: T, length: Duration) {
+        let now = Instant::now();
+        if self.map.len() >= self.sweep_at {
+            self.map.retain(|_, (_, until)| *until > now);
+            self.sweep_at = (2 * self.map.len()).clamp(SWEEP_FIRST, MOST_ENTRIES);
+        }
+        if self.map.len() < MOST_ENTRIES || self.map.contains_key(&key) {
+            let until = now.checked_add(length).unwrap_or(now);
+            self.map.insert(key, (what, until));
+        }
+    }
+
+    fn get(&self, key: &K) -> Option<T> {
+        let (what, until) = self.map.get(key)?;
+        (*until > Instant::now()).then_some(*what)
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.map.remove(key);
+    }
+
+    fn retain(&mut self, keep: impl Fn(T) -> bool) {
+        self.map.retain(|_, (what, _)| keep(*what));
+    }
 }
 
 impl Default for InMemory {
@@ -132,8 +177,56 @@ impl InMemory {
     }
 
     /// Forgets everything, as a server that is restarted empty.
+    #[cfg(any(test, feature = "store-suite"))]
     pub fn forget(&self) {
         *self.state() = State::default();
+    }
+
+    /// Takes over the counts of days that an earlier process wrote, in the place of its own.
+    pub(crate) fn restore_counts(&self, days: &[(u64, Count)]) {
+        let mut state = self.state();
+        state.days.clear();
+        for (day, count) in days {
+            state.days.entry(*day).or_default().count = *count;
+        }
+    }
+
+    /// Raises the count of a day to what is known to be spent.
+    pub(crate) fn raise_count(&self, day: u64, spent: u32) {
+        let mut state = self.state();
+        let count = &mut state.days.entry(day).or_default().count;
+        count.granted = count.granted.max(spent);
+    }
+
+    /// Takes over what earlier processes hashed accounts with.
+    pub(crate) fn restore_account_key(&self, key: AccountKey) {
+        self.state().logins.key = Some(key);
+    }
+
+    /// Takes over a verdict that an earlier process wrote.
+    pub(crate) fn restore_verdict(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) {
+        self.state().verdicts.insert(ip, verdict, keep);
+    }
+
+    /// Adds checks of a day that were spent without a grant.
+    pub(crate) fn add_count(&self, day: u64, checks: u32) -> Count {
+        let mut state = self.state();
+        let day = state.days.entry(day).or_default();
+        day.count.granted = day.count.granted.saturating_add(checks);
+        day.count
+    }
+
+    /// Takes checks of a day back; `None` when nothing is known of it.
+    pub(crate) fn take_count(&self, day: u64, checks: u32) -> Option<Count> {
+        let mut state = self.state();
+        state.give_back(day, checks);
+        state.days.get(&day).map(|day| day.count)
+    }
+
+    /// This machine is gone: others may ask what it was asking.
+    pub(crate) fn release_all(&self) {
+        let machine = self.machine;
+        self.state().leases.retain(|owner| owner != machine);
     }
 
     fn number(&self) -> u64 {
@@ -151,55 +244,48 @@ impl InMemory {
     }
 }
 
-fn kept<T>(what: T, length: Duration) -> Kept<T> {
-    let now = Instant::now();
-    Kept {
-        what,
-        until: now.checked_add(length).unwrap_or(now),
-    }
-}
-
-fn alive<K: Hash + Eq, T: Copy>(map: &HashMap<K, Kept<T>>, key: &K) -> Option<T> {
-    let kept = map.get(key)?;
-    (kept.until > Instant::now()).then_some(kept.what)
-}
-
 fn answer<'a, T: Send + 'a>(value: T) -> SharedFuture<'a, T> {
     Box::pin(std::future::ready(Ok(value)))
 }
 
+/// One day's count.
+#[derive(Clone, Debug, Default)]
+struct Day {
+    count: Count,
+    /// Machines that spend checks, and when they asked last.
+    machines: HashMap<u64, Instant>,
+}
+
 impl State {
-    fn spend(&mut self, claim: &Claim) -> Spent {
-        let spent = self.days.get(&claim.day).copied().unwrap_or(0);
-        let spent = spent.max(claim.known);
-        if spent >= claim.below {
-            return Spent::NoBudget { spent };
+    fn grant(&mut self, request: BlockRequest, machine: u64, birth: u64) -> Block {
+        if self.days.len() > DAYS {
+            let last = request.day.saturating_sub(1)..=request.day.saturating_add(1);
+            self.days.retain(|day, _| last.contains(day));
         }
-        let counts: Vec<u32> = claim
-            .rations
-            .iter()
-            .map(|ration| alive(&self.rations, &ration.name).unwrap_or(0))
-            .collect();
-        let mut rations = claim.rations.iter().zip(&counts);
-        if rations.any(|(ration, count)| *count >= ration.below) {
-            return Spent::Rationed;
+        let day = self.days.entry(request.day).or_default();
+        if day.count.birth == 0 {
+            day.count.birth = birth;
         }
-        for (ration, count) in claim.rations.iter().zip(counts) {
-            let count = kept(count + 1, ration.keep);
-            self.rations.insert(ration.name.clone(), count);
+        if day.count.birth != request.known.birth {
+            day.count.granted = day.count.granted.max(request.known.granted);
         }
-        self.days.insert(claim.day, spent + 1);
-        Spent::Yes { spent: spent + 1 }
+        let left = request.limit.saturating_sub(day.count.granted);
+        let checks = request.checks.min(left);
+        day.count.granted += checks;
+        if request.is_spending {
+            day.machines.insert(machine, Instant::now());
+        }
+        day.machines.retain(|_, asked| asked.elapsed() < LATELY);
+        Block {
+            checks,
+            count: day.count,
+            machines: u32::try_from(day.machines.len()).map_or(u32::MAX, |len| len.max(1)),
+        }
     }
 
-    fn unspend(&mut self, claim: &Claim) {
-        if let Some(spent) = self.days.get_mut(&claim.day) {
-            *spent = spent.saturating_sub(1);
-        }
-        for ration in &claim.rations {
-            if let Some(kept) = self.rations.get_mut(&ration.name) {
-                kept.what = kept.what.saturating_sub(1);
-            }
+    fn give_back(&mut self, day: u64, checks: u32) {
+        if let Some(day) = self.days.get_mut(&day) {
+            day.count.granted = day.count.granted.saturating_sub(checks);
         }
     }
 }
@@ -207,12 +293,12 @@ impl State {
 impl SharedStore for InMemory {
     fn look(&self, ip: IpAddr, lease: Duration) -> SharedFuture<'_, Seen> {
         let mut state = self.state();
-        let seen = if let Some(verdict) = alive(&state.verdicts, &ip) {
+        let seen = if let Some(verdict) = state.verdicts.get(&ip) {
             Seen::Verdict(verdict)
-        } else if alive(&state.leases, &ip).is_some() {
+        } else if state.leases.get(&ip).is_some() {
             Seen::Awaited
         } else {
-            state.leases.insert(ip, kept(self.machine, lease));
+            state.leases.insert(ip, self.machine, lease);
             Seen::Leased
         };
         answer(seen)
@@ -220,7 +306,7 @@ impl SharedStore for InMemory {
 
     fn learn(&self, ip: IpAddr, verdict: SharedVerdict, keep: Duration) -> SharedFuture<'_, ()> {
         let mut state = self.state();
-        state.verdicts.insert(ip, kept(verdict, keep));
+        state.verdicts.insert(ip, verdict, keep);
         state.leases.remove(&ip);
         if verdict.reputation.listed {
             self.announce(Announcement::Listed { ip, verdict });
@@ -230,26 +316,20 @@ impl SharedStore for InMemory {
 
     fn release(&self, ip: IpAddr) -> SharedFuture<'_, ()> {
         let mut state = self.state();
-        if alive(&state.leases, &ip) == Some(self.machine) {
+        if state.leases.get(&ip) == Some(self.machine) {
             state.leases.remove(&ip);
         }
         answer(())
     }
 
-    fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
-        answer(self.state().spend(claim))
+    fn grant(&self, request: BlockRequest) -> SharedFuture<'_, Block> {
+        let birth = RandomState::new().hash_one(()) | 1;
+        answer(self.state().grant(request, self.machine, birth))
     }
 
-    fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()> {
-        self.state().unspend(claim);
+    fn give_back(&self, day: u64, checks: u32) -> SharedFuture<'_, ()> {
+        self.state().give_back(day, checks);
         answer(())
-    }
-
-    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
-        let mut state = self.state();
-        let spent = state.days.entry(day).or_default();
-        *spent = known.max(*spent).saturating_add(checks);
-        answer(*spent)
     }
 
     fn begin_attempt(
@@ -261,7 +341,7 @@ impl SharedStore for InMemory {
         let state = self.state();
         let logins = &state.logins;
         let now = logins.now();
-        let begun = if alive(&logins.ended, &attempt).is_some() {
+        let begun = if logins.ended.get(&attempt).is_some() {
             let (retry_after, under_way) = (attempts.attempt_life(), false);
             Err(Refused::Full {
                 retry_after,
@@ -303,7 +383,7 @@ impl SharedStore for InMemory {
         answer(match failure {
             Failure::Tripped { scope, .. } => Failed::Tripped { scope },
             Failure::Counted { left } => Failed::Counted {
-                failures: attempts.max_failures - left,
+                failures: attempts.max_failures.saturating_sub(left),
             },
             // It has just tripped: that is known.
             Failure::Banned { .. } => Failed::Counted { failures: 1 },

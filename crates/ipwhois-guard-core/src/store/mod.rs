@@ -1,10 +1,10 @@
 //! What several machines know together.
 //!
 //! A guard works from its own memory. With a shared store (`GuardBuilder::shared`) it asks it where
-//! its memory knows nothing, counts the day's budget and failed logins there, and hears from it
-//! what the other machines have learnt. The store is never a reason for a slow or a failed request:
-//! each call has a deadline ([`DEADLINE`] on the way of a request), a breaker keeps calls from a
-//! store that is away, and until it is back the guard decides alone.
+//! its memory knows nothing, counts failed logins there, and hears from it what the other machines
+//! have learnt. The day's budget is leased in blocks, ahead of need, so that no check waits for the
+//! store. The store is never a reason for a slow or a failed request: each call has a deadline
+//! ([`DEADLINE`] on the way of a request), and a breaker keeps calls from a store that is away.
 //!
 //! An implementation need not be durable. What it forgets is learnt anew; what it says wrong must
 //! not be taken for a verdict, so anything that it cannot read is [`SharedError::Unreadable`] or
@@ -25,8 +25,13 @@ use std::time::{Duration, SystemTime};
 use crate::verdict::Reputation;
 
 pub(crate) mod cluster;
-#[cfg(any(test, feature = "store-suite"))]
+#[cfg_attr(
+    not(any(test, feature = "store-suite")),
+    expect(unreachable_pub, reason = "public with the feature")
+)]
 mod in_memory;
+mod lease;
+pub(crate) mod local;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 #[cfg(any(test, feature = "store-suite"))]
@@ -35,6 +40,9 @@ mod troubled;
 pub use crate::logins::{AccountKey, AccountTag, Login, Scope};
 #[cfg(any(test, feature = "store-suite"))]
 pub use in_memory::InMemory;
+#[cfg(not(any(test, feature = "store-suite")))]
+use in_memory::InMemory;
+pub(crate) use lease::DayLease;
 #[cfg(any(test, feature = "store-suite"))]
 pub use troubled::{Trouble, Troubled};
 
@@ -47,6 +55,9 @@ pub const LIFTS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long after its last failure a client's attempts are refused in any case: long enough for a
 /// ban to be announced.
 pub const SETTLING: Duration = Duration::from_secs(2);
+
+/// How long a machine that spends checks counts as one of those that share the day.
+pub const LATELY: Duration = Duration::from_secs(60 * 60);
 
 /// A call's answer, on its way. Dropped when its deadline passes.
 pub type SharedFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SharedError>> + Send + 'a>>;
@@ -71,16 +82,13 @@ pub trait SharedStore: fmt::Debug + Send + Sync + 'static {
     /// passed to another machine stays.
     fn release(&self, ip: IpAddr) -> SharedFuture<'_, ()>;
 
-    /// Spends one check of the day's budget, if the day and each ration have room for it:
-    /// atomically, all or nothing.
-    fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent>;
+    /// Grants a block of the day's checks: as many as are asked for, or as many as the day still
+    /// has. What is granted counts as spent, atomically, before the answer comes. A request for no
+    /// checks asks for the count alone.
+    fn grant(&self, request: BlockRequest) -> SharedFuture<'_, Block>;
 
-    /// Takes back a check that was never sent.
-    fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()>;
-
-    /// Adds checks that were spent while the store was away; answers how many the day has then.
-    /// `known` as in a claim.
-    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32>;
+    /// Gives back checks of a block that will not be spent. A count never falls below zero.
+    fn give_back(&self, day: u64, checks: u32) -> SharedFuture<'_, ()>;
 
     /// Begins an attempt to log in: it takes one of the places, beside the failures within
     /// `limits.find_time` and the attempts under way on all machines. It takes one of the client's,
@@ -159,46 +167,40 @@ pub struct SharedVerdict {
     pub verified: SystemTime,
 }
 
-/// A check that is about to be spent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+/// A request for a block of the day's checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRequest {
     /// The UTC day, in days since 1970.
     pub day: u64,
-    /// So many are spent already, as the store said itself: one that has forgotten goes on from
-    /// here. It only ever raises the store's count.
-    pub known: u32,
-    /// It is spent only while fewer than this many are.
-    pub below: u32,
-    /// What else it counts against.
-    pub rations: Vec<Ration>,
+    /// Checks that the day has.
+    pub limit: u32,
+    /// Checks that are wanted.
+    pub checks: u32,
+    /// Whether this machine has spent a check lately, so that it is one of those that share the day.
+    pub is_spending: bool,
+    /// The count as the store told it to this machine last. A store of another [`Count::birth`] has
+    /// forgotten the day: it goes on from the higher of the two.
+    pub known: Count,
 }
 
-/// A part of the budget for one network and a span of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ration {
-    /// Which network and span: text without white space, at most 64 bytes.
-    pub name: String,
-    /// It is spent only while fewer than this many are.
-    pub below: u32,
-    /// How long the span may still last.
-    pub keep: Duration,
+/// How many checks of a day are granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Checks that are granted to all machines.
+    pub granted: u32,
+    /// A random number that the store chose when it began to count this day. 0: none.
+    pub birth: u64,
 }
 
-/// What came of a claim.
+/// What a request for a block brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spent {
-    /// It was spent, as the n-th of the day.
-    Yes {
-        /// How many are spent now, this one included.
-        spent: u32,
-    },
-    /// The day has no room for it.
-    NoBudget {
-        /// How many are spent.
-        spent: u32,
-    },
-    /// A ration has no room for it.
-    Rationed,
+pub struct Block {
+    /// Checks that this machine may spend.
+    pub checks: u32,
+    /// The count, with this block.
+    pub count: Count,
+    /// Machines whose last request within [`LATELY`] said that they spend. At least 1.
+    pub machines: u32,
 }
 
 /// The limits of attempts, as in the settings.

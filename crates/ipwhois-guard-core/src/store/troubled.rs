@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{
-    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Claim, Failed,
-    Greeting, Login, Scope, Seen, SharedError, SharedFuture, SharedStore, SharedVerdict, Spent,
+    AccountKey, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block, BlockRequest,
+    Failed, Greeting, Login, Scope, Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
 };
 
 /// What is wrong with a [`Troubled`] store.
@@ -105,16 +105,12 @@ impl<T: SharedStore> SharedStore for Troubled<T> {
         self.call(|| self.store.release(ip))
     }
 
-    fn spend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, Spent> {
-        self.call(|| self.store.spend(claim))
+    fn grant(&self, request: BlockRequest) -> SharedFuture<'_, Block> {
+        self.call(|| self.store.grant(request))
     }
 
-    fn unspend<'a>(&'a self, claim: &'a Claim) -> SharedFuture<'a, ()> {
-        self.call(|| self.store.unspend(claim))
-    }
-
-    fn add_spent(&self, day: u64, known: u32, checks: u32) -> SharedFuture<'_, u32> {
-        self.call(|| self.store.add_spent(day, known, checks))
+    fn give_back(&self, day: u64, checks: u32) -> SharedFuture<'_, ()> {
+        self.call(|| self.store.give_back(day, checks))
     }
 
     fn begin_attempt(

@@ -58,6 +58,7 @@ fn a_restart_does_not_buy_a_second_budget() {
             .state_dir(folder.path())
             .clock(clock.clone())
             .daily_budget(12)
+            .max_wait(PATIENCE)
             .build()
             .unwrap();
         for n in 0..5 {
@@ -69,18 +70,26 @@ fn a_restart_does_not_buy_a_second_budget() {
 }
 
 #[test]
-fn a_second_guard_on_the_same_folder_runs_from_memory() {
+fn two_guards_on_one_folder_share_verdicts_and_the_days_count() {
     let folder = tempfile::tempdir().unwrap();
     let service = service();
     let clock = ManualClock::new();
     let first = guard(&service, folder.path(), &clock);
     block_on(first.check(LISTED));
     let second = guard(&service, folder.path(), &clock);
-    assert_eq!(block_on(second.check(LISTED)).source(), Source::Api);
-    drop(second);
+    assert_eq!(block_on(second.check(LISTED)).source(), Source::Shared);
+    assert_eq!(block_on(second.check(CLEAN)).source(), Source::Api);
+    // The second or the third takes over; both know what the first knew.
     drop(first);
     let third = guard(&service, folder.path(), &clock);
-    assert_eq!(block_on(third.check(LISTED)).source(), Source::Cache);
+    let known = block_on(third.check(LISTED)).source();
+    assert!(matches!(known, Source::Shared | Source::Cache), "{known}");
+    drop(second);
+    drop(third);
+    let fourth = guard(&service, folder.path(), &clock);
+    assert_eq!(block_on(fourth.check(LISTED)).source(), Source::Cache);
+    assert_eq!(block_on(fourth.check(CLEAN)).source(), Source::Cache);
+    assert_eq!(fourth.stats().checks_today, 2);
 }
 
 #[test]

@@ -15,12 +15,13 @@ local function text(key)
   return ''
 end
 
-local function count(key)
-  local value = text(key)
-  if #value <= 10 and string.find(value, '^%d+$') and tonumber(value) <= 4294967295 then
-    return tonumber(value)
+-- A day's count and its birth; 0 and nothing when it is not there.
+local function granted_count(key)
+  local count, birth = string.match(text(key), '^1 (%d+) (%x+)$')
+  if birth and #count <= 10 and tonumber(count) <= 4294967295 then
+    return tonumber(count), birth
   end
-  return 0
+  return 0, nil
 end
 
 local function number(value)

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use ipwhois_guard_core::store::{
-    AttemptId, AttemptLimits, BanRecord, Claim, Login, Ration, Scope, SharedVerdict,
+    AttemptId, AttemptLimits, BanRecord, BlockRequest, Count, Login, Scope, SharedVerdict,
 };
 use ipwhois_guard_core::{Reputation, ThreatType};
 
@@ -56,15 +56,14 @@ fn listed() -> SharedVerdict {
     }
 }
 
-fn claim() -> Claim {
-    Claim {
-        day: 20_781,
-        known: 0,
-        below: 500,
-        rations: vec![Ration {
-            name: "25.0.0.0/24".to_owned(),
-            below: 3,
-            keep: LONG,
-        }],
+const DAY: u64 = 20_781;
+
+fn block(checks: u32) -> BlockRequest {
+    BlockRequest {
+        day: DAY,
+        limit: 500,
+        checks,
+        is_spending: true,
+        known: Count::default(),
     }
 }

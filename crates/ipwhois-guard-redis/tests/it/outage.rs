@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::proxy::Proxy;
 use super::server::{PATIENCE, Server, back, store, until};
-use super::{IP, LIMITS, LONG, ban, claim, listed, login};
+use super::{IP, LIMITS, LONG, ban, block, listed, login};
 
 fn is_away<T>(answer: &Result<T, SharedError>) -> bool {
     matches!(answer, Err(SharedError::Away { .. }))
@@ -78,7 +78,7 @@ async fn a_server_that_is_restarted_empty_under_load_is_used_again() {
                 while !ends.load(Ordering::Relaxed) {
                     let calls = async {
                         store.look(ip, LONG).await?;
-                        store.spend(&claim()).await?;
+                        store.grant(block(1)).await?;
                         store
                             .begin_attempt(login(ip), AttemptId::random(), LIMITS)
                             .await?;

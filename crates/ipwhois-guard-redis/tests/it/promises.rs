@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ipwhois_guard_core::store::{
-    AccountKey, Announcement, Attempt, Claim, Failed, Scope, Seen, SharedStore, Spent, suite,
+    AccountKey, Announcement, Attempt, Failed, Scope, Seen, SharedStore, suite,
 };
 use ipwhois_guard_redis::RedisStore;
 
 use super::proxy::Proxy;
 use super::server::{Server, store, until};
-use super::{IP, LIMITS, LONG, attempt, ban, claim, lift, listed, login};
+use super::{DAY, IP, LIMITS, LONG, attempt, ban, block, lift, listed, login};
 
 #[tokio::test]
 async fn the_tier_keeps_the_promises_of_the_trait() {
@@ -52,15 +52,9 @@ pub(crate) async fn call_everything(store: &dyn SharedStore) {
         store.look(IP, LONG).await.expect("an answer"),
         Seen::Verdict(listed())
     );
-    assert_eq!(
-        store.spend(&claim()).await.expect("an answer"),
-        Spent::Yes { spent: 1 }
-    );
-    store.unspend(&claim()).await.expect("an answer");
-    assert_eq!(
-        store.add_spent(claim().day, 0, 7).await.expect("an answer"),
-        7
-    );
+    let granted = store.grant(block(7)).await.expect("an answer");
+    assert_eq!((granted.checks, granted.count.granted), (7, 7));
+    store.give_back(DAY, 7).await.expect("an answer");
     let begun = store.begin_attempt(login(IP), attempt(1), LIMITS).await;
     assert_eq!(begun.expect("an answer"), Attempt::Begun);
     let failed = store.fail_attempt(login(IP), attempt(1), LIMITS).await;
@@ -85,7 +79,7 @@ async fn each_call_is_one_command() {
     store.release(IP).await.unwrap();
     let connecting = proxy.commands();
     call_everything(&*store).await;
-    assert_eq!(proxy.commands() - connecting, 14);
+    assert_eq!(proxy.commands() - connecting, 13);
     assert_eq!(proxy.connections(), 1, "all calls share a connection");
 }
 
@@ -98,8 +92,8 @@ async fn a_server_that_has_forgotten_the_scripts_gets_them_again() {
     let _: () = server.does(&["SCRIPT", "FLUSH"]);
     let before = proxy.commands();
     call_everything(&*store.clone()).await;
-    // Twelve scripts (two are called twice), each of them told once more.
-    assert_eq!(proxy.commands() - before, 14 + 12);
+    // Eleven scripts (two are called twice), each of them told once more.
+    assert_eq!(proxy.commands() - before, 13 + 11);
 }
 
 #[tokio::test]
@@ -110,8 +104,7 @@ async fn every_key_expires() {
     let other = [25, 0, 0, 8].into();
     store.look(IP, short).await.unwrap();
     store.learn(other, listed(), short).await.unwrap();
-    store.spend(&claim()).await.unwrap();
-    store.add_spent(claim().day + 1, 0, 1).await.unwrap();
+    store.grant(block(1)).await.unwrap();
     let begun = store.begin_attempt(login(IP), attempt(7), LIMITS).await;
     begun.unwrap();
     let failed = store.fail_attempt(login(IP), attempt(6), LIMITS).await;
@@ -125,12 +118,8 @@ async fn every_key_expires() {
     store.tell_bans(&ban(IP, LONG)).await.unwrap();
     store.tell_bans(&ban(other, short)).await.unwrap();
     store.tell_bans(&lift([25, 0, 0, 9].into())).await.unwrap();
-    let yesterday = Claim {
-        day: claim().day - 1,
-        ..claim()
-    };
-    // What was never spent leaves no count behind.
-    store.unspend(&yesterday).await.unwrap();
+    // What was never granted leaves no count behind.
+    store.give_back(DAY - 1, 1).await.unwrap();
     let expected = [
         ("ipwhois-guard:attempts:{25.0.0.7}", 30),
         ("ipwhois-guard:ended:{25.0.0.7}:6", 30),
@@ -141,9 +130,8 @@ async fn every_key_expires() {
         ("ipwhois-guard:{bans}:ends", 3600),
         ("ipwhois-guard:{bans}:lifted", 30 * 24 * 3600),
         ("ipwhois-guard:{bans}:since", 3600),
-        ("ipwhois-guard:{budget}:day:20781", 2 * 24 * 3600),
-        ("ipwhois-guard:{budget}:day:20782", 2 * 24 * 3600),
-        ("ipwhois-guard:{budget}:ration:25.0.0.0/24", 3600),
+        ("ipwhois-guard:{budget}:granted:20781", 2 * 24 * 3600),
+        ("ipwhois-guard:{budget}:machines", 3600),
     ];
     let mut keys: Vec<String> = server.does(&["KEYS", "*"]);
     keys.sort();
@@ -155,14 +143,6 @@ async fn every_key_expires() {
         assert!(left <= seconds * 1000, "{key}: {left}");
         assert!(left > 0 || seconds == 2, "{key}: {left}");
     }
-    let day = "ipwhois-guard:{budget}:day:20781";
-    let before: i64 = server.does(&["PTTL", day]);
-    store.unspend(&claim()).await.unwrap();
-    let after: i64 = server.does(&["PTTL", day]);
-    assert!(
-        after > 0 && after <= before,
-        "what is taken back keeps the time"
-    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::proxy::always;
 use super::server::{PATIENCE, Server, back, store, until};
-use super::{IP, LIMITS, LONG, attempt, ban, claim, listed, login};
+use super::{IP, LIMITS, LONG, attempt, ban, block, listed, login};
 
 #[track_caller]
 fn reason<T: std::fmt::Debug>(answer: Result<T, SharedError>) -> String {
@@ -22,8 +22,7 @@ async fn refused_with(store: &dyn SharedStore) -> String {
     let reasons = [
         reason(store.look(unknown, LONG).await),
         reason(store.learn(unknown, listed(), LONG).await),
-        reason(store.spend(&claim()).await),
-        reason(store.add_spent(claim().day, 0, 1).await),
+        reason(store.grant(block(1)).await),
         reason(store.begin_attempt(login(IP), attempt(1), LIMITS).await),
         reason(store.tell_bans(&ban(IP, LONG)).await),
     ];

@@ -1,16 +1,16 @@
 //! Keys that hold what this version did not write.
 
 use ipwhois_guard_core::store::{
-    Announcement, Attempt, Failed, Scope, Seen, SharedError, SharedStore, Spent,
+    Announcement, Attempt, Failed, Scope, Seen, SharedError, SharedStore,
 };
 
 use super::server::{Server, until};
-use super::{IP, LIMITS, LONG, attempt, ban, claim, lift, listed, login};
+use super::{DAY, IP, LIMITS, LONG, attempt, ban, block, lift, listed, login};
 
 const VERDICT: &str = "ipwhois-guard:verdict:{25.0.0.7}";
 const LEASE: &str = "ipwhois-guard:lease:{25.0.0.7}";
-const DAY: &str = "ipwhois-guard:{budget}:day:20781";
-const RATION: &str = "ipwhois-guard:{budget}:ration:25.0.0.0/24";
+const GRANTED: &str = "ipwhois-guard:{budget}:granted:20781";
+const MACHINES: &str = "ipwhois-guard:{budget}:machines";
 const FAILURES: &str = "ipwhois-guard:failures:{25.0.0.7}";
 const ATTEMPTS: &str = "ipwhois-guard:attempts:{25.0.0.7}";
 const TRIPPED: &str = "ipwhois-guard:tripped:{25.0.0.7}";
@@ -105,31 +105,20 @@ async fn a_lease_that_cannot_be_one_is_taken() {
 async fn a_count_that_is_none_counts_as_nothing() {
     let server = Server::start();
     let store = server.store();
-    // It is a count, and no other one can be told from it.
-    let is_count = |command: &[String]| command == ["SET", "K", "1"];
-    for command in strange().into_iter().filter(|command| !is_count(command)) {
-        for key in [DAY, RATION] {
+    for command in strange() {
+        for key in [GRANTED, MACHINES] {
             let _: () = server.does(&["FLUSHALL"]);
             put(&server, &command, key);
-            store.unspend(&claim()).await.unwrap();
-            let spent = store.spend(&claim()).await.unwrap();
-            assert_eq!(spent, Spent::Yes { spent: 1 }, "{command:?} in {key}");
+            store.give_back(DAY, 1).await.unwrap();
+            let granted = store.grant(block(2)).await.unwrap();
+            assert_eq!(granted.checks, 2, "{command:?} in {key}");
+            assert_eq!(granted.count.granted, 2, "{command:?} in {key}");
+            assert_eq!(granted.machines, 1, "{command:?} in {key}");
             assert!(expires(&server, key), "{command:?} in {key}");
-            assert_eq!(
-                store.spend(&claim()).await.unwrap(),
-                Spent::Yes { spent: 2 }
-            );
-            store.unspend(&claim()).await.unwrap();
-            assert_eq!(
-                store.spend(&claim()).await.unwrap(),
-                Spent::Yes { spent: 2 }
-            );
+            store.give_back(DAY, 1).await.unwrap();
+            let granted = store.grant(block(1)).await.unwrap();
+            assert_eq!(granted.count.granted, 2, "{command:?} in {key}");
         }
-        put(&server, &["DEL".to_owned(), "K".to_owned()], DAY);
-        put(&server, &command, DAY);
-        let spent = store.add_spent(claim().day, 0, 3).await.unwrap();
-        assert_eq!(spent, 3, "{command:?}");
-        assert!(expires(&server, DAY), "{command:?}");
     }
 }
 

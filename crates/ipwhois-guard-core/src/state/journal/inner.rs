@@ -4,17 +4,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::super::Loaded;
 use super::super::error::StateError;
-use super::super::folder::FILE_NAME;
-use super::super::store::{SetAside, Store, Whereabouts};
+use super::super::folder::{FILE_NAME, FileId, Folder, Whereabouts};
+use super::super::store::{Opened, SetAside, Store};
 use super::super::tables::Batch;
 use super::pace::{Phase, State};
 use super::pending::Pending;
+use super::{Holder, NotOpened};
 use crate::clock::Clock;
 
 /// No report that repeats one of that age is held back, however far the clock was set.
@@ -25,12 +27,21 @@ pub(super) struct Inner {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
-    /// Locked for as long as the disk takes, so never by a task. `None` before the first and after
-    /// a failed write.
-    store: Mutex<Option<Store>>,
+    /// Locked for as long as the disk takes, so never by a task.
+    store: Mutex<Slot>,
     /// Something is pending, or there is nothing more to do.
     pub(super) wake: Notify,
+    /// Another process has taken the folder.
+    pub(super) lost: Notify,
     pub(super) progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// `None` before the first and after a failed write.
+    pub(super) store: Option<Store>,
+    /// Kept while the file is closed after a failed write.
+    folder: Option<Arc<Folder>>,
 }
 
 /// How far the writes came, counted in what was noted for somebody who waits.
@@ -49,6 +60,7 @@ impl Inner {
             state: Mutex::default(),
             store: Mutex::default(),
             wake: Notify::new(),
+            lost: Notify::new(),
             progress: watch::Sender::default(),
         }
     }
@@ -57,7 +69,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn store(&self) -> MutexGuard<'_, Option<Store>> {
+    pub(super) fn store(&self) -> MutexGuard<'_, Slot> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,18 +77,35 @@ impl Inner {
         self.dir.join(FILE_NAME)
     }
 
-    /// Blocks.
-    pub(super) fn open(&self, longest_age: Duration) -> Option<Loaded> {
-        let mut store = self.store();
-        if self.state().phase != Phase::Waiting {
-            return None;
+    /// Blocks. `from_stopped`: takes the folder from a process that is stopped.
+    pub(super) fn open(
+        &self,
+        longest_age: Duration,
+        from_stopped: Option<FileId>,
+    ) -> Result<Loaded, NotOpened> {
+        let mut slot = self.store();
+        {
+            let mut state = self.state();
+            if state.phase == Phase::Off {
+                return Err(NotOpened::Closed);
+            }
+            state.busy_since = Some(Instant::now());
         }
-        let opened = match Store::open(&self.dir, self.clock.wall(), longest_age) {
+        let opened = self.open_store(longest_age, from_stopped);
+        let mut state = self.state();
+        state.busy_since = None;
+        state.is_stalled = false;
+        let opened = match opened {
             Ok(opened) => opened,
+            Err(StateError::InUse { .. }) => return Err(NotOpened::Busy),
             Err(error) => {
-                self.give_up(&error);
-                event!(ERROR, %error, "no state is kept: the guard runs from memory");
-                return None;
+                let text = error.to_string();
+                if state.error.as_ref() != Some(&text) {
+                    event!(ERROR, %error, "no state is kept: it is tried again");
+                }
+                state.error = Some(text);
+                self.tried(state.awaited, false);
+                return Err(NotOpened::Failed);
             }
         };
         log_set_aside(opened.set_aside);
@@ -88,28 +117,59 @@ impl Inner {
                 "rows of the state file cannot be read and are left out"
             );
         }
-        *store = Some(opened.store);
-        let mut state = self.state();
+        slot.folder = Some(Arc::clone(opened.store.folder()));
+        slot.store = Some(opened.store);
         state.longest_age = longest_age;
-        state.is_stalled = false;
-        // Unless it was closed meanwhile. Then somebody waits for the lock on the store, to close
-        // it.
-        if state.phase == Phase::Waiting {
+        state.error = None;
+        // Unless it was closed meanwhile. Then the lock on the store is waited for, to close it.
+        if state.phase != Phase::Off {
             state.phase = Phase::Open;
         }
-        Some(opened.loaded)
+        Ok(opened.loaded)
     }
 
-    fn give_up(&self, error: &StateError) {
-        self.state().error = Some(error.to_string());
-        self.abandon();
+    fn open_store(
+        &self,
+        longest_age: Duration,
+        from_stopped: Option<FileId>,
+    ) -> Result<Opened, StateError> {
+        let now = self.clock.wall();
+        match from_stopped {
+            None => Store::open(&self.dir, now, longest_age),
+            Some(stopped) => Store::open_from_stopped(&self.dir, stopped, now, longest_age),
+        }
     }
 
-    pub(super) fn abandon(&self) {
+    pub(super) fn current_lock(&self) -> Option<FileId> {
+        Folder::current_lock(&self.dir)
+    }
+
+    /// Blocks. Looks whether this process still has the folder, unless a write does so anyway.
+    pub(super) fn look_at_lock(&self) {
+        let Ok(mut slot) = self.store.try_lock() else {
+            return;
+        };
+        if self.check_lock(&slot).is_err() {
+            *slot = Slot::default();
+            self.state().lose();
+            self.lost.notify_one();
+        }
+    }
+
+    /// What is pending goes to another process from now on, or to none.
+    pub(super) fn join(&self, holder: Option<Arc<dyn Holder>>) {
         let mut state = self.state();
-        state.phase = Phase::Off;
-        state.pending = Pending::default();
-        self.tried(state.awaited, false);
+        if state.phase == Phase::Off || state.phase == Phase::Open {
+            return;
+        }
+        state.phase = match holder {
+            Some(_) => Phase::Joined,
+            None => Phase::Waiting,
+        };
+        if holder.is_some() {
+            state.error = None;
+        }
+        state.holder = holder;
         self.wake.notify_one();
     }
 
@@ -121,7 +181,12 @@ impl Inner {
     }
 
     /// Notes what somebody wants to wait for. Its number, when that is worth it.
-    pub(super) fn note_awaited(&self, add: impl FnOnce(&mut Pending)) -> Option<u64> {
+    /// `is_patient`: however long the disk takes.
+    pub(super) fn note_awaited(
+        &self,
+        is_patient: bool,
+        add: impl FnOnce(&mut Pending),
+    ) -> Option<u64> {
         let mut state = self.state();
         if state.phase == Phase::Off {
             return None;
@@ -130,7 +195,8 @@ impl Inner {
             self.wake.notify_one();
         }
         state.awaited += 1;
-        let is_worth_it = !state.is_stalled && !state.backs_off();
+        let is_hopeless = state.phase == Phase::Waiting && state.error.is_some();
+        let is_worth_it = !is_hopeless && (is_patient || !state.is_stalled) && !state.backs_off();
         is_worth_it.then_some(state.awaited)
     }
 
@@ -154,7 +220,7 @@ impl Inner {
         self.state().due()
     }
 
-    /// Begins a write, if there is something to write and nobody is at it.
+    /// Begins a write, if there is something to write and none is under way.
     pub(super) fn kick(self: &Arc<Self>) {
         {
             let mut state = self.state();
@@ -164,28 +230,34 @@ impl Inner {
             state.is_writing = true;
         }
         let inner = Arc::clone(self);
-        drop(spawn_blocking(move || inner.write_pending()));
+        let runtime = Handle::current();
+        drop(spawn_blocking(move || inner.write_pending(&runtime)));
     }
 
     /// Blocks. Goes on for as long as somebody waits for the next write.
-    fn write_pending(&self) {
-        let mut store = self.store();
+    fn write_pending(&self, runtime: &Handle) {
+        let mut slot = self.store();
         loop {
-            let (mut batch, awaited) = {
+            let (mut batch, awaited, holder) = {
                 let mut state = self.state();
                 if !state.may_write() {
                     // It was closed meanwhile.
                     state.is_writing = false;
                     return;
                 }
-                (state.take(), state.awaited)
+                state.busy_since = Some(Instant::now());
+                let holder = (state.phase == Phase::Joined).then(|| state.holder.clone());
+                (state.take(), state.awaited, holder.flatten())
             };
-            let result = self.write(&mut store, &mut batch);
-            self.settle(result, batch, awaited);
+            let result = match holder {
+                Some(holder) => self.hand_over(&*holder, &batch, runtime),
+                None => self.write(&mut slot, &mut batch),
+            };
+            self.settle(&mut slot, result, batch, awaited);
             let mut state = self.state();
             if !state.may_write() || !state.pending.is_urgent() {
                 state.is_writing = false;
-                if !state.pending.is_empty() {
+                if state.has_work() {
                     self.wake.notify_one();
                 }
                 return;
@@ -193,31 +265,60 @@ impl Inner {
         }
     }
 
-    fn write(&self, slot: &mut Option<Store>, batch: &mut Batch) -> Result<(), StateError> {
-        let store = match slot.take() {
+    fn write(&self, slot: &mut Slot, batch: &mut Batch) -> Result<(), StateError> {
+        self.check_lock(slot)?;
+        let store = match slot.store.take() {
             Some(store) => match store.whereabouts() {
                 Whereabouts::InPlace => store,
-                Whereabouts::Gone => self.begin_anew(store, batch)?,
+                Whereabouts::Gone => self.begin_anew(slot, store, batch)?,
                 Whereabouts::Replaced => {
-                    *slot = Some(store);
+                    slot.store = Some(store);
                     return Err(StateError::Replaced { path: self.file() });
                 }
             },
-            None => self.reopen()?,
+            None => self.reopen(slot)?,
         };
         let result = store.write(batch);
         if result.is_ok() {
-            *slot = Some(store);
-        } else {
-            // redb refuses this file until it is opened again, and says so a second time here.
-            let _ = store.close();
+            slot.store = Some(store);
+            // What is written while another process takes the folder is not in its copy: it must
+            // not count as written.
+            return self.check_lock(slot);
         }
+        // redb refuses this file until it is opened again, and says so a second time here.
+        let _ = store.close();
         result
     }
 
-    /// Somebody has removed the file, which is still open: what is in it goes into a new one with
-    /// what is to be written.
-    fn begin_anew(&self, store: Store, batch: &mut Batch) -> Result<Store, StateError> {
+    fn hand_over(
+        &self,
+        holder: &dyn Holder,
+        rows: &Batch,
+        runtime: &Handle,
+    ) -> Result<(), StateError> {
+        match runtime.block_on(holder.keep(rows)) {
+            true => Ok(()),
+            false => Err(StateError::HolderAway { path: self.file() }),
+        }
+    }
+
+    /// Whether this process still has the folder.
+    fn check_lock(&self, slot: &Slot) -> Result<(), StateError> {
+        let whereabouts = slot.folder.as_ref().map(|folder| folder.lock_whereabouts());
+        match whereabouts {
+            Some(Whereabouts::Replaced) => Err(StateError::Taken { path: self.file() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file was removed while it was open: what is in it goes into a new one with what is to be
+    /// written.
+    fn begin_anew(
+        &self,
+        slot: &mut Slot,
+        store: Store,
+        batch: &mut Batch,
+    ) -> Result<Store, StateError> {
         self.state().removals += 1;
         match store.read() {
             Ok(known) => batch.add_older(known),
@@ -227,19 +328,29 @@ impl Inner {
         }
         // Its lock may be in the way of the new one.
         let _ = store.close();
-        self.reopen()
+        self.reopen(slot)
     }
 
-    fn reopen(&self) -> Result<Store, StateError> {
-        let opened = Store::open(&self.dir, self.clock.wall(), Duration::ZERO)?;
+    fn reopen(&self, slot: &mut Slot) -> Result<Store, StateError> {
+        let is_held = |folder: &Arc<Folder>| folder.lock_whereabouts() == Whereabouts::InPlace;
+        let folder = match slot.folder.take().filter(is_held) {
+            Some(folder) => folder,
+            None => Arc::new(Folder::take(&self.dir)?),
+        };
+        let folder = slot.folder.insert(folder);
+        let opened = Store::open_in(folder, self.clock.wall(), Duration::ZERO)?;
         log_set_aside(opened.set_aside);
         Ok(opened.store)
     }
 
     /// What follows from a write that has ended, one way or the other.
-    fn settle(&self, result: Result<(), StateError>, batch: Batch, awaited: u64) {
+    fn settle(&self, slot: &mut Slot, result: Result<(), StateError>, batch: Batch, awaited: u64) {
         let is_written = result.is_ok();
         let complaint = self.state().settle(result, batch);
+        if let Some(StateError::Taken { .. } | StateError::InUse { .. }) = &complaint {
+            *slot = Slot::default();
+            self.lost.notify_one();
+        }
         if let Some(error) = complaint {
             event!(ERROR, %error, "the state cannot be written; it is tried again");
         }
@@ -260,35 +371,44 @@ impl Inner {
         let was_stalled = std::mem::replace(&mut self.state().is_stalled, true);
         if !was_stalled {
             let path = self.file();
-            event!(ERROR, path = %path.display(), "the disk does not answer: checks go on without waiting for it");
+            event!(ERROR, path = %path.display(), "the disk does not answer: it is not waited for any more");
         }
     }
 
     /// Blocks.
-    pub(super) fn close(&self, was_open: bool) {
-        let mut store = self.store();
-        let (batch, awaited) = {
+    pub(super) fn close(&self, before: Phase, runtime: Option<&Handle>) {
+        let mut slot = self.store();
+        let (batch, awaited, holder) = {
             let mut state = self.state();
             let is_gone = |store: &Store| store.whereabouts() == Whereabouts::Gone;
-            let is_due = !state.pending.is_empty() || store.as_ref().is_some_and(is_gone);
+            let is_due = !state.pending.is_empty() || slot.store.as_ref().is_some_and(is_gone);
             let batch = state.take();
+            let is_open = before == Phase::Open || slot.store.is_some();
             (
-                (is_due && (was_open || store.is_some())).then_some(batch),
+                (is_due && (is_open || before == Phase::Joined)).then_some(batch),
                 state.awaited,
+                state.holder.take(),
             )
         };
         if let Some(mut batch) = batch {
-            let result = self.write(&mut store, &mut batch);
+            let result = match (before, holder, runtime) {
+                (Phase::Joined, Some(holder), Some(runtime)) => {
+                    self.hand_over(&*holder, &batch, runtime)
+                }
+                (Phase::Joined, ..) => Ok(()),
+                _ => self.write(&mut slot, &mut batch),
+            };
             self.tried(awaited, result.is_ok());
             if let Err(error) = result {
                 event!(ERROR, %error, "the state of the last second is lost");
             }
         }
-        if let Some(store) = store.take()
+        if let Some(store) = slot.store.take()
             && let Err(error) = store.close()
         {
             event!(WARN, %error, "the state file was not closed cleanly");
         }
+        slot.folder = None;
     }
 }
 

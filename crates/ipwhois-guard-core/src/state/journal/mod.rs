@@ -14,20 +14,26 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use self::inner::Inner;
 use self::pace::Phase;
 use self::pending::Pending;
+use super::folder::FileId;
+use super::tables::Batch;
 use super::{Loaded, StoredFeed, StoredRow, StoredVerdict};
 use crate::clock::Clock;
-use crate::reports::Delivered;
+use crate::reports::{BoxFuture, Delivered};
+use crate::store::Count;
 
 pub(crate) use self::shelf::Shelf;
 
-/// How long a check may wait for the disk.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a block of checks, or a report, may wait for the disk.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// From when on health says that the disk does not answer.
+const STALLS: Duration = Duration::from_secs(5);
 /// How long the end of the guard may wait for the disk.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// The first time an hour after the start: a machine that boots with a wrong date has corrected it
@@ -38,6 +44,23 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// used.
 #[derive(Debug)]
 pub(crate) struct Journal(Option<Arc<Inner>>);
+
+/// Why there is no state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotOpened {
+    /// Another process has the folder.
+    Busy,
+    /// It may be tried again.
+    Failed,
+    /// There is no folder, or this is the end.
+    Closed,
+}
+
+/// The process that has the file open, as the others see it.
+pub(crate) trait Holder: std::fmt::Debug + Send + Sync {
+    /// Whether these rows are on its disk.
+    fn keep<'a>(&'a self, rows: &'a Batch) -> BoxFuture<'a, bool>;
+}
 
 /// How the journal is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,21 +81,62 @@ impl Journal {
         Self(dir.map(|dir| Arc::new(Inner::new(dir, clock))))
     }
 
-    /// Opens the file and reads everything but verdicts older than `longest_age`. When there is no
-    /// state to be had it says so in the log, and nothing is kept from then on.
-    pub(crate) async fn open(&self, longest_age: Duration) -> Option<Loaded> {
-        let inner = self.0.as_ref()?;
+    /// Opens the file and reads everything but verdicts older than `longest_age`. `from_stopped`:
+    /// even if a process that is stopped has it open, and had this [lock](Self::current_lock).
+    ///
+    /// # Errors
+    /// When there is no state to be had now. [`status`](Self::status) says why. What is noted waits
+    /// until it can be written.
+    pub(crate) async fn open(
+        &self,
+        longest_age: Duration,
+        from_stopped: Option<FileId>,
+    ) -> Result<Loaded, NotOpened> {
+        let inner = self.0.as_ref().ok_or(NotOpened::Closed)?;
         let opening = Arc::clone(inner);
-        let opened = spawn_blocking(move || opening.open(longest_age)).await;
+        let opened = spawn_blocking(move || opening.open(longest_age, from_stopped)).await;
         // For what was noted meanwhile.
         inner.kick();
-        opened.ok()?
+        opened.unwrap_or(Err(NotOpened::Failed))
     }
 
-    /// Nothing is kept from now on: what is on disk is not known and must not be overwritten.
-    pub(crate) fn abandon(&self) {
+    /// Which lock the process has that has the folder.
+    pub(crate) async fn current_lock(&self) -> Option<FileId> {
+        let inner = Arc::clone(self.0.as_ref()?);
+        spawn_blocking(move || inner.current_lock()).await.ok()?
+    }
+
+    /// Looks whether this process still has the folder: see [`lost`](Self::lost).
+    pub(crate) async fn look_at_lock(&self) {
         if let Some(inner) = &self.0 {
-            inner.abandon();
+            let inner = Arc::clone(inner);
+            let _ = spawn_blocking(move || inner.look_at_lock()).await;
+        }
+    }
+
+    /// Another process has the file open: it is told what is to be kept. `None`: not any more.
+    pub(crate) fn join(&self, holder: Option<Arc<dyn Holder>>) {
+        if let Some(inner) = &self.0 {
+            inner.join(holder);
+            inner.kick();
+        }
+    }
+
+    /// Resolves when another process has taken the folder from this one.
+    pub(crate) async fn lost(&self) {
+        match &self.0 {
+            Some(inner) => inner.lost.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Why nothing is kept, as far as another process is the reason.
+    pub(crate) fn explain(&self, error: Option<String>) {
+        if let Some(inner) = &self.0 {
+            let mut state = inner.state();
+            if state.phase != Phase::Open {
+                state.error = error;
+            }
         }
     }
 
@@ -103,17 +167,39 @@ impl Journal {
         }
     }
 
-    /// Resolves when this snapshot of the budget or a later one is on the disk: then a power loss
-    /// does not undo it. What else is pending goes along.
-    ///
-    /// False when it is not: because nothing is kept, the write failed, or the disk takes more than
-    /// a second. A disk that hangs costs one such wait, not one a check: until it goes on, this
-    /// resolves at once.
-    pub(crate) async fn save_budget(&self, snapshot: Vec<u8>) -> bool {
-        self.save(|pending| pending.budget(snapshot)).await
+    /// To be written within a second.
+    pub(crate) fn note_budget(&self, snapshot: Vec<u8>) {
+        if let Some(inner) = &self.0 {
+            inner.note(|pending| pending.budget(snapshot));
+        }
     }
 
-    /// The same for a report, or for its removal (`None`).
+    /// To be written within a second: checks were given back.
+    pub(crate) fn note_count(&self, day: u64, count: Count) {
+        if let Some(inner) = &self.0 {
+            inner.note(|pending| pending.count(day, count));
+        }
+    }
+
+    /// Resolves when this count of a day or a later one is on the disk: then a power loss does not
+    /// undo it. What else is pending goes along.
+    ///
+    /// False when it is not: because nothing is kept, or the write failed. Takes as long as the disk.
+    pub(crate) async fn save_count(&self, day: u64, count: Count) -> bool {
+        let Some(inner) = &self.0 else {
+            return false;
+        };
+        let mut progress = inner.progress.subscribe();
+        let Some(mine) = inner.note_awaited(true, |pending| pending.count(day, count)) else {
+            return false;
+        };
+        inner.kick();
+        let tried = progress.wait_for(|progress| progress.tried >= mine).await;
+        tried.is_ok_and(|progress| progress.written >= mine)
+    }
+
+    /// The same for a report, or for its removal (`None`), but a disk that takes more than
+    /// [`PATIENCE`] is not waited for, and until it goes on this resolves at once.
     pub(crate) async fn save_report(&self, number: u64, report: Option<Vec<u8>>) -> bool {
         self.save(|pending| pending.report(number, report)).await
     }
@@ -124,12 +210,17 @@ impl Journal {
             .await
     }
 
+    /// The same for rows of another process.
+    pub(crate) async fn save_rows(&self, rows: Batch) -> bool {
+        self.save(|pending| pending.add(rows)).await
+    }
+
     async fn save(&self, add: impl FnOnce(&mut Pending)) -> bool {
         let Some(inner) = &self.0 else {
             return false;
         };
         let mut progress = inner.progress.subscribe();
-        let Some(mine) = inner.note_awaited(add) else {
+        let Some(mine) = inner.note_awaited(false, add) else {
             return false;
         };
         inner.kick();
@@ -160,8 +251,9 @@ impl Journal {
     }
 
     /// Waits for the write under way, writes what is pending and closes the file, so that another
-    /// guard can have it. Takes five seconds at most. Blocks. From then on nothing is kept.
-    pub(crate) fn close(&self) {
+    /// guard can have it. Takes five seconds at most. Blocks. From then on nothing is kept. A
+    /// process that has joined another needs its runtime for it.
+    pub(crate) fn close(&self, runtime: Option<&Handle>) {
         let Some(inner) = &self.0 else {
             return;
         };
@@ -171,10 +263,11 @@ impl Journal {
         // ending.
         let (done, told) = mpsc::channel();
         let closing = Arc::clone(inner);
+        let runtime = runtime.cloned();
         let started = thread::Builder::new()
             .name("ipwhois-guard-close".to_owned())
             .spawn(move || {
-                closing.close(before == Phase::Open);
+                closing.close(before, runtime.as_ref());
                 let _ = done.send(());
             });
         if started.is_err() || told.recv_timeout(LAST_PATIENCE).is_err() {
@@ -189,9 +282,17 @@ impl Journal {
             return JournalStatus::default();
         };
         let state = inner.state();
+        let stalls = state.busy_since.map(|since| since.elapsed());
+        let stalls = stalls.filter(|stalls| *stalls >= STALLS).map(|stalls| {
+            let (path, seconds) = (inner.file(), stalls.as_secs());
+            format!(
+                "`{}`: the disk has not answered for {seconds} s",
+                path.display()
+            )
+        });
         JournalStatus {
             path: Some(inner.file()),
-            error: state.error.clone(),
+            error: stalls.or_else(|| state.error.clone()),
             pending: state.pending.len(),
             removals: state.removals,
         }

@@ -1,17 +1,21 @@
 //! What is pending, and whether now is the time to write it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::error::StateError;
 use super::super::tables::Batch;
+use super::Holder;
 use super::pending::Pending;
 
 /// How long what is noted waits for others to be written with.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// After a failed write. Until then nobody waits for the disk at all.
 const RETRY: Duration = Duration::from_secs(10);
+/// After rows could not be handed to the process that has the folder.
+const RETRY_HOLDER: Duration = Duration::from_millis(100);
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
@@ -29,6 +33,10 @@ pub(super) struct State {
     pub(super) error: Option<String>,
     /// How often the file was removed while it was in use.
     pub(super) removals: u64,
+    /// Since when the disk is at work.
+    pub(super) busy_since: Option<Instant>,
+    /// The process that has the folder open.
+    pub(super) holder: Option<Arc<dyn Holder>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,20 +45,34 @@ pub(super) enum Phase {
     #[default]
     Waiting,
     Open,
-    /// The folder is of no use, or the journal is closed.
+    /// Another process has the folder open, and is told what is to be kept.
+    Joined,
+    /// The journal is closed.
     Off,
 }
 
 impl State {
     /// Whether this is the first that is pending.
     pub(super) fn note(&mut self, add: impl FnOnce(&mut Pending)) -> bool {
-        let is_first = self.pending.is_empty();
+        let is_first = !self.has_work();
         add(&mut self.pending);
         is_first
     }
 
+    /// What is to be written now. To another process go rows, and not what each process has of its
+    /// own.
     pub(super) fn take(&mut self) -> Batch {
-        std::mem::take(&mut self.pending).into()
+        match self.phase {
+            Phase::Joined => self.pending.take_rows().into(),
+            _ => std::mem::take(&mut self.pending).into(),
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        match self.phase {
+            Phase::Joined => self.pending.has_rows(),
+            _ => !self.pending.is_empty(),
+        }
     }
 
     /// What went wrong, when it is time to say so.
@@ -60,6 +82,7 @@ impl State {
         batch: Batch,
     ) -> Option<StateError> {
         self.is_stalled = false;
+        self.busy_since = None;
         let Err(error) = result else {
             self.error = None;
             self.retry_at = None;
@@ -67,6 +90,16 @@ impl State {
         };
         let now = Instant::now();
         self.pending.put_back(batch);
+        if matches!(error, StateError::Taken { .. } | StateError::InUse { .. }) {
+            // Another process has the folder now.
+            self.lose();
+            return Some(error);
+        }
+        if matches!(error, StateError::HolderAway { .. }) {
+            // Another process becomes the holder soon.
+            self.retry_at = Some(now + RETRY_HOLDER);
+            return None;
+        }
         self.error = Some(error.to_string());
         self.retry_at = Some(now + RETRY);
         let is_quiet = self.quiet_until.is_some_and(|until| now < until);
@@ -77,6 +110,13 @@ impl State {
         Some(error)
     }
 
+    /// Another process has the folder.
+    pub(super) fn lose(&mut self) {
+        if self.phase != Phase::Off {
+            self.phase = Phase::Waiting;
+        }
+    }
+
     /// When what is pending now is to be written.
     pub(super) fn due(&self) -> Instant {
         let due = Instant::now() + INTERVAL;
@@ -84,7 +124,7 @@ impl State {
     }
 
     pub(super) fn may_write(&self) -> bool {
-        self.phase == Phase::Open && !self.pending.is_empty() && !self.backs_off()
+        matches!(self.phase, Phase::Open | Phase::Joined) && self.has_work() && !self.backs_off()
     }
 
     pub(super) fn backs_off(&self) -> bool {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::super::tables::Batch;
 use super::super::{Said, StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
+use crate::store::Count;
 
 /// About 4 MiB. Only a disk that fails for long fills it; then newcomers are left out.
 const MOST_VERDICTS: usize = 65_536;
@@ -23,6 +24,7 @@ const MOST_DELIVERED: usize = 10_000;
 pub(super) struct Pending {
     verdicts: HashMap<IpAddr, StoredVerdict>,
     budget: Option<Vec<u8>>,
+    days: HashMap<u64, Count>,
     feed: Option<StoredFeed>,
     /// By their number; `None` removes one.
     reports: HashMap<u64, Option<Vec<u8>>>,
@@ -43,6 +45,10 @@ impl Pending {
 
     pub(super) fn budget(&mut self, budget: Vec<u8>) {
         self.budget = Some(budget);
+    }
+
+    pub(super) fn count(&mut self, day: u64, count: Count) {
+        self.days.insert(day, count);
     }
 
     pub(super) fn feed(&mut self, feed: StoredFeed) {
@@ -82,12 +88,29 @@ impl Pending {
         self.keep = Some(keep);
     }
 
+    /// Rows of another process.
+    pub(super) fn add(&mut self, rows: Batch) {
+        rows.verdicts
+            .into_iter()
+            .for_each(|verdict| self.verdict(verdict));
+        self.reports.extend(rows.reports);
+        for (key, row) in rows.rows {
+            self.row(key, row);
+        }
+        for delivered in rows.delivered {
+            self.delivered(None, delivered);
+        }
+    }
+
     /// After a write that failed. What came since is newer.
     pub(super) fn put_back(&mut self, batch: Batch) {
         for verdict in batch.verdicts {
             if !self.verdicts.contains_key(&verdict.ip) {
                 self.verdict(verdict);
             }
+        }
+        for (day, count) in batch.days {
+            self.days.entry(day).or_insert(count);
         }
         for (number, report) in batch.reports {
             self.reports.entry(number).or_insert(report);
@@ -109,18 +132,39 @@ impl Pending {
         self.keep = self.keep.take().or(batch.keep);
     }
 
+    /// Takes the rows out. What stays is this process's own: what it learned of the site, its copy
+    /// of the feed, and when to prune.
+    pub(super) fn take_rows(&mut self) -> Self {
+        self.days.clear();
+        Self {
+            verdicts: std::mem::take(&mut self.verdicts),
+            reports: std::mem::take(&mut self.reports),
+            delivered: std::mem::take(&mut self.delivered),
+            rows: std::mem::take(&mut self.rows),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn has_rows(&self) -> bool {
+        !(self.verdicts.is_empty()
+            && self.reports.is_empty()
+            && self.delivered.is_empty()
+            && self.rows.is_empty())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether somebody waits for the write.
     pub(super) fn is_urgent(&self) -> bool {
-        self.budget.is_some() || !self.reports.is_empty() || !self.delivered.is_empty()
+        !self.days.is_empty() || !self.reports.is_empty() || !self.delivered.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
         self.verdicts.len()
             + self.reports.len()
+            + self.days.len()
             + self.delivered.len()
             + self.rows.len()
             + usize::from(self.rows_since.is_some())
@@ -136,6 +180,7 @@ impl From<Pending> for Batch {
         Self {
             verdicts: pending.verdicts.into_values().collect(),
             budget: pending.budget,
+            days: pending.days.into_iter().collect(),
             feed: pending.feed,
             reports: pending.reports.into_iter().collect(),
             delivered: pending.delivered,

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::Journal;
 use crate::reports::{BoxFuture, Delivered, Left, ReportShelf};
 
@@ -9,8 +11,9 @@ use crate::reports::{BoxFuture, Delivered, Left, ReportShelf};
 #[derive(Debug)]
 pub(crate) struct Shelf {
     journal: Arc<Journal>,
-    /// What an earlier process left, until it is asked for.
+    /// What earlier processes left, until it is asked for.
     left: Mutex<Left>,
+    more: Notify,
 }
 
 impl Shelf {
@@ -18,12 +21,18 @@ impl Shelf {
         Self {
             journal,
             left: Mutex::default(),
+            more: Notify::new(),
         }
     }
 
-    /// Takes what an earlier process left. To be called before the queue runs.
+    /// Takes what an earlier process left.
     pub(crate) fn fill(&self, left: Left) {
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+        {
+            let mut all = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            all.rows.extend(left.rows);
+            all.delivered.extend(left.delivered);
+        }
+        self.more.notify_one();
     }
 }
 
@@ -32,6 +41,10 @@ impl ReportShelf for Shelf {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let left = std::mem::take(&mut *left);
         Box::pin(async move { left })
+    }
+
+    fn more(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.more.notified())
     }
 
     fn put(&self, row: u64, bytes: Vec<u8>) -> BoxFuture<'_, ()> {

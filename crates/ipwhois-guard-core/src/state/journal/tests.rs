@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::super::folder::FILE_NAME;
 use super::super::store::Store;
 use super::super::testing::{DAY, TestFolder, feed, ip, verdict, write_file};
-use super::inner::Progress;
+use super::inner::{Progress, Slot};
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
 
@@ -26,8 +26,8 @@ fn fresh(n: u32) -> StoredVerdict {
 /// What a new guard finds.
 async fn reopened(folder: &TestFolder) -> Loaded {
     let journal = journal(folder);
-    let loaded = journal.open(DAY).await.unwrap();
-    journal.close();
+    let loaded = journal.open(DAY, None).await.unwrap();
+    journal.close(None);
     loaded
 }
 
@@ -38,6 +38,20 @@ async fn a_write(progress: &mut watch::Receiver<Progress>) {
     changed.expect("nothing is written").unwrap();
 }
 
+const TODAY: u64 = 20_781;
+
+async fn save(journal: &Journal, granted: u32) -> bool {
+    journal.save_count(TODAY, count(granted)).await
+}
+
+fn count(granted: u32) -> Count {
+    Count { granted, birth: 7 }
+}
+
+fn counted(granted: u32) -> Vec<(u64, Count)> {
+    vec![(TODAY, count(granted))]
+}
+
 fn inner(journal: &Journal) -> &Arc<Inner> {
     journal.0.as_ref().unwrap()
 }
@@ -45,12 +59,12 @@ fn inner(journal: &Journal) -> &Arc<Inner> {
 #[tokio::test]
 async fn without_a_folder_nothing_is_kept_and_nobody_waits() {
     let journal = Arc::new(Journal::new(None, Arc::new(ManualClock::new())));
-    assert_eq!(journal.open(DAY).await, None);
+    assert_eq!(journal.open(DAY, None).await, Err(NotOpened::Closed));
     journal.note_verdict(fresh(1));
     journal.note_feed(feed("25.0.0.1\n"));
-    assert!(!journal.save_budget(vec![1]).await);
+    assert!(!save(&journal, 1).await);
     Arc::clone(&journal).run().await;
-    journal.close();
+    journal.close(None);
     assert_eq!(journal.status(), JournalStatus::default());
 }
 
@@ -58,10 +72,10 @@ async fn without_a_folder_nothing_is_kept_and_nobody_waits() {
 async fn a_saved_budget_is_on_the_disk_with_what_was_pending() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    assert_eq!(journal.open(DAY).await, Some(Loaded::default()));
+    assert_eq!(journal.open(DAY, None).await, Ok(Loaded::default()));
     journal.note_verdict(fresh(1));
     journal.note_feed(feed("25.0.0.1\n"));
-    assert!(journal.save_budget(vec![7]).await);
+    assert!(save(&journal, 7).await);
     assert_eq!(journal.status().pending, 0);
     // As after a crash: the file as it is now, without any closing.
     let copy = TestFolder::new();
@@ -69,32 +83,32 @@ async fn a_saved_budget_is_on_the_disk_with_what_was_pending() {
     let loaded = reopened(&copy).await;
     assert_eq!(loaded.verdicts, [fresh(1)]);
     assert_eq!(loaded.feed, Some(feed("25.0.0.1\n")));
-    assert_eq!(loaded.budget, Some(vec![7]));
-    journal.close();
+    assert_eq!(loaded.days, counted(7));
+    journal.close(None);
 }
 
 #[tokio::test]
 async fn who_saves_at_the_same_time_shares_a_write() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY).await;
+    journal.open(DAY, None).await.unwrap();
     let mut saves = JoinSet::new();
     for n in 0..100 {
         let journal = Arc::clone(&journal);
-        saves.spawn(async move { journal.save_budget(vec![n]).await });
+        saves.spawn(async move { save(&journal, n).await });
     }
     assert_eq!(saves.join_all().await, [true; 100]);
     let writes = inner(&journal).progress.borrow().writes;
     assert!(writes <= 2, "{writes}");
-    journal.close();
-    assert_eq!(reopened(&folder).await.budget, Some(vec![99]));
+    journal.close(None);
+    assert_eq!(reopened(&folder).await.days, counted(99));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_noted_is_written_a_second_after_the_first_of_it() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY).await;
+    journal.open(DAY, None).await.unwrap();
     tokio::spawn(Arc::clone(&journal).run());
     let mut progress = inner(&journal).progress.subscribe();
     for round in 0..3_u64 {
@@ -108,7 +122,7 @@ async fn what_is_noted_is_written_a_second_after_the_first_of_it() {
         assert_eq!(journal.status().pending, 0);
         assert_eq!(progress.borrow().writes, round + 1);
     }
-    journal.close();
+    journal.close(None);
     assert_eq!(reopened(&folder).await.verdicts, [fresh(1), fresh(2)]);
 }
 
@@ -117,29 +131,29 @@ async fn what_is_too_old_is_pruned_after_an_hour_and_not_at_the_start() {
     let folder = TestFolder::new();
     let clock = ManualClock::new();
     let journal = Arc::new(Journal::new(Some(folder.dir()), Arc::new(clock.clone())));
-    journal.open(DAY).await;
+    journal.open(DAY, None).await.unwrap();
     journal.note_verdict(fresh(1));
-    assert!(journal.save_budget(vec![1]).await);
+    assert!(save(&journal, 1).await);
     clock.advance(DAY + Duration::from_secs(1));
     tokio::spawn(Arc::clone(&journal).run());
     let start = Instant::now();
     let mut progress = inner(&journal).progress.subscribe();
     a_write(&mut progress).await;
     assert_eq!(start.elapsed().as_secs(), 3_600);
-    journal.close();
+    journal.close(None);
     assert_eq!(reopened(&folder).await.verdicts, []);
 }
 
 #[expect(clippy::await_holding_lock, reason = "this is the disk that hangs")]
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
+async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_report() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY).await;
+    journal.open(DAY, None).await.unwrap();
     let disk = inner(&journal).store();
     let waiting = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { journal.save_budget(vec![1]).await }
+        async move { journal.save_report(1, Some(vec![1])).await }
     });
     tokio::task::yield_now().await;
     tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
@@ -148,7 +162,7 @@ async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     assert!(!waiting.await.unwrap());
     let next = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { journal.save_budget(vec![2]).await }
+        async move { journal.save_report(2, Some(vec![2])).await }
     });
     tokio::task::yield_now().await;
     assert!(next.is_finished(), "it waits for nothing");
@@ -157,9 +171,9 @@ async fn a_disk_that_hangs_costs_one_wait_and_not_one_a_check() {
     drop(disk);
     // The write went on by itself, and the disk is believed again.
     a_write(&mut progress).await;
-    assert!(journal.save_budget(vec![3]).await);
-    journal.close();
-    assert_eq!(reopened(&folder).await.budget, Some(vec![3]));
+    assert!(journal.save_report(3, Some(vec![3])).await);
+    journal.close(None);
+    assert_eq!(reopened(&folder).await.reports.len(), 3);
 }
 
 /// A disk that fails when it is told to.
@@ -215,20 +229,20 @@ impl StorageBackend for FailingDisk {
 async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
-    journal.open(DAY).await;
+    journal.open(DAY, None).await.unwrap();
     let fails = Arc::new(AtomicBool::new(false));
-    *inner(&journal).store() = None;
-    *inner(&journal).store() = Some(FailingDisk::store(&folder, &fails));
-    assert!(journal.save_budget(vec![1]).await);
+    *inner(&journal).store() = Slot::default();
+    inner(&journal).store().store = Some(FailingDisk::store(&folder, &fails));
+    assert!(save(&journal, 1).await);
     fails.store(true, Ordering::SeqCst);
     journal.note_verdict(fresh(1));
-    assert!(!journal.save_budget(vec![2]).await);
+    assert!(!save(&journal, 2).await);
     let status = journal.status();
     assert_eq!(status.pending, 2, "both wait for the next write");
     let error = status.error.unwrap();
     assert!(error.starts_with("no room to write"), "{error}");
     let start = Instant::now();
-    assert!(!journal.save_budget(vec![3]).await);
+    assert!(!save(&journal, 3).await);
     assert_eq!(start.elapsed(), Duration::ZERO);
     tokio::spawn(Arc::clone(&journal).run());
     // The next write opens the file of the folder anew, which is a disk that works.
@@ -236,23 +250,23 @@ async fn a_failed_write_is_tried_again_and_nobody_waits_for_it_meanwhile() {
     a_write(&mut progress).await;
     assert_eq!(start.elapsed().as_secs(), 10);
     assert_eq!(journal.status().error, None);
-    assert!(journal.save_budget(vec![4]).await);
-    journal.close();
+    assert!(save(&journal, 4).await);
+    journal.close(None);
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts, [fresh(1)]);
-    assert_eq!(loaded.budget, Some(vec![4]));
+    assert_eq!(loaded.days, counted(4));
 }
 
 /// A journal of which everything is on disk.
 async fn filled(folder: &TestFolder) -> Arc<Journal> {
     let journal = journal(folder);
-    journal.open(DAY).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     journal.note_verdict(fresh(1));
     journal.note_verdict(fresh(2));
     journal.note_feed(feed("25.0.0.1\n"));
     assert!(journal.save_report(1, Some(vec![1])).await);
     assert!(journal.save_report(2, Some(vec![2])).await);
-    assert!(journal.save_budget(vec![1]).await);
+    assert!(save(&journal, 1).await);
     journal
 }
 
@@ -271,15 +285,15 @@ async fn a_file_that_is_removed_while_it_is_in_use_is_written_anew_with_what_it_
         assert!(journal.save_report(1, None).await);
         assert_eq!(journal.status().removals, 1);
         assert_eq!(journal.status().error, None);
-        assert!(journal.save_budget(vec![2]).await);
+        assert!(save(&journal, 2).await);
         assert_eq!(journal.status().removals, 1, "it is there again");
-        journal.close();
+        journal.close(None);
         let mut loaded = reopened(&folder).await;
         loaded.verdicts.sort_by_key(|verdict| verdict.ip);
         assert_eq!(loaded.verdicts, [fresh(1), newer]);
         assert_eq!(loaded.feed, Some(feed("25.0.0.1\n")));
         assert_eq!(loaded.reports, [(2, vec![2])]);
-        assert_eq!(loaded.budget, Some(vec![2]));
+        assert_eq!(loaded.days, counted(2));
     }
 }
 
@@ -289,10 +303,10 @@ async fn a_file_that_was_removed_is_written_anew_at_the_end_though_nothing_is_pe
     let folder = TestFolder::new();
     let journal = filled(&folder).await;
     std::fs::remove_dir_all(folder.dir()).unwrap();
-    journal.close();
+    journal.close(None);
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
-    assert_eq!(loaded.budget, Some(vec![1]));
+    assert_eq!(loaded.days, counted(1));
 }
 
 #[cfg(unix)]
@@ -302,7 +316,7 @@ async fn what_a_removed_file_held_waits_until_a_new_one_can_be_made() {
     let journal = filled(&folder).await;
     std::fs::remove_dir_all(folder.dir()).unwrap();
     std::fs::write(folder.dir(), "in the way").unwrap();
-    assert!(!journal.save_budget(vec![2]).await);
+    assert!(!save(&journal, 2).await);
     let error = journal.status().error.unwrap();
     assert!(error.contains("is not a folder"), "{error}");
     std::fs::remove_file(folder.dir()).unwrap();
@@ -310,10 +324,10 @@ async fn what_a_removed_file_held_waits_until_a_new_one_can_be_made() {
     let mut progress = inner(&journal).progress.subscribe();
     a_write(&mut progress).await;
     assert_eq!(journal.status().error, None);
-    journal.close();
+    journal.close(None);
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
-    assert_eq!(loaded.budget, Some(vec![2]));
+    assert_eq!(loaded.days, counted(2));
 }
 
 #[cfg(unix)]
@@ -323,7 +337,7 @@ async fn a_file_that_takes_the_place_of_the_one_in_use_is_left_alone() {
     let journal = filled(&folder).await;
     std::fs::remove_file(folder.file()).unwrap();
     std::fs::write(folder.file(), "a backup").unwrap();
-    assert!(!journal.save_budget(vec![2]).await);
+    assert!(!save(&journal, 2).await);
     let error = journal.status().error.unwrap();
     assert!(error.contains("was replaced by another file"), "{error}");
     assert_eq!(std::fs::read(folder.file()).unwrap(), b"a backup");
@@ -334,52 +348,47 @@ async fn a_file_that_takes_the_place_of_the_one_in_use_is_left_alone() {
     let mut progress = inner(&journal).progress.subscribe();
     a_write(&mut progress).await;
     assert_eq!(journal.status().error, None);
-    journal.close();
+    journal.close(None);
     let loaded = reopened(&folder).await;
     assert_eq!(loaded.verdicts.len(), 2);
-    assert_eq!(loaded.budget, Some(vec![2]));
+    assert_eq!(loaded.days, counted(2));
 }
 
 #[tokio::test]
 async fn the_end_writes_what_is_pending_and_gives_up_the_folder() {
     let folder = TestFolder::new();
     let first = journal(&folder);
-    first.open(DAY).await.unwrap();
+    first.open(DAY, None).await.unwrap();
     first.note_verdict(fresh(1));
-    first.close();
+    first.close(None);
     let second = journal(&folder);
-    assert_eq!(second.open(DAY).await.unwrap().verdicts, [fresh(1)]);
+    assert_eq!(second.open(DAY, None).await.unwrap().verdicts, [fresh(1)]);
     // What the first does from now on is nothing.
     first.note_verdict(fresh(2));
-    assert!(!first.save_budget(vec![1]).await);
+    assert!(!save(&first, 1).await);
     assert_eq!(first.status().pending, 0);
     Arc::clone(&first).run().await;
-    first.close();
-    second.close();
+    first.close(None);
+    second.close(None);
     assert_eq!(reopened(&folder).await.verdicts, [fresh(1)]);
 }
 
 #[tokio::test]
-async fn the_second_guard_on_a_folder_is_told_so_and_runs_from_memory() {
+async fn what_the_second_process_notes_is_written_when_it_has_the_folder() {
     let folder = TestFolder::new();
     let first = journal(&folder);
-    first.open(DAY).await.unwrap();
+    first.open(DAY, None).await.unwrap();
     let second = journal(&folder);
-    assert_eq!(second.open(DAY).await, None);
+    assert_eq!(second.open(DAY, None).await, Err(NotOpened::Busy));
     second.note_verdict(fresh(2));
-    assert!(!second.save_budget(vec![2]).await);
-    let status = second.status();
-    assert_eq!(status.pending, 0);
-    assert_eq!(status.path, Some(folder.file()));
-    let error = status.error.unwrap();
-    assert!(error.contains("is in use by another guard"), "{error}");
-    second.close();
-    assert!(first.save_budget(vec![1]).await);
-    first.close();
-    let third = journal(&folder);
-    let loaded = third.open(DAY).await.unwrap();
-    assert_eq!((loaded.budget, loaded.verdicts), (Some(vec![1]), vec![]));
-    third.close();
+    assert_eq!(second.status().pending, 1);
+    assert_eq!(second.status().path, Some(folder.file()));
+    assert!(save(&first, 1).await);
+    first.close(None);
+    let loaded = second.open(DAY, None).await.unwrap();
+    assert_eq!((loaded.days, loaded.verdicts), (counted(1), vec![]));
+    second.close(None);
+    assert_eq!(reopened(&folder).await.verdicts, [fresh(2)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -390,15 +399,19 @@ async fn who_saves_before_a_folder_turns_out_to_be_of_no_use_is_told() {
     journal.note_verdict(fresh(1));
     let saved = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { journal.save_budget(vec![1]).await }
+        async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
-    assert_eq!(journal.open(DAY).await, None);
+    assert_eq!(journal.open(DAY, None).await, Err(NotOpened::Failed));
     let start = Instant::now();
     assert!(!saved.await.unwrap());
+    assert!(!save(&journal, 2).await);
     assert_eq!(start.elapsed(), Duration::ZERO, "told at once");
-    assert_eq!(journal.status().pending, 0);
     assert!(journal.status().error.unwrap().contains("is not a folder"));
+    std::fs::remove_file(folder.dir()).unwrap();
+    journal.open(DAY, None).await.unwrap();
+    journal.close(None);
+    assert_eq!(reopened(&folder).await.days, counted(2), "nothing is lost");
 }
 
 #[tokio::test]
@@ -408,12 +421,12 @@ async fn what_is_noted_before_the_file_is_open_is_written_once_it_is() {
     journal.note_verdict(fresh(1));
     let saved = tokio::spawn({
         let journal = Arc::clone(&journal);
-        async move { journal.save_budget(vec![1]).await }
+        async move { save(&journal, 1).await }
     });
     tokio::task::yield_now().await;
-    journal.open(DAY).await.unwrap();
+    journal.open(DAY, None).await.unwrap();
     assert!(saved.await.unwrap());
-    journal.close();
+    journal.close(None);
     assert_eq!(reopened(&folder).await.verdicts, [fresh(1)]);
 }
 
@@ -422,8 +435,8 @@ async fn closed_before_it_is_open_it_never_opens() {
     let folder = TestFolder::new();
     let journal = journal(&folder);
     journal.note_verdict(fresh(1));
-    journal.close();
-    assert_eq!(journal.open(DAY).await, None);
+    journal.close(None);
+    assert_eq!(journal.open(DAY, None).await, Err(NotOpened::Closed));
     assert!(!folder.dir().exists());
 }
 
@@ -433,7 +446,7 @@ const PER_ROUND: u32 = 1_000_000;
 
 /// The process that is killed. Does nothing when it is run as a test.
 ///
-/// Says `saved N` when the budget N is saved, with all verdicts up to N; and `kept N` when nothing
+/// Says `saved N` when the count N is saved, with all verdicts up to N; and `kept N` when nothing
 /// is pending any more after verdict N was noted, without anybody having waited for it.
 #[tokio::test]
 async fn child_that_writes_until_it_is_killed() {
@@ -446,7 +459,7 @@ async fn child_that_writes_until_it_is_killed() {
         Some(PathBuf::from(dir)),
         Arc::new(clock.clone()),
     ));
-    journal.open(DAY).await.expect("the folder is free");
+    journal.open(DAY, None).await.expect("the folder is free");
     tokio::spawn(Arc::clone(&journal).run());
     let say = |word: &str, n: u32| {
         let mut out = std::io::stdout().lock();
@@ -461,7 +474,7 @@ async fn child_that_writes_until_it_is_killed() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             say("kept", n);
-        } else if n % 3 == 0 && journal.save_budget(n.to_le_bytes().to_vec()).await {
+        } else if n % 3 == 0 && save(&journal, n).await {
             say("saved", n);
         }
     }
@@ -503,12 +516,13 @@ async fn what_was_saved_survives_the_kill_of_the_process() {
             hear(line);
         });
         let journal = Journal::new(Some(folder.dir()), Arc::new(SystemClock::default()));
-        let loaded = journal.open(DAY).await.expect("the file needs no help");
-        journal.close();
+        let loaded = journal
+            .open(DAY, None)
+            .await
+            .expect("the file needs no help");
+        journal.close(None);
         assert_eq!(folder.names(), [FILE_NAME]);
-        let budget = loaded
-            .budget
-            .map_or(0, |bytes| u32::from_le_bytes(bytes.try_into().unwrap()));
+        let budget = loaded.days.first().map_or(0, |(_, count)| count.granted);
         let highest = |word| {
             let of_word = said.iter().filter(|(said, _)| *said == word);
             of_word.map(|(_, n)| *n).max()

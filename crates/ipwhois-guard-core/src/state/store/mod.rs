@@ -1,15 +1,15 @@
 //! The state file. All of it blocks.
 
-use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use redb::Database;
 
 use super::Loaded;
 use super::error::StateError;
-use super::folder::{self, FileId, Folder};
+use super::folder::{self, FileId, Folder, Whereabouts};
 use super::tables::{self, Batch};
 
 /// redb's own default is 1 GiB. The file is a few MiB, and is read as a whole once.
@@ -20,7 +20,7 @@ const CACHE_BYTES: usize = 4 << 20;
 pub(super) struct Store {
     // Dropped in this order: the file is closed before the folder is given up.
     database: Database,
-    folder: Folder,
+    folder: Arc<Folder>,
     /// `None` when nobody knows.
     id: Option<FileId>,
 }
@@ -31,17 +31,6 @@ pub(super) struct Opened {
     pub(super) store: Store,
     pub(super) loaded: Loaded,
     pub(super) set_aside: Option<SetAside>,
-}
-
-/// What has become of the file that is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whereabouts {
-    /// It is where it was, as far as anybody knows.
-    InPlace,
-    /// It has no name any more: what is written to it is lost at the end.
-    Gone,
-    /// Another file has its name.
-    Replaced,
 }
 
 /// A file of no use that was renamed.
@@ -62,8 +51,16 @@ impl Store {
         now: SystemTime,
         longest_age: Duration,
     ) -> Result<Opened, StateError> {
-        let folder = Folder::take(dir)?;
-        let (database, loaded, set_aside) = match attempt(&folder, now, longest_age) {
+        Self::open_in(&Arc::new(Folder::take(dir)?), now, longest_age)
+    }
+
+    /// The same in a folder that is taken.
+    pub(super) fn open_in(
+        folder: &Arc<Folder>,
+        now: SystemTime,
+        longest_age: Duration,
+    ) -> Result<Opened, StateError> {
+        let (database, loaded, set_aside) = match attempt(folder, now, longest_age) {
             Ok((database, loaded)) => (database, loaded, None),
             Err(reason) if reason.is_hopeless() => {
                 let to = match folder.set_aside(now) {
@@ -73,7 +70,7 @@ impl Store {
                         return Err(StateError::NotSetAside { reason, source });
                     }
                 };
-                let (database, loaded) = attempt(&folder, now, longest_age)?;
+                let (database, loaded) = attempt(folder, now, longest_age)?;
                 (database, loaded, Some(SetAside { to, reason }))
             }
             Err(error) => return Err(error),
@@ -81,12 +78,32 @@ impl Store {
         Ok(Opened {
             store: Self {
                 database,
-                id: folder::file_id(&folder.file()).ok(),
-                folder,
+                id: FileId::at(&folder.file()).ok(),
+                folder: Arc::clone(folder),
             },
             loaded,
             set_aside,
         })
+    }
+
+    /// The same when a process that is stopped has the folder.
+    pub(super) fn open_from_stopped(
+        dir: &Path,
+        stopped: FileId,
+        now: SystemTime,
+        longest_age: Duration,
+    ) -> Result<Opened, StateError> {
+        let folder = Arc::new(Folder::take_from_stopped(dir, stopped)?);
+        match Self::open_in(&folder, now, longest_age) {
+            Err(StateError::InUse { path }) => {
+                let is_whole = |copy: &Path| open(copy).is_ok();
+                folder
+                    .copy_file(is_whole)
+                    .map_err(|error| StateError::io(&path, error))?;
+                Self::open_in(&folder, now, longest_age)
+            }
+            opened => opened,
+        }
     }
 
     /// Writes all of it or nothing. When it returns, a power loss does not undo it.
@@ -100,21 +117,15 @@ impl Store {
         })
     }
 
+    pub(super) fn folder(&self) -> &Arc<Folder> {
+        &self.folder
+    }
+
     /// What has become of the file since it was opened.
     pub(super) fn whereabouts(&self) -> Whereabouts {
-        let Some(id) = self.id else {
-            return Whereabouts::InPlace;
-        };
-        match folder::file_id(&self.folder.file()) {
-            Ok(other) if other != id => Whereabouts::Replaced,
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                Whereabouts::Gone
-            }
-            // An error says nothing of the file.
-            Ok(_) | Err(_) => Whereabouts::InPlace,
-        }
+        self.id.map_or(Whereabouts::InPlace, |id| {
+            Whereabouts::of(id, &self.folder.file())
+        })
     }
 
     /// Everything that is in the file, which may have no name any more.
@@ -141,7 +152,7 @@ impl Store {
     /// A new store in this folder that keeps its data elsewhere.
     #[cfg(test)]
     pub(super) fn on(dir: &Path, disk: impl redb::StorageBackend) -> Self {
-        let folder = Folder::take(dir).unwrap();
+        let folder = Arc::new(Folder::take(dir).unwrap());
         let database = Database::builder().create_with_backend(disk).unwrap();
         tables::prepare(&database, dir).unwrap();
         Self {
@@ -163,15 +174,7 @@ fn attempt(
         return Err(StateError::Newer { path, found });
     }
     let is_new = folder::make_private(&path).map_err(|error| StateError::io(&path, error))?;
-    let database = contained(&path, || {
-        Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            // Without it redb trusts the file, and panics where it should not have. It reads the
-            // whole file, which is small.
-            .set_check_integrity_on_open(true)
-            .create(&path)
-            .map_err(|error| StateError::open(&path, error))
-    })?;
+    let database = open(&path)?;
     let loaded = contained(&path, || {
         tables::prepare(&database, &path)?;
         tables::load(&database, now, longest_age).map_err(|error| StateError::redb(&path, error))
@@ -192,6 +195,18 @@ fn attempt(
             Err(error)
         }
     }
+}
+
+fn open(path: &Path) -> Result<Database, StateError> {
+    contained(path, || {
+        Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            // Without it redb trusts the file, and panics where it should not have. It reads the
+            // whole file, which is small.
+            .set_check_integrity_on_open(true)
+            .create(path)
+            .map_err(|error| StateError::open(path, error))
+    })
 }
 
 /// The version of the file format, when it is one that this redb does not know yet. redb calls such

@@ -14,6 +14,7 @@ use super::codec::{self, Key};
 use super::error::StateError;
 use super::{Loaded, Said, StoredFeed, StoredVerdict};
 use crate::reports::Delivered;
+use crate::store::Count;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 // Rows are bytes of any length as far as redb knows: one that is wrong is skipped, where a type
@@ -27,6 +28,12 @@ const REPORTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("reports")
 /// leaves it alone.
 const DELIVERED: TableDefinition<'_, (Key, u8), &[u8]> = TableDefinition::new("delivered");
 
+/// Checks granted on each day: the count, which is ahead of what is spent, and its birth. As with
+/// `delivered`, an earlier version's file has no such table.
+const DAYS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("days");
+
+/// Number of days whose counts are kept.
+const DAYS_KEPT: u64 = 8;
 /// Failed logins and bans: until when a row matters, in seconds since 1970, then what it says. The
 /// same holds for this table.
 const LOGINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("logins");
@@ -50,20 +57,22 @@ const MOST_ROWS: u64 = 262_144;
 
 /// What is written in one transaction.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) verdicts: Vec<StoredVerdict>,
-    pub(super) budget: Option<Vec<u8>>,
-    pub(super) feed: Option<StoredFeed>,
+pub(crate) struct Batch {
+    pub(crate) verdicts: Vec<StoredVerdict>,
+    pub(crate) budget: Option<Vec<u8>>,
+    /// Checks granted, by day.
+    pub(crate) days: Vec<(u64, Count)>,
+    pub(crate) feed: Option<StoredFeed>,
     /// Reports by their number; `None` deletes.
-    pub(super) reports: Vec<(u64, Option<Vec<u8>>)>,
-    pub(super) delivered: Vec<Delivered>,
+    pub(crate) reports: Vec<(u64, Option<Vec<u8>>)>,
+    pub(crate) delivered: Vec<Delivered>,
     /// Deliveries before that are deleted, in seconds since 1970.
-    pub(super) delivered_since: Option<u64>,
-    pub(super) rows: Vec<(Vec<u8>, Option<Said>)>,
+    pub(crate) delivered_since: Option<u64>,
+    pub(crate) rows: Vec<(Vec<u8>, Option<Said>)>,
     /// Rows that mattered until then, since 1970, are deleted.
-    pub(super) rows_since: Option<Duration>,
+    pub(crate) rows_since: Option<Duration>,
     /// Verdicts verified at another time are deleted.
-    pub(super) keep: Option<RangeInclusive<SystemTime>>,
+    pub(crate) keep: Option<RangeInclusive<SystemTime>>,
 }
 
 impl Batch {
@@ -80,6 +89,10 @@ impl Batch {
                 .filter(|(number, _)| !newer.contains(number))
                 .map(|(number, report)| (number, Some(report))),
         );
+        let newer: HashSet<_> = self.days.iter().map(|(day, _)| *day).collect();
+        let days = older.days.into_iter();
+        self.days
+            .extend(days.filter(|(day, _)| !newer.contains(day)));
         let newer: HashSet<_> = self.rows.iter().map(|(key, _)| key.clone()).collect();
         let rows = older.rows.into_iter();
         let rows = rows.filter(|(key, ..)| !newer.contains(key));
@@ -156,7 +169,8 @@ fn has_tables(read: &ReadTransaction) -> Result<bool, redb::Error> {
         && is_there(read.open_table(FEED).map(drop))?
         && is_there(read.open_table(REPORTS).map(drop))?
         && is_there(read.open_table(DELIVERED).map(drop))?
-        && is_there(read.open_table(LOGINS).map(drop))?)
+        && is_there(read.open_table(LOGINS).map(drop))?
+        && is_there(read.open_table(DAYS).map(drop))?)
 }
 
 fn initialise(database: &Database) -> Result<(), redb::Error> {
@@ -171,6 +185,7 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
         write.open_table(FEED)?;
         write.open_table(REPORTS)?;
         write.open_table(DELIVERED)?;
+        write.open_table(DAYS)?;
         write.open_table(LOGINS)?;
     }
     write.commit()?;
@@ -206,6 +221,13 @@ pub(super) fn load(
     }
     let budget = read.open_table(BUDGET)?.get(())?;
     loaded.budget = budget.map(|row| row.value().to_vec());
+    for row in read.open_table(DAYS)?.iter()? {
+        let (day, row) = row?;
+        match codec::read_count(row.value()) {
+            Some(count) => loaded.days.push((day.value(), count)),
+            None => loaded.skipped += 1,
+        }
+    }
     for row in read.open_table(REPORTS)?.iter()? {
         let (id, report) = row?;
         loaded.reports.push((id.value(), report.value().to_vec()));
@@ -239,6 +261,7 @@ pub(super) fn write(database: &Database, batch: &Batch) -> Result<(), redb::Erro
     if let Some(budget) = &batch.budget {
         write.open_table(BUDGET)?.insert((), budget.as_slice())?;
     }
+    write_days(&write, &batch.days)?;
     if let Some(feed) = &batch.feed {
         let row = codec::feed_row(feed);
         write.open_table(FEED)?.insert((), row.as_slice())?;
@@ -255,6 +278,19 @@ pub(super) fn write(database: &Database, batch: &Batch) -> Result<(), redb::Erro
         }
     }
     write.commit()?;
+    Ok(())
+}
+
+fn write_days(write: &WriteTransaction, days: &[(u64, Count)]) -> Result<(), redb::Error> {
+    let Some(last) = days.iter().map(|(day, _)| *day).max() else {
+        return Ok(());
+    };
+    let mut table = write.open_table(DAYS)?;
+    for (day, count) in days {
+        table.insert(day, codec::count_row(*count).as_slice())?;
+    }
+    // Later ones as well: the clock was wrong when they were written.
+    table.retain(|day, _| day.abs_diff(last) < DAYS_KEPT)?;
     Ok(())
 }
 

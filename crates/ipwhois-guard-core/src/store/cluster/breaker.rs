@@ -29,12 +29,6 @@ impl Breaker {
         }
     }
 
-    /// Whether two probes have failed since it opened, which takes [`FIRST_PROBE`] three times: a
-    /// cluster that stutters has answered by then.
-    pub(super) fn has_been_open(self) -> bool {
-        matches!(self, Self::Open { wait } if wait > 2 * FIRST_PROBE)
-    }
-
     /// A call was answered. While the breaker is open that says nothing: only a probe closes it.
     pub(super) const fn succeed(&mut self) {
         if let Self::Closed { failures } = self {
@@ -99,19 +93,6 @@ mod tests {
         }
         breaker.probed(true);
         assert_eq!(breaker, Breaker::new());
-    }
-
-    #[test]
-    fn it_has_been_open_when_two_probes_have_failed() {
-        let mut breaker = Breaker::new();
-        assert!(!breaker.has_been_open());
-        breaker = opened();
-        for expected in [false, false, true, true] {
-            assert_eq!(breaker.has_been_open(), expected, "{breaker:?}");
-            breaker.probed(false);
-        }
-        breaker.probed(true);
-        assert!(!breaker.has_been_open());
     }
 
     #[test]

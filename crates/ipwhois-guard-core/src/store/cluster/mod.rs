@@ -1,5 +1,4 @@
-//! The guard's side of a shared store: deadlines, a breaker, and what is spent while the store is
-//! away.
+//! The guard's side of a shared store: deadlines, a breaker, and the lease of the day's budget.
 //!
 //! 1. A call that takes longer than [`DEADLINE`] has failed. After three failures in a row the store
 //!    is not asked any more, so that nobody waits for it again; a probe in the background, after 1
@@ -7,32 +6,17 @@
 //! 2. A store that is away is never an error: `None` means "go on as if there were none".
 //! 3. What it cannot read ([`SharedError::Unreadable`]) is counted as a failure, but opens no
 //!    breaker: it answered.
-//! 4. A call whose answer did not come in time may have had its effect: then a check counts twice,
-//!    which never buys one.
-//!
-//! **The day's budget.** *A check goes out when the store has counted it, so the machines together
-//! never spend more than the day has, whichever of them are killed and started; only a machine that
-//! has not reached the store for three seconds spends without it, and no more than its share.*
-//! 5. The share is a tenth of what was left when the machine last heard the count, and a hundredth
-//!    if it has not heard it since its start; one check at least, once in an outage ([`Alone`]).
-//!    Until the three seconds are over ([`Breaker::has_been_open`]) the client is unverified. A
-//!    cluster that answers what nobody can read is as one that has been away.
-//! 6. What was spent alone is added when the store is back. If others have spent the rest of the day
-//!    meanwhile, the day has so many too many. Of a machine that ends before, killed or not, the
-//!    share is lost to the count: the day has that many too many for each process that spent alone
-//!    and ended before the store was back.
-//! 7. A store that forgets the day's count (restarted empty, or evicted) is told it by each machine
-//!    with its next check ([`Claim::known`](crate::store::Claim::known)), and by those that make
-//!    none every half minute. Spent twice is what was known only to machines that have ended or not
-//!    yet spoken.
+//! 4. The day's budget is leased in blocks ([`DayLease`](crate::store::DayLease)), ahead of need and
+//!    in the background. While the store is away this machine spends what it holds, and no more.
+//!    An answer that comes too late loses its block to the day, which never buys a check too many.
+//! 5. A store that forgets the day's count (restarted empty, or evicted) is told it with the next
+//!    request of each machine, every half minute at least
+//!    ([`BlockRequest::known`](crate::store::BlockRequest)).
 
-mod alone;
 mod breaker;
 mod hearing;
 mod lease;
 mod logins;
-mod share;
-mod told;
 
 #[cfg(test)]
 mod tests;
@@ -45,17 +29,16 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::alone::Alone;
 use self::breaker::Breaker;
 use self::hearing::Hearing;
 pub(crate) use self::lease::Lease;
 use self::logins::Greetings;
-pub(crate) use self::share::{Share, Unspent};
-use self::told::Told;
 use crate::lookup::DailyBudget;
 use crate::observe::Meter;
+use crate::store::local::Local;
 use crate::store::{
-    Announcement, DEADLINE, Seen, SharedError, SharedFuture, SharedStore, SharedVerdict,
+    Announcement, Block, BlockRequest, DEADLINE, Seen, SharedError, SharedFuture, SharedStore,
+    SharedVerdict,
 };
 
 /// How long to wait before listening again after the connection was lost. It doubles up to the
@@ -64,15 +47,18 @@ const FIRST_RETURN: Duration = Duration::from_millis(100);
 const LAST_RETURN: Duration = Duration::from_secs(5);
 
 /// How often a machine and the store tell each other the day's count, though no check is spent. The
-/// cluster may have forgotten it.
+/// store may have forgotten it.
 const EXCHANGE: Duration = Duration::from_secs(30);
-/// How soon again when that failed.
-const EXCHANGE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a block may take, in either direction. No client has to wait for it.
+const GRANT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Must be called on the guard's runtime, but for what says that it goes to the background.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     shared: Arc<dyn SharedStore>,
+    /// When the store is the one of this host.
+    local: Option<Arc<Local>>,
     runtime: Handle,
     meter: Arc<Meter>,
     state: Mutex<State>,
@@ -84,22 +70,12 @@ pub(crate) struct Cluster {
 #[derive(Debug)]
 struct State {
     breaker: Breaker,
-    alone: Alone,
-    told: Told,
     hearing: Hearing,
     failures: u64,
     error: Option<String>,
-    /// The last answer was one that nobody can read.
-    unreadable: bool,
 }
 
 impl State {
-    /// Not for a stutter: what was spent alone is lost to the common count when the machine ends
-    /// before it tells.
-    fn may_spend_alone(&self) -> bool {
-        self.unreadable || self.breaker.has_been_open()
-    }
-
     fn unheard(&mut self, error: &SharedError) {
         let is_there = self.breaker.wait().is_none();
         self.hearing.failed(is_there, with_source(error));
@@ -118,20 +94,31 @@ impl Cluster {
     pub(crate) fn new(shared: Arc<dyn SharedStore>, runtime: Handle) -> Self {
         Self {
             shared,
+            local: None,
             runtime,
             meter: Arc::default(),
             state: Mutex::new(State {
                 breaker: Breaker::new(),
-                alone: Alone::default(),
-                told: Told::default(),
                 hearing: Hearing::default(),
                 failures: 0,
                 error: None,
-                unreadable: false,
             }),
             disturbed: Notify::new(),
             greetings: Greetings::default(),
         }
+    }
+
+    /// With the store of this host.
+    pub(crate) fn on_host(local: Arc<Local>, runtime: Handle) -> Self {
+        Self {
+            local: Some(Arc::clone(&local)),
+            ..Self::new(local, runtime)
+        }
+    }
+
+    /// Whether it is the store of this host.
+    pub(crate) const fn is_on_host(&self) -> bool {
+        self.local.is_some()
     }
 
     /// Counts its calls here.
@@ -142,6 +129,12 @@ impl Cluster {
     /// Whether it is asked at all.
     pub(crate) fn is_there(&self) -> bool {
         self.state().breaker.wait().is_none()
+    }
+
+    /// Whether there is no other machine or process to ask.
+    pub(crate) fn is_alone(&self) -> bool {
+        let is_alone = |local: &Arc<Local>| !local.has_company();
+        !self.is_there() || self.local.as_ref().is_some_and(is_alone)
     }
 
     /// Why the last call failed, or why nothing is heard, and how many calls failed since the
@@ -179,73 +172,86 @@ impl Cluster {
         });
     }
 
-    /// Runs for the life of the guard: keeps the day's count and the store's together, and probes a
-    /// cluster that is away.
-    pub(crate) async fn keep(&self, budget: &DailyBudget) {
-        let mut exchange = if self.state().told.has_heard() {
-            EXCHANGE
-        } else {
-            EXCHANGE_AGAIN
+    /// Asks for a block, or for the day's count.
+    pub(crate) async fn grant(&self, request: BlockRequest) -> Option<Block> {
+        let call = self.is_there().then(|| self.shared.grant(request));
+        // What a disk takes long for is used when it is there.
+        let limit = match self.is_on_host() {
+            true => Duration::MAX,
+            false => GRANT_DEADLINE,
         };
+        self.deadline(call?, limit).await
+    }
+
+    /// Gives back what will not be spent. What the store does not hear of is lost to the day.
+    pub(crate) async fn give_back(&self, day: u64, checks: u32) {
+        self.deadline(self.shared.give_back(day, checks), GRANT_DEADLINE)
+            .await;
+    }
+
+    /// Runs for the life of the guard: exchanges the day's count with the store, and probes a store
+    /// that is away.
+    pub(crate) async fn keep(&self, budget: &Arc<DailyBudget>) {
         loop {
             let wait = self.state().breaker.wait();
-            if let Some(wait) = wait {
-                tokio::time::sleep(wait).await;
-                self.probe(budget).await;
-                exchange = EXCHANGE;
-                continue;
-            }
-            // Whichever comes first.
-            let _ = tokio::time::timeout(exchange, self.disturbed.notified()).await;
-            if self.is_there() {
-                exchange = match self.reconcile(budget).await {
-                    Some(()) => EXCHANGE,
-                    None => EXCHANGE_AGAIN,
-                };
+            match wait {
+                Some(wait) => {
+                    tokio::time::sleep(wait).await;
+                    self.probe(budget).await;
+                }
+                None => {
+                    // Whichever comes first.
+                    let _ = tokio::time::timeout(EXCHANGE, self.disturbed.notified()).await;
+                    if self.is_there() {
+                        self.exchange(budget).await;
+                    }
+                }
             }
         }
     }
 
-    async fn probe(&self, budget: &DailyBudget) {
-        let answered = self.reconcile(budget).await.is_some();
+    async fn probe(&self, budget: &Arc<DailyBudget>) {
+        let answered = self.exchange(budget).await.is_some();
         let mut state = self.state();
         state.breaker.probed(answered);
         if answered {
             state.error = None;
             event!(INFO, "the shared store is back");
+            drop(state);
+            budget.refill();
+        }
+    }
+
+    /// Runs for the life of the guard: the store of this host is there as soon as its processes are
+    /// together again.
+    pub(crate) async fn reunite(&self, budget: &Arc<DailyBudget>) {
+        let Some(local) = &self.local else { return };
+        loop {
+            local.reunited().await;
+            self.state().breaker.probed(true);
+            self.state().error = None;
+            self.greetings.again();
+            self.exchange(budget).await;
+            budget.refill();
         }
     }
 
     /// At the start, before any check: what an earlier run spent is known, even if the store has
-    /// forgotten it.
-    pub(crate) async fn begin(&self, budget: &DailyBudget) {
-        let (day, spent) = (budget.today(), budget.spent_today());
-        self.state().told.remember(day, spent);
-        self.reconcile(budget).await;
+    /// forgotten it, and the first block is on its way.
+    pub(crate) async fn begin(&self, budget: &Arc<DailyBudget>) {
+        self.exchange(budget).await;
+        budget.refill();
     }
 
-    /// Tells the store what it does not know of the day's count, and believes it.
-    async fn reconcile(&self, budget: &DailyBudget) -> Option<()> {
-        let day = budget.today();
-        let known = self.state().told.known(day);
-        // What is owed is added to a store that answers: without an answer it would be added again.
-        let mut spent = self.add_spent(day, known, 0).await?;
-        if let Some((owed_day, sum)) = self.settle().await.ok()?
-            && owed_day == day
-        {
-            spent = sum;
+    /// Tells the store what it may have forgotten of the day's count, and believes it.
+    async fn exchange(&self, budget: &Arc<DailyBudget>) -> Option<()> {
+        if let Some((day, checks)) = budget.surplus(false) {
+            self.give_back(day, checks).await;
         }
-        budget.adopt(day, spent);
-        self.state().alone.end();
-        Some(())
-    }
-
-    async fn add_spent(&self, day: u64, known: u32, checks: u32) -> Option<u32> {
-        let spent = self
-            .deadline(self.shared.add_spent(day, known, checks))
-            .await?;
-        self.state().told.hear(day, spent);
-        Some(spent)
+        let request = budget.count()?;
+        let block = self.deadline(self.shared.grant(request), DEADLINE).await;
+        budget.answered(request, block);
+        block.map(drop)
     }
 
     /// Runs for the life of the guard: calls `hear` with what is announced.
@@ -286,17 +292,16 @@ impl Cluster {
     }
 
     async fn answer<T>(&self, call: Option<SharedFuture<'_, T>>) -> Option<T> {
-        self.deadline(call?).await
+        self.deadline(call?, DEADLINE).await
     }
 
-    async fn deadline<T>(&self, call: SharedFuture<'_, T>) -> Option<T> {
+    async fn deadline<T>(&self, call: SharedFuture<'_, T>, limit: Duration) -> Option<T> {
         let begun = Instant::now();
-        let outcome = tokio::time::timeout(DEADLINE, call).await;
+        let outcome = tokio::time::timeout(limit, call).await;
         self.meter
             .shared_called(outcome.as_ref().ok(), begun.elapsed());
         let answer = self.heard(outcome)?;
         let mut state = self.state();
-        state.unreadable = false;
         state.breaker.succeed();
         if state.breaker.wait().is_none() {
             state.error = None;
@@ -317,12 +322,13 @@ impl Cluster {
             },
         };
         self.note(&error);
-        let opened = {
-            let mut state = self.state();
-            state.unreadable = matches!(error, SharedError::Unreadable { .. });
-            !state.unreadable && state.breaker.fail()
+        let is_there = match error {
+            SharedError::Unreadable { .. } => true,
+            // The store of this host answers whatever its disk does.
+            SharedError::Refused { .. } => self.is_on_host(),
+            _ => false,
         };
-        if opened {
+        if !is_there && self.state().breaker.fail() {
             event!(
                 WARN,
                 error = &error as &dyn std::error::Error,

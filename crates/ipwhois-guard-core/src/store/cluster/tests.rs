@@ -1,29 +1,39 @@
 use super::*;
+use crate::budget::Purpose;
 use crate::clock::{Clock, ManualClock};
 use crate::state::Journal;
-use crate::store::{BanRecord, Claim, InMemory, Scope, Trouble, Troubled};
+use crate::store::{BanRecord, Count, InMemory, Scope, Trouble, Troubled};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(26, 0, 0, 1));
 const LEASE: Duration = Duration::from_secs(4);
-const REFUSED: Result<Option<u32>, Unspent> = Err(Unspent::NoBudget { spent: None });
 
 struct Bench {
     cluster: Arc<Cluster>,
     troubled: Troubled<InMemory>,
     memory: InMemory,
-    budget: DailyBudget,
+    budget: Arc<DailyBudget>,
 }
 
 fn bench() -> Bench {
+    bench_of(50)
+}
+
+fn bench_of(limit: u32) -> Bench {
     let memory = InMemory::new();
     let troubled = Troubled::new(memory.clone());
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
     let journal = Arc::new(Journal::new(None, Arc::clone(&clock)));
+    let cluster = Arc::new(Cluster::new(Arc::new(troubled.clone()), Handle::current()));
     Bench {
-        cluster: Arc::new(Cluster::new(Arc::new(troubled.clone()), Handle::current())),
+        budget: Arc::new(DailyBudget::new(
+            limit,
+            clock,
+            journal,
+            Some(Arc::clone(&cluster)),
+        )),
+        cluster,
         troubled,
         memory,
-        budget: DailyBudget::new(50, clock, journal),
     }
 }
 
@@ -37,32 +47,28 @@ impl Bench {
         assert!(!self.cluster.is_there());
     }
 
-    fn claim(&self) -> Claim {
-        Claim {
-            day: self.budget.today(),
-            known: 0,
-            below: 50,
-            rations: Vec::new(),
-        }
-    }
-
-    async fn spend(&self, left: u32) -> Result<Option<u32>, Unspent> {
-        let mut share = self.cluster.spend(self.claim(), left).await?;
-        share.sent();
-        Ok(share.spent)
-    }
-
-    /// Until it is away for so long that this machine may spend alone.
-    async fn keep_until_alone(&self) {
-        let alone = async {
-            while !self.cluster.state().may_spend_alone() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+    /// Spends checks as long as there are some, at most so many.
+    async fn spend(&self, most: usize) -> usize {
+        for n in 0..most {
+            let patience = Duration::from_secs(10);
+            let ip = IpAddr::from([26, 0, 0, 1]);
+            let taken = self
+                .budget
+                .take_granted(Purpose::Explicit, ip, patience)
+                .await;
+            if taken.is_err() {
+                return n;
             }
-        };
-        tokio::select! {
-            () = self.cluster.keep(&self.budget) => {}
-            () = alone => {}
         }
+        most
+    }
+
+    /// What the store has counted.
+    async fn granted(&self) -> u32 {
+        let request = self.budget.count().unwrap();
+        let known = Count::default();
+        let counted = self.memory.grant(BlockRequest { known, ..request });
+        counted.await.unwrap().count.granted
     }
 
     /// Keeps the store until it is there, and answers how long that took.
@@ -121,83 +127,76 @@ async fn what_nobody_can_read_opens_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_spent_alone_is_added_before_anybody_spends_again() {
-    let bench = bench();
-    assert_eq!(bench.spend(50).await, Ok(Some(1)));
-    bench.fail_until_it_opens(Trouble::Away).await;
-    bench.keep_until_alone().await;
-    for _ in 0..4 {
-        assert_eq!(bench.spend(49).await, Ok(None));
+async fn the_whole_day_is_spent_and_no_check_more() {
+    for limit in [1, 50, 500, 1_000] {
+        let bench = bench_of(limit);
+        bench.cluster.begin(&bench.budget).await;
+        assert_eq!(bench.spend(2_000).await, limit as usize);
+        assert_eq!(bench.granted().await, limit);
+        assert_eq!(bench.budget.spent_today(), limit);
     }
-    assert_eq!(bench.spend(45).await, REFUSED);
-    bench.troubled.behave(Trouble::None);
-    bench.keep_until_there().await;
-    assert_eq!(bench.budget.spent_today(), 5, "believed");
-    assert_eq!(bench.spend(45).await, Ok(Some(6)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_three_seconds_nothing_is_spent_without_the_tier_and_then_a_share() {
-    for (trouble, heard, share) in [
-        (Trouble::Away, false, 1),
-        (Trouble::Silent, false, 1),
-        (Trouble::Away, true, 5),
-    ] {
-        let bench = bench();
-        if heard {
-            bench.cluster.begin(&bench.budget).await;
-        }
+async fn two_machines_spend_one_day() {
+    let bench = bench_of(500);
+    let other = bench.memory.another();
+    let request = BlockRequest {
+        checks: 100,
+        ..bench.budget.count().unwrap()
+    };
+    assert_eq!(other.grant(request).await.unwrap().checks, 100);
+    bench.cluster.begin(&bench.budget).await;
+    assert_eq!(bench.budget.spent_today(), 100, "what others hold is gone");
+    assert_eq!(bench.spend(2_000).await, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_is_away_what_is_held_is_spent_and_no_more() {
+    for trouble in [Trouble::Away, Trouble::Silent, Trouble::Unreadable] {
+        let bench = bench_of(500);
+        bench.cluster.begin(&bench.budget).await;
+        assert_eq!(bench.spend(1).await, 1);
         bench.troubled.behave(trouble);
-        for _ in 0..10 {
-            assert_eq!(bench.spend(50).await, REFUSED, "{trouble:?}");
-        }
-        let since = Instant::now();
-        bench.keep_until_alone().await;
-        let waited = since.elapsed().as_millis();
-        assert!((3_000..3_200).contains(&waited), "{waited} ms");
-        for n in 0..10 {
-            let expected = if n < share { Ok(None) } else { REFUSED };
-            assert_eq!(bench.spend(50).await, expected, "{trouble:?}");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_tier_that_misses_a_deadline_now_and_then_is_never_done_without() {
-    let bench = bench();
-    for n in 1..=20 {
-        bench.troubled.behave(Trouble::Silent);
-        assert_eq!(bench.spend(50).await, REFUSED);
-        assert_eq!(bench.spend(50).await, REFUSED);
+        let alone = bench.spend(500).await;
+        assert!((6..=12).contains(&alone), "{alone} while it is {trouble:?}");
         bench.troubled.behave(Trouble::None);
-        assert_eq!(bench.spend(50).await, Ok(Some(n)));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        bench.cluster.probe(&bench.budget).await;
+        assert_eq!(bench.spend(1_000).await, 500 - 1 - alone, "{trouble:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tier_that_has_forgotten_the_day_is_told_with_the_next_check() {
+async fn a_store_that_was_away_at_the_start_grants_as_soon_as_it_is_there() {
     let bench = bench();
-    for n in 1..=20 {
-        assert_eq!(bench.spend(50).await, Ok(Some(n)));
-    }
-    bench.memory.forget();
-    assert_eq!(bench.spend(30).await, Ok(Some(21)));
-    // What is taken back is not told.
-    drop(bench.cluster.spend(bench.claim(), 29).await);
-    tokio::task::yield_now().await;
-    bench.memory.forget();
-    assert_eq!(bench.spend(29).await, Ok(Some(22)));
+    bench.troubled.behave(Trouble::Away);
+    bench.cluster.begin(&bench.budget).await;
+    assert_eq!(bench.spend(50).await, 0);
+    bench.troubled.behave(Trouble::None);
+    bench.cluster.probe(&bench.budget).await;
+    assert_eq!(bench.spend(100).await, 50);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tier_that_has_forgotten_the_day_is_told_by_a_machine_that_spends_nothing() {
+async fn a_store_that_has_forgotten_the_day_is_told_with_the_next_block() {
     let bench = bench();
     bench.cluster.begin(&bench.budget).await;
-    assert_eq!(bench.spend(50).await, Ok(Some(1)));
+    assert_eq!(bench.spend(20).await, 20);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     bench.memory.forget();
-    let day = bench.budget.today();
+    assert_eq!(bench.spend(100).await, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_has_forgotten_the_day_is_told_by_a_machine_that_spends_nothing() {
+    let bench = bench();
+    bench.cluster.begin(&bench.budget).await;
+    assert_eq!(bench.spend(5).await, 5);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.memory.forget();
     let told = async {
-        while bench.cluster.shared.add_spent(day, 0, 0).await.unwrap() == 0 {
+        while bench.granted().await < 6 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -208,33 +207,15 @@ async fn a_tier_that_has_forgotten_the_day_is_told_by_a_machine_that_spends_noth
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_earlier_run_knew_is_told_though_the_start_missed_the_tier() {
-    let bench = bench();
-    bench.budget.adopt(bench.budget.today(), 20);
-    bench.troubled.behave(Trouble::Silent);
+async fn what_is_held_is_given_back_at_the_end() {
+    let bench = bench_of(500);
     bench.cluster.begin(&bench.budget).await;
-    bench.troubled.behave(Trouble::None);
-    assert_eq!(bench.spend(30).await, Ok(Some(21)));
-}
-
-#[tokio::test]
-async fn a_failure_that_opens_nothing_is_settled_by_the_next_check() {
-    let bench = bench();
-    bench.troubled.behave(Trouble::Unreadable);
-    assert_eq!(bench.spend(50).await, Ok(None));
-    bench.troubled.behave(Trouble::None);
-    assert_eq!(bench.spend(49).await, Ok(Some(2)));
-    assert_eq!(bench.spend(48).await, Ok(Some(3)));
-}
-
-#[tokio::test]
-async fn a_check_that_was_not_sent_is_taken_back() {
-    let bench = bench();
-    let share = bench.cluster.spend(bench.claim(), 50).await.unwrap();
-    assert_eq!(share.spent, Some(1));
-    drop(share);
-    tokio::task::yield_now().await;
-    assert_eq!(bench.spend(50).await, Ok(Some(1)));
+    assert_eq!(bench.spend(3).await, 3);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(bench.granted().await > 3);
+    let (day, checks) = bench.budget.surplus(true).unwrap();
+    bench.cluster.give_back(day, checks).await;
+    assert_eq!(bench.granted().await, 3);
 }
 
 #[tokio::test]

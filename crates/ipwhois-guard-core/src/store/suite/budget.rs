@@ -1,165 +1,124 @@
-//! The day's budget and its rations.
+//! The day's budget, in blocks.
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
-
-use super::{LONG, Machines, SHORT, Store, answered, hundred, until};
-use crate::store::{Claim, Ration, Spent};
+use super::{Machines, Store, answered, hundred};
+use crate::store::{Block, BlockRequest, Count};
 
 const DAY: u64 = 20_781;
 
-fn claim(below: u32, rations: &[(&str, u32, Duration)]) -> Claim {
-    let rations = rations.iter().map(|(name, below, keep)| Ration {
-        name: (*name).to_owned(),
-        below: *below,
-        keep: *keep,
-    });
-    Claim {
+fn request(limit: u32, checks: u32) -> BlockRequest {
+    BlockRequest {
         day: DAY,
-        known: 0,
-        below,
-        rations: rations.collect(),
+        limit,
+        checks,
+        is_spending: false,
+        known: Count::default(),
     }
 }
 
-async fn spend(store: &Store, claim: &Claim) -> Spent {
-    answered(store.spend(claim).await, "spend")
+async fn grant(store: &Store, request: BlockRequest) -> Block {
+    answered(store.grant(request).await, "grant")
 }
 
-pub(super) async fn no_more_is_spent_than_there_is(machines: Machines<'_>) {
+pub(super) async fn no_more_is_granted_than_there_is(machines: Machines<'_>) {
     let machines = machines.three();
-    let spent = hundred(&machines, |store: Store| async move {
-        spend(&store, &claim(40, &[])).await
+    let blocks = hundred(&machines, |store: Store| async move {
+        grant(&store, request(40, 3)).await
     })
     .await;
-    let numbers: Vec<u32> = spent
+    let mut checks: Vec<u32> = blocks.iter().map(|block| block.checks).collect();
+    assert_eq!(checks.iter().sum::<u32>(), 40, "forty checks are there");
+    checks.sort_unstable();
+    let whole = checks.iter().filter(|checks| **checks == 3).count();
+    assert_eq!(whole, 13, "a block is whole while there is enough");
+    assert_eq!(checks[86..87], [1], "the last block is what is left");
+    let mut granted: Vec<u32> = blocks
         .iter()
-        .filter_map(|spent| match spent {
-            Spent::Yes { spent } => Some(*spent),
-            _ => None,
-        })
+        .filter(|block| block.checks > 0)
+        .map(|block| block.count.granted)
         .collect();
-    assert_eq!(numbers.len(), 40, "forty checks are there");
-    let distinct: BTreeSet<u32> = numbers.into_iter().collect();
-    assert!(distinct.into_iter().eq(1..=40), "each is another one");
-    let refused = spent
-        .iter()
-        .filter(|spent| **spent == Spent::NoBudget { spent: 40 });
-    assert_eq!(refused.count(), 60, "the others learn that it is used up");
-
-    let rationed = hundred(&machines, |store: Store| async move {
-        spend(&store, &claim(1000, &[("a", 7, LONG), ("b", 20, LONG)])).await
-    })
-    .await;
-    let spent = rationed.iter().filter(|spent| **spent != Spent::Rationed);
-    assert_eq!(spent.count(), 7, "the smaller ration is kept to");
+    granted.sort_unstable();
+    granted.dedup();
+    assert_eq!(granted.len(), 14, "each learns the count with its block");
+    assert_eq!(granted.last(), Some(&40));
+    let less = grant(&machines[0], request(30, 1)).await;
+    assert_eq!(
+        (less.checks, less.count.granted),
+        (0, 40),
+        "under a lower limit"
+    );
 }
 
-pub(super) async fn a_claim_is_spent_as_a_whole_or_not(machines: Machines<'_>) {
+pub(super) async fn each_day_has_its_own_count(machines: Machines<'_>) {
     let [first, second] = machines.two();
-    let narrow = claim(9, &[("wide", 9, LONG), ("narrow", 1, LONG)]);
-    assert_eq!(spend(&first, &narrow).await, Spent::Yes { spent: 1 });
-    for _ in 0..3 {
-        assert_eq!(spend(&second, &narrow).await, Spent::Rationed);
-    }
-    let wide = claim(9, &[("wide", 2, LONG)]);
-    assert_eq!(
-        spend(&first, &wide).await,
-        Spent::Yes { spent: 2 },
-        "what a ration refuses is spent nowhere"
-    );
-    let nothing = claim(2, &[("other", 9, LONG)]);
-    assert_eq!(spend(&second, &nothing).await, Spent::NoBudget { spent: 2 });
-    let other = claim(9, &[("other", 1, LONG)]);
-    assert_eq!(
-        spend(&second, &other).await,
-        Spent::Yes { spent: 3 },
-        "what the day refuses takes no ration"
-    );
-    let tomorrow = Claim {
+    assert_eq!(grant(&first, request(5, 5)).await.checks, 5);
+    let tomorrow = BlockRequest {
         day: DAY + 1,
-        ..claim(1, &[])
+        ..request(5, 5)
     };
-    assert_eq!(
-        spend(&first, &tomorrow).await,
-        Spent::Yes { spent: 1 },
-        "each day has its own budget"
-    );
+    let block = grant(&second, tomorrow).await;
+    assert_eq!((block.checks, block.count.granted), (5, 5));
+    answered(first.give_back(DAY + 1, 2).await, "give_back");
+    let today = grant(&first, request(5, 0)).await;
+    assert_eq!(today.count.granted, 5);
 }
 
-pub(super) async fn a_ration_lasts_its_span(machines: Machines<'_>) {
-    let store = machines.one();
-    let claim = claim(1000, &[("short", 1, SHORT)]);
-    let begun = Instant::now();
-    assert_eq!(spend(&store, &claim).await, Spent::Yes { spent: 1 });
-    let again = until("a ration is there again after its span", || async {
-        match spend(&store, &claim).await {
-            Spent::Rationed => None,
-            spent => Some(spent),
-        }
-    })
-    .await;
-    assert_eq!(again, Spent::Yes { spent: 2 });
-    assert!(begun.elapsed() >= SHORT, "a ration lasts its span");
-}
-
-pub(super) async fn what_is_taken_back_can_be_spent_again(machines: Machines<'_>) {
+pub(super) async fn what_is_given_back_is_granted_again(machines: Machines<'_>) {
     let [first, second] = machines.two();
-    let claim = claim(1, &[("one", 1, LONG)]);
-    assert_eq!(spend(&first, &claim).await, Spent::Yes { spent: 1 });
+    let before = grant(&first, request(10, 10)).await;
+    answered(first.give_back(DAY, 4).await, "give_back");
+    let known = before.count;
+    let after = BlockRequest {
+        known,
+        ..request(10, 10)
+    };
+    let after = grant(&second, after).await;
+    assert_eq!(
+        (after.checks, after.count.granted),
+        (4, 10),
+        "a count of before does not take it away again"
+    );
     for _ in 0..3 {
-        answered(second.unspend(&claim).await, "unspend");
+        answered(second.give_back(DAY, 8).await, "give_back");
     }
-    assert_eq!(
-        spend(&second, &claim).await,
-        Spent::Yes { spent: 1 },
-        "nothing goes below zero"
-    );
-    assert_eq!(spend(&first, &claim).await, Spent::NoBudget { spent: 1 });
+    let all = grant(&second, request(10, 20)).await;
+    assert_eq!(all.checks, 10, "a count does not fall below zero");
 }
 
-pub(super) async fn what_was_spent_elsewhere_is_added(machines: Machines<'_>) {
+pub(super) async fn a_request_for_nothing_tells_the_count(machines: Machines<'_>) {
     let [first, second] = machines.two();
-    let added = hundred(&[first, second.clone()], |store: Store| async move {
-        answered(store.add_spent(DAY, 0, 3).await, "add_spent")
-    })
-    .await;
-    assert_eq!(added.into_iter().max(), Some(300), "nothing is lost");
-    assert_eq!(
-        spend(&second, &claim(301, &[])).await,
-        Spent::Yes { spent: 301 }
-    );
-    assert_eq!(
-        spend(&second, &claim(100, &[])).await,
-        Spent::NoBudget { spent: 301 },
-        "more may be spent than there is"
-    );
-    for _ in 0..2 {
-        answered(second.add_spent(DAY, 0, u32::MAX).await, "add_spent");
-    }
-    let spent = answered(second.add_spent(DAY, 0, 0).await, "add_spent");
-    assert_eq!(spent, u32::MAX, "a count does not wrap");
+    let block = grant(&first, request(50, 7)).await;
+    let told = grant(&second, request(50, 0)).await;
+    assert_eq!((told.checks, told.count), (0, block.count));
+    assert_ne!(told.count.birth, 0, "a count has a birth");
 }
 
 pub(super) async fn what_was_forgotten_and_is_known_to_a_machine_counts(machines: Machines<'_>) {
     let [first, second] = machines.two();
-    let knowing = |known| Claim {
-        known,
-        ..claim(50, &[("a", 9, LONG)])
+    let knowing = |granted, birth, checks| BlockRequest {
+        known: Count { granted, birth },
+        ..request(50, checks)
     };
-    assert_eq!(spend(&first, &knowing(40)).await, Spent::Yes { spent: 41 });
-    assert_eq!(
-        spend(&second, &knowing(7)).await,
-        Spent::Yes { spent: 42 },
-        "who knows less changes nothing"
-    );
-    assert_eq!(
-        spend(&first, &knowing(50)).await,
-        Spent::NoBudget { spent: 50 },
-        "what is known is spent"
-    );
-    let spent = answered(first.add_spent(DAY, 44, 2).await, "add_spent");
-    assert_eq!(spent, 46, "what is known, and then what is added");
-    let spent = answered(second.add_spent(DAY, 46, 0).await, "add_spent");
-    assert_eq!(spent, 46, "what is known is not added");
+    let block = grant(&first, knowing(40, 1, 1)).await;
+    assert_eq!(block.count.granted, 41);
+    let less = grant(&second, knowing(7, 1, 1)).await;
+    assert_eq!(less.count.granted, 42, "who knows less changes nothing");
+    let birth = block.count.birth;
+    let same = grant(&second, knowing(49, birth, 1)).await;
+    assert_eq!(same.count.granted, 43, "the store knows its own count best");
+    let full = grant(&first, knowing(u32::MAX, 2, 1)).await;
+    assert_eq!((full.checks, full.count.granted), (0, u32::MAX));
+}
+
+pub(super) async fn machines_that_spend_are_counted(machines: Machines<'_>) {
+    let [first, second, third] = machines.three();
+    let spending = |checks| BlockRequest {
+        is_spending: true,
+        ..request(50, checks)
+    };
+    assert_eq!(grant(&first, request(50, 1)).await.machines, 1);
+    assert_eq!(grant(&second, request(50, 1)).await.machines, 1);
+    assert_eq!(grant(&first, spending(1)).await.machines, 1);
+    assert_eq!(grant(&first, spending(0)).await.machines, 1);
+    assert_eq!(grant(&second, spending(1)).await.machines, 2);
+    assert_eq!(grant(&third, request(50, 1)).await.machines, 2);
 }

@@ -77,12 +77,12 @@ where
         verdicts::a_verdict_is_forgotten_in_time
         verdicts::a_lease_runs_out
         verdicts::a_lease_is_released_by_its_machine_alone
-        budget::no_more_is_spent_than_there_is
-        budget::a_claim_is_spent_as_a_whole_or_not
-        budget::a_ration_lasts_its_span
-        budget::what_is_taken_back_can_be_spent_again
-        budget::what_was_spent_elsewhere_is_added
+        budget::no_more_is_granted_than_there_is
+        budget::each_day_has_its_own_count
+        budget::what_is_given_back_is_granted_again
+        budget::a_request_for_nothing_tells_the_count
         budget::what_was_forgotten_and_is_known_to_a_machine_counts
+        budget::machines_that_spend_are_counted
         attempts::no_more_attempts_begin_than_there_are_places
         attempts::one_caller_learns_of_the_last_failure
         attempts::failures_take_places_until_they_are_cleared
