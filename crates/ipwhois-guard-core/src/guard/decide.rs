@@ -2,19 +2,20 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::Guard;
 use super::know::Occasion;
 use super::refuse::{self, AskedFor};
+use super::{Guard, Inner};
 use crate::address::{Peer, is_public, lookup_address};
 use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
 use crate::error::BuildError;
 use crate::evidence::{Signs, is_refusal, refusal_tells};
 use crate::lookup::{Answer, Waiting};
-use crate::observe::{Seen, Trace, kind};
+use crate::observe::{Meter, Seen, Trace, kind};
 use crate::request::RequestHead;
 use crate::rules::Mode;
 use crate::verdict::{Source, Unverified, Verdict};
@@ -58,7 +59,9 @@ pub struct Asking {
     client: IpAddr,
     format: Format,
     answer: Waiting,
-    guard: Guard,
+    meter: Arc<Meter>,
+    /// It does not keep the guard alive.
+    guard: Weak<Inner>,
     asked_for: Box<AskedFor>,
 }
 
@@ -71,10 +74,12 @@ impl Future for Asking {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let verdict = self.terms.answered(self.client, answer);
         let decision = self.terms.decide(verdict, || self.format);
-        self.guard.0.meter.decided(&decision);
-        if !verdict.allowed {
+        self.meter.decided(&decision);
+        if !verdict.allowed
+            && let Some(inner) = self.guard.upgrade()
+        {
             let asked_for = (*self.asked_for).clone();
-            self.guard.note_refusal(asked_for, &self.terms, &decision);
+            Guard(inner).note_refusal(asked_for, &self.terms, &decision);
         }
         refuse::record(&span, &decision);
         Poll::Ready(decision)
@@ -193,7 +198,8 @@ impl Guard {
                     client,
                     format: format(),
                     answer,
-                    guard: self.clone(),
+                    meter: Arc::clone(&self.0.meter),
+                    guard: Arc::downgrade(&self.0),
                     asked_for: Box::new(AskedFor {
                         bid: Some(self.quote(&terms, client)),
                         ..AskedFor::of(request)

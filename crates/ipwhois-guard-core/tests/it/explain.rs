@@ -272,6 +272,18 @@ impl tracing::Subscriber for Spans {
 
 #[test]
 fn a_decision_has_a_span_for_a_subscriber_that_asks_for_it() {
+    // In a process of its own: a subscriber changes what events of all threads cost.
+    let child = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "explain::child_with_a_subscriber", "--ignored"])
+        .output()
+        .expect("it runs");
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(output.contains("1 passed"), "{output}");
+}
+
+#[test]
+#[ignore = "run by the test above"]
+fn child_with_a_subscriber() {
     let service = service();
     let guard = builder(&service).build().unwrap();
     let spans = |level| {
