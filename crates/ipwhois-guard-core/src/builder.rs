@@ -74,19 +74,16 @@ impl GuardBuilder {
         self
     }
 
-    /// Works together with other machines by way of this cluster: verdicts, the day's budget, failed
-    /// logins and bans are shared, and one machine asks the service for all. A store that is slow or
-    /// away fails no request: each call to it has 50 ms, and after three failures in a row nobody
-    /// waits for it until it is back. Meanwhile the machine goes on alone. When it has not reached
-    /// the store for three seconds it spends at most a tenth of what was left of the day's budget,
-    /// or a hundredth if it has not heard the count since its start, but one check at least; before
-    /// that, nothing that the store has not counted. So the machines together never spend more than
-    /// the day has, whichever of them are killed and started, but for these shares of machines that
-    /// were alone.
+    /// Shares verdicts, the day's budget, failed logins and bans with other machines. One machine
+    /// asks the service for all. If the store is slow or down, requests are unaffected: a call has
+    /// 50 ms, and after three failures in a row requests no longer wait for it.
+    ///
+    /// A machine holds a block of the day's checks, and spends it without the store. While the
+    /// store is away it spends what it holds, and no more.
     ///
     /// The machines should have the same settings: each goes by its own.
-    pub fn shared(mut self, cluster: impl SharedStore) -> Self {
-        self.shared = Some(Arc::new(cluster));
+    pub fn shared(mut self, store: impl SharedStore) -> Self {
+        self.shared = Some(Arc::new(store));
         self
     }
 

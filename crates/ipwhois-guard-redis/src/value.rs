@@ -18,8 +18,8 @@ pub(crate) fn read_verdict(text: &str) -> Option<SharedVerdict> {
     (write_verdict(&verdict) == text).then_some(verdict)
 }
 
-/// `1 verdict 25.0.0.7 listed 95 scan 1790000000`, `1 ban 25.0.0.7 3600000`, `1 unban 25.0.0.7`. What
-/// is left of a ban is in milliseconds, and so is the age that follows in what is told again.
+/// `1 verdict 25.0.0.7 listed 95 scan 1790000000`, `1 ban 25.0.0.7 3600000`, `1 unban 25.0.0.7`.
+/// What is left of a ban is in milliseconds, and so is the age that follows in what is told again.
 pub(crate) fn write_announcement(announcement: &Announcement) -> String {
     let mut text = String::from("1 ");
     // Writing to a string cannot fail.

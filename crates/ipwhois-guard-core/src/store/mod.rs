@@ -133,8 +133,8 @@ pub trait SharedStore: fmt::Debug + Send + Sync + 'static {
     /// a number that changes when the store has forgotten what it was told.
     fn greet(&self, proposed: AccountKey) -> SharedFuture<'_, Greeting>;
 
-    /// The same store for a forked child, where this one's connections belong to the parent. `None`,
-    /// the default: the child does without.
+    /// The same store for a forked child, where this one's connections belong to the parent.
+    /// `None`, the default: the child does without.
     fn in_child(&self) -> Option<Arc<dyn SharedStore>> {
         None
     }
@@ -176,7 +176,8 @@ pub struct BlockRequest {
     pub limit: u32,
     /// Checks that are wanted.
     pub checks: u32,
-    /// Whether this machine has spent a check lately, so that it is one of those that share the day.
+    /// Whether this machine has spent a check lately, so that it is one of those that share the
+    /// day.
     pub is_spending: bool,
     /// The count as the store told it to this machine last. A store of another [`Count::birth`] has
     /// forgotten the day: it goes on from the higher of the two.

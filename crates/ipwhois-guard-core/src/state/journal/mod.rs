@@ -184,7 +184,8 @@ impl Journal {
     /// Resolves when this count of a day or a later one is on the disk: then a power loss does not
     /// undo it. What else is pending goes along.
     ///
-    /// False when it is not: because nothing is kept, or the write failed. Takes as long as the disk.
+    /// False when it is not: because nothing is kept, or the write failed. Takes as long as the
+    /// disk.
     pub(crate) async fn save_count(&self, day: u64, count: Count) -> bool {
         let Some(inner) = &self.0 else {
             return false;

@@ -2,8 +2,8 @@
 //!
 //! 1. An attempt whose begin was given up is taken back by its end, and its end is told until the
 //!    store has answered, or until the attempt has lapsed by itself.
-//! 2. A store that has forgotten what it was told, and one that was away, is told all bans and lifts
-//!    that this machine knows. Of one client the latest counts, so all machines may do so.
+//! 2. A store that has forgotten what it was told, and one that was away, is told all bans and
+//!    lifts that this machine knows. Of one client the latest counts, so all machines may do so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,14 +1,15 @@
 //! The guard's side of a shared store: deadlines, a breaker, and the lease of the day's budget.
 //!
-//! 1. A call that takes longer than [`DEADLINE`] has failed. After three failures in a row the store
-//!    is not asked any more, so that nobody waits for it again; a probe in the background, after 1
-//!    s and up to 30 s, finds out when it is back.
+//! 1. A call that takes longer than [`DEADLINE`] has failed. After three failures in a row the
+//!    store is not asked any more, so that nobody waits for it again; a probe in the background,
+//!    after 1 s and up to 30 s, finds out when it is back.
 //! 2. A store that is away is never an error: `None` means "go on as if there were none".
 //! 3. What it cannot read ([`SharedError::Unreadable`]) is counted as a failure, but opens no
 //!    breaker: it answered.
-//! 4. The day's budget is leased in blocks ([`DayLease`](crate::store::DayLease)), ahead of need and
-//!    in the background. While the store is away this machine spends what it holds, and no more.
-//!    An answer that comes too late loses its block to the day, which never buys a check too many.
+//! 4. The day's budget is leased in blocks ([`DayLease`](crate::store::DayLease)), ahead of need
+//!    and in the background. While the store is away this machine spends what it holds, and no
+//!    more. An answer that comes too late loses its block to the day, which never buys a check too
+//!    many.
 //! 5. A store that forgets the day's count (restarted empty, or evicted) is told it with the next
 //!    request of each machine, every half minute at least
 //!    ([`BlockRequest::known`](crate::store::BlockRequest)).
