@@ -81,9 +81,9 @@ impl Folder {
     /// up.
     ///
     /// A new lock takes the name of the old one. Then a copy takes the name of the file
-    /// ([`copy_file`](Self::copy_file)). When the other process goes on, it writes to a file without
-    /// a name; and it looks at the lock before it says that something is written. So what is not in
-    /// the copy was never said to be written.
+    /// ([`copy_file`](Self::copy_file)). When the other process goes on, it writes to a file
+    /// without a name; and it looks at the lock before it says that something is written. So what
+    /// is not in the copy was never said to be written.
     ///
     /// `stopped` is the lock as it was when that process was found to be stopped: if it is another
     /// one now, another process has the folder.
