@@ -27,12 +27,12 @@ use crate::ip_set::IpSet;
 use crate::token::is_token;
 use crate::verdict::Unverified;
 use elements::Syntax;
-use walk::{first_untrusted, hops_from_the_right, only_address};
+use walk::{first_untrusted, from_the_right, only_address};
 
 pub(crate) use public::{is_public, lookup_address};
 
 /// Number of trusted proxies in a row over which [`ClientResolver::behind`] looks.
-const MOST_PROXIES: u32 = 16;
+const MOST_PROXIES: usize = 16;
 
 /// Who is connected, as the framework says: the other end of the connection, which may be a proxy.
 ///
@@ -165,7 +165,7 @@ impl ClientResolver {
                 Format::Single => only_address(lines()),
             },
             (Trust::Hops(hops), _) => match self.format {
-                Format::Elements(syntax) => hops_from_the_right(lines, syntax, *hops),
+                Format::Elements(syntax) => nth(from_the_right(lines, syntax), *hops),
                 Format::Single => only_address(lines()),
             },
         };
@@ -173,7 +173,7 @@ impl ClientResolver {
     }
 
     /// The address to the left of the client in the header's list, if the list goes on there.
-    /// `lines` is as in [`resolve`](Self::resolve). Slower than that: for a sample of the requests.
+    /// `lines` is as in [`resolve`](Self::resolve).
     pub(crate) fn behind<'h, L, I>(&self, client: IpAddr, peer: Peer, lines: L) -> Option<IpAddr>
     where
         L: Fn() -> I,
@@ -182,8 +182,8 @@ impl ClientResolver {
         let Format::Elements(syntax) = self.format else {
             return None;
         };
-        let nth = |hops| hops_from_the_right(&lines, syntax, hops);
-        let hops = match (&self.trust, peer) {
+        let mut elements = from_the_right(lines, syntax);
+        let found = match (&self.trust, peer) {
             (Trust::Nobody, _) => return None,
             (Trust::Proxies { networks, .. }, Peer::Ip(ip))
                 if !networks.contains(ip.to_canonical()) =>
@@ -191,13 +191,13 @@ impl ClientResolver {
                 return None;
             }
             (Trust::Proxies { networks, .. }, _) => {
-                let is_trusted = |ip| networks.contains(ip);
-                (1..=MOST_PROXIES).find(|&hops| !nth(hops).is_some_and(is_trusted))?
+                let is_client = |ip: &Option<IpAddr>| !ip.is_some_and(|ip| networks.contains(ip));
+                elements.by_ref().take(MOST_PROXIES).find(is_client)?
             }
-            (Trust::Hops(hops), _) => *hops,
+            (Trust::Hops(hops), _) => nth(&mut elements, *hops),
         };
-        nth(hops).filter(|&ip| ip == client)?;
-        nth(hops.checked_add(1)?)
+        found.filter(|&ip| ip == client)?;
+        elements.next()?
     }
 
     /// The proxies' networks. None with a hop count.
@@ -266,6 +266,12 @@ fn trust_hops(hops: u32, format: Format, header: &str) -> Result<Trust, BuildErr
         )),
         _ => Ok(Trust::Hops(hops)),
     }
+}
+
+/// The `hops`-th of the elements. `None` when it is no address or there are fewer.
+fn nth(mut elements: impl Iterator<Item = Option<IpAddr>>, hops: u32) -> Option<IpAddr> {
+    let before = usize::try_from(hops).ok()?.checked_sub(1)?;
+    elements.nth(before)?
 }
 
 /// The address in its one form, IPv4-mapped as IPv4. `None` for `0.0.0.0` and `::`, which belong to

@@ -72,27 +72,21 @@ fn walk_elements(line: &[u8], syntax: Syntax, trusted: &IpSet) -> Option<Walked>
     walked
 }
 
-/// The `hops`-th element from the right. `None` when it is no address or there are fewer.
-pub(super) fn hops_from_the_right<'h, L, I>(lines: L, syntax: Syntax, hops: u32) -> Option<IpAddr>
+/// The elements of all lines from right to left. Lines come in order and cannot be gone through
+/// backwards, so `lines` is called for each of them: nearly every request has one.
+pub(super) fn from_the_right<'h, L, I>(
+    lines: L,
+    syntax: Syntax,
+) -> impl Iterator<Item = Option<IpAddr>>
 where
     L: Fn() -> I,
     I: Iterator<Item = &'h [u8]>,
 {
-    let count = |line| Elements::new(line, syntax).count();
-    let all: usize = lines().map(count).sum();
-    let mut before = all.checked_sub(usize::try_from(hops).ok()?)?;
-    for line in lines() {
-        let here = count(line);
-        match before.checked_sub(here) {
-            Some(further) => before = further,
-            None => {
-                let from_the_right = here.checked_sub(before)?.checked_sub(1)?;
-                let element = Elements::new(line, syntax).nth(from_the_right)?;
-                return syntax.address(element);
-            }
-        }
-    }
-    None
+    let numbers = (0..lines().count()).rev();
+    let elements = numbers
+        .filter_map(move |number| lines().nth(number))
+        .flat_map(move |line| Elements::new(line, syntax));
+    elements.map(move |element| syntax.address(element))
 }
 
 /// The address of a header that consists of one. `None` when it has another number of lines, or no

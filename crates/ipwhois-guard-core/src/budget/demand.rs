@@ -26,6 +26,16 @@ const QUIET_BEFORE: f64 = 1_800.0;
 /// leave them to the last minutes of the day.
 const PART: f64 = 0.25;
 
+/// The weight of one whole day before this one. A site that was watched for less is a new one.
+const WHOLE_DAY: f64 = 0.5;
+
+/// A new site is expected to have as many bidders on its first day as its checks do for: this part
+/// of them at any time, the others evenly over the day.
+const AT_ONCE: f64 = 0.25;
+
+/// Everybody is covered as well while the day's checks do for so many usual days.
+const LARGE_DAY: f64 = 1.25;
+
 /// How often recent demand is faded.
 const FADE_INTERVAL: f64 = RECENT / 200.0;
 
@@ -79,6 +89,14 @@ pub(super) struct Demand {
     faded: f64,
     /// Since when recent bidders are counted.
     began: f64,
+}
+
+/// How many bidders there are at some levels.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bidders {
+    past: f64,
+    today: f64,
+    recent: f64,
 }
 
 /// What outlives a restart.
@@ -164,29 +182,80 @@ impl Demand {
         }
     }
 
-    /// The lowest score at which `left` checks cover all bidders that are expected before midnight
-    /// with at least this score: as many as usual, and those that the last hours brought above
-    /// that. And the same for the usual bidders alone.
-    pub(super) fn price(&mut self, left: f64, now: f64) -> [f64; 2] {
+    /// The lowest score at which `left` checks, of `limit` a day, cover all bidders that are
+    /// expected before midnight with at least this score. And the same for the usual bidders alone.
+    pub(super) fn price(&mut self, left: f64, limit: f64, now: f64) -> [f64; 2] {
         self.fade(now);
-        let rest = DAY * (1.0 - part_of_day(now));
-        let watched = RECENT * (1.0 - left_after(now - self.began));
-        let most_past = left * self.past_days.max(f64::MIN_POSITIVE) * DAY / rest;
-        let most_recent = left * (watched + QUIET_BEFORE) / rest;
-        let usual = lowest_covered(&self.past, most_past, PART);
+        let all = (0..LEVELS).fold(Bidders::default(), |sum, level| self.add(sum, level));
+        if self.everybody(all, limit, now) <= left {
+            return [0.0; 2];
+        }
         // A burst on a day that has checks to spare is over before its checks could be spread.
-        let part = if usual > 0.0 { PART } else { 0.0 };
-        let recent = lowest_covered(&self.recent, most_recent, part);
-        [usual.max(recent), usual].map(score_of)
+        let is_short = self.usual_day(all.past) * (1.0 - part_of_day(now)) > left;
+        let most = [if is_short { PART } else { 0.0 }, PART];
+        let mut prices = [None; 2];
+        let mut above = Bidders::default();
+        let mut covered = [0.0; 2];
+        for level in (0..LEVELS).rev() {
+            above = self.add(above, level);
+            let usual_day = self.usual_day(above.past);
+            let usual = usual_day * (1.0 - part_of_day(now));
+            let expected = [usual + self.unusual(above, usual_day, now), usual];
+            for of in 0..2 {
+                if expected[of] > left {
+                    let part = (left - covered[of]) / (expected[of] - covered[of]);
+                    let price = score_of(level as f64 + 1.0 - part.clamp(0.0, most[of]));
+                    prices[of].get_or_insert(price);
+                }
+            }
+            covered = expected;
+            if prices[1].is_some() {
+                break;
+            }
+        }
+        prices.map(Option::unwrap_or_default)
+    }
+
+    /// How many bidders are expected before midnight: no more than a large day still has to bring,
+    /// and what is unusual for this day, or for the first one of a new site.
+    fn everybody(&self, all: Bidders, limit: f64, now: f64) -> f64 {
+        let usual_day = self.usual_day(all.past);
+        let is_new = 1.0 - (self.past_days / WHOLE_DAY).min(1.0);
+        let first_day = AT_ONCE + (1.0 - AT_ONCE) * ((now - self.began) / DAY).clamp(0.0, 1.0);
+        let usual = usual_day * (1.0 - part_of_day(now));
+        let still_to_come = (LARGE_DAY * usual_day - all.today).max(0.0);
+        let not_unusual = usual_day.max(is_new * first_day * limit / LARGE_DAY);
+        usual.min(still_to_come) + self.unusual(all, not_unusual, now)
+    }
+
+    /// How many bidders are expected before midnight above the usual ones: as many as the last
+    /// hours brought in the same time. A burst counts only as far as the day has brought more
+    /// than a usual day.
+    fn unusual(&self, of: Bidders, usual_day: f64, now: f64) -> f64 {
+        let watched = RECENT * (1.0 - left_after(now - self.began));
+        let recent = of.recent - self.usual_day(of.past) * watched / DAY;
+        let unusual = recent.min(of.today - usual_day).max(0.0);
+        unusual * DAY * (1.0 - part_of_day(now)) / (watched + QUIET_BEFORE)
+    }
+
+    fn usual_day(&self, past: f64) -> f64 {
+        past / self.past_days.max(WHOLE_DAY)
+    }
+
+    fn add(&self, to: Bidders, level: usize) -> Bidders {
+        Bidders {
+            past: to.past + self.past[level],
+            today: to.today + self.today[level],
+            recent: to.recent + self.recent[level],
+        }
     }
 
     /// How many checks at this score or more a day wants: of today so far and of a usual day the
     /// greater figure.
     pub(super) fn wanted(&self, score: f64) -> f64 {
-        let level = usize::from(level_of(score));
-        let sum = |counts: &[f64; LEVELS]| counts[level..].iter().sum::<f64>();
-        // Half a day at least: a short one says little.
-        sum(&self.today).max(sum(&self.past) / self.past_days.max(0.5))
+        let levels = usize::from(level_of(score))..LEVELS;
+        let sum = levels.fold(Bidders::default(), |sum, level| self.add(sum, level));
+        sum.today.max(self.usual_day(sum.past))
     }
 
     pub(super) fn snapshot(&self) -> StoredDemand {
@@ -227,19 +296,6 @@ impl Demand {
             *today += since_start;
         }
     }
-}
-
-/// Down to which level `most` checks cover the bidders, and how far into the next one, up to `part`
-/// of it.
-fn lowest_covered(counts: &[f64; LEVELS], most: f64, part: f64) -> f64 {
-    let mut left = most;
-    for (level, &count) in counts.iter().enumerate().rev() {
-        if count > left {
-            return level as f64 + 1.0 - (left / count).clamp(0.0, part);
-        }
-        left -= count;
-    }
-    0.0
 }
 
 /// What is left of recent demand after so long. A clock that goes back adds nothing.
@@ -285,10 +341,13 @@ mod tests {
     fn where_the_checks_cover_everybody_everything_is_bought() {
         let mut demand = watched(100, 0.1);
         demand.turn(MIDNIGHT + DAY);
-        assert_eq!(demand.price(120.0, MIDNIGHT + DAY + 10.0), [0.0, 0.0]);
+        assert_eq!(
+            demand.price(120.0, 120.0, MIDNIGHT + DAY + 10.0),
+            [0.0, 0.0]
+        );
         // At noon half of them are still to come.
-        assert_eq!(demand.price(60.0, NOON + DAY)[1], 0.0);
-        assert!(demand.price(40.0, NOON + DAY)[1] > 0.1);
+        assert_eq!(demand.price(60.0, 120.0, NOON + DAY)[1], 0.0);
+        assert!(demand.price(40.0, 120.0, NOON + DAY)[1] > 0.1);
     }
 
     #[test]
@@ -314,9 +373,10 @@ mod tests {
         for network in 1..=50 {
             demand.bid(network, level_of(1.0), NOON);
         }
-        let [price, usual] = demand.price(50.0, NOON + 60.0);
+        let [price, usual] = demand.price(50.0, 50.0, NOON + 60.0);
         assert!(price > 1.0 && usual == 0.0);
-        assert_eq!(demand.price(50.0, NOON + 10.0 * 3_600.0), [0.0, 0.0]);
+        let later = NOON + 10.0 * 3_600.0;
+        assert_eq!(demand.price(50.0, 50.0, later), [0.0, 0.0]);
     }
 
     #[test]

@@ -11,9 +11,11 @@
 //!    whatever it finds.
 //! 2. **Price.** The lowest score at which the checks that are left cover all bidders that are
 //!    expected before midnight ([`Demand`]). Where they cover everybody, the price is 0 and
-//!    everybody is checked at the first request. A bidder is a network and not a client. While the
-//!    checks cover the usual bidders, the price is never above a [`ceiling`] that rises with what
-//!    is spent, however unusual the last hours were.
+//!    everybody is checked at the first request. A bidder is a network and not a client. A burst
+//!    counts only as far as the day has brought more than a usual day, and a new site is expected
+//!    to have as many bidders as its checks do for. While the checks cover the usual bidders, the
+//!    price is never above a [`ceiling`] that rises with what is spent, however unusual the last
+//!    hours were.
 //! 3. **Rations.** A network may waste only so many checks ([`Rations`]): clients cannot spend the
 //!    day, whatever they request. Refreshes are among them.
 //! 4. A check is bought when the score is not below the price and the rations allow it. Feed hits
@@ -68,6 +70,9 @@ const RESERVE: f64 = 1.0 / 50.0;
 
 /// Verdicts are refreshed while this part of what is left would cover everybody else.
 const REFRESH_SHARE: f64 = 0.5;
+
+/// How long a price holds, in seconds. One check less changes it at once.
+const PRICE_HOLDS: f64 = 1.0;
 
 /// A score from which a client should have been checked, for health.
 const WORTH_A_CHECK: f64 = 0.5;
@@ -147,6 +152,15 @@ pub(crate) struct Budget {
     rations: Rations,
     clients: Table<Client>,
     last: Option<Explained>,
+    priced: Option<Priced>,
+}
+
+/// A price, for as long as it holds.
+#[derive(Clone, Copy, Debug)]
+struct Priced {
+    left: f64,
+    at: f64,
+    price: f64,
 }
 
 /// The last bid for a check, with the price and what came of it.
@@ -170,6 +184,7 @@ impl Budget {
             rations: Rations::new(),
             clients: Table::new(4_096),
             last: None,
+            priced: None,
         }
     }
 
@@ -206,58 +221,57 @@ impl Budget {
         now: Duration,
     ) -> (f64, Result<Spend, Refusal>) {
         let moment = self.turn(now);
+        let (price, taken) = self.take_at(purpose, moment);
+        if let Purpose::Request(bid) = purpose {
+            let outcome = match taken {
+                Ok(_) => "checked",
+                Err(refusal) => refusal.as_str(),
+            };
+            self.last = Some(Explained {
+                bid,
+                price,
+                outcome,
+            });
+        }
+        (price, taken)
+    }
+
+    fn take_at(&mut self, purpose: Purpose, moment: Duration) -> (f64, Result<Spend, Refusal>) {
         let now = moment.as_secs_f64();
-        let most = self.day_limit().min(self.quota.window(moment));
-        let left = f64::from(most) - f64::from(self.today.spent);
-        let left = match purpose {
-            Purpose::Explicit => left,
-            _ => left - self.reserve(now),
-        };
+        let left = self.left_for(purpose, moment);
         let (price, bid, origin) = match purpose {
             Purpose::Explicit => (0.0, None, None),
             Purpose::Refresh(ip) => {
-                let [price, _] = self.demand.price(left * REFRESH_SHARE, now);
+                let limit = f64::from(self.day_limit());
+                let [price, _] = self.demand.price(left * REFRESH_SHARE, limit, now);
                 (price, None, Some(Origin::of(ip)))
             }
             Purpose::Request(bid) => (self.price_with(left, now), Some(bid), Some(bid.origin)),
         };
-        let score = bid.map_or(0.0, |bid| bid.score);
-        let (limit, day) = (self.day_limit(), self.today.day);
-        let paid = origin.map(|origin| {
-            let paid = self.rations.next(origin, limit, day);
-            let paid = paid.filter(|&paid| paid == Paid::Own || bid.is_some());
-            paid.map(|paid| (origin, paid))
-        });
-        let refusal = if self.quota.is_exhausted(moment) {
-            Some(Refusal::Exhausted)
+        if self.quota.is_exhausted(moment) {
+            return (price, Err(Refusal::Exhausted));
         } else if left < 1.0 {
-            Some(Refusal::Spent)
-        } else if score < price {
-            Some(Refusal::Price)
-        } else if matches!(paid, Some(None)) {
-            Some(Refusal::Rationed)
-        } else {
-            None
-        };
-        self.last = bid.map(|bid| Explained {
-            bid,
-            price,
-            outcome: refusal.map_or("checked", Refusal::as_str),
-        });
-        if let Some(refusal) = refusal {
-            // A ration says nothing of how many requests clients make.
-            if let (Refusal::Rationed, Some(bid)) = (refusal, bid) {
-                let client = self.clients.entry(bid.origin.client, now);
-                self.forecast.take_back(client);
-            }
-            return (price, Err(refusal));
+            return (price, Err(Refusal::Spent));
+        } else if bid.map_or(0.0, |bid| bid.score) < price {
+            return (price, Err(Refusal::Price));
         }
+        // What brings no check by a ration says nothing of how many requests clients make, either.
         if let Some(bid) = bid {
             let client = self.clients.entry(bid.origin.client, now);
             self.forecast.take_back(client);
+        }
+        let (limit, day) = (self.day_limit(), self.today.day);
+        let mut paid = None;
+        if let Some(origin) = origin {
+            let ration = self.rations.next(origin, limit, day);
+            match ration.filter(|&paid| paid == Paid::Own || bid.is_some()) {
+                Some(ration) => paid = Some((origin, ration)),
+                None => return (price, Err(Refusal::Rationed)),
+            }
+        }
+        if let Some(bid) = bid {
             self.demand.bought(bid.origin.near, now);
         }
-        let paid = paid.flatten();
         if let Some((origin, paid)) = paid {
             self.rations.buy(origin, paid, day, now);
         }
@@ -273,6 +287,34 @@ impl Budget {
         (price, Ok(spend))
     }
 
+    /// How many checks are left for this purpose.
+    fn left_for(&self, purpose: Purpose, moment: Duration) -> f64 {
+        let most = self.day_limit().min(self.quota.window(moment));
+        let left = f64::from(most) - f64::from(self.today.spent);
+        match purpose {
+            Purpose::Explicit => left,
+            _ => left - self.reserve(moment.as_secs_f64()),
+        }
+    }
+
+    /// Whether no check would be taken for this bid whatever its network has had. It is explained
+    /// as [`take`](Self::take) does. With the price.
+    pub(crate) fn is_too_dear(&mut self, bid: Bid, now: Duration) -> Option<f64> {
+        let moment = self.turn(now);
+        let left = self.left_for(Purpose::Request(bid), moment);
+        let price = self.price_with(left, moment.as_secs_f64());
+        let is_too_dear = left >= 1.0 && bid.score < price && !self.quota.is_exhausted(moment);
+        if is_too_dear {
+            let outcome = Refusal::Price.as_str();
+            self.last = Some(Explained {
+                bid,
+                price,
+                outcome,
+            });
+        }
+        is_too_dear.then_some(price)
+    }
+
     /// Why the last bid was bought or not, if it was this client's. Each bid is explained once.
     pub(crate) fn explain(&mut self, ip: IpAddr) -> Option<Explained> {
         let is_its = |last: &mut Explained| last.bid.origin == Origin::of(ip);
@@ -283,15 +325,29 @@ impl Budget {
     pub(crate) fn price(&mut self, now: Duration) -> f64 {
         let moment = self.turn(now);
         let now = moment.as_secs_f64();
+        self.priced = None;
         let most = self.day_limit().min(self.quota.window(moment));
         let left = f64::from(most) - f64::from(self.today.spent) - self.reserve(now);
         self.price_with(left, now)
     }
 
     fn price_with(&mut self, left: f64, now: f64) -> f64 {
-        let spent = f64::from(self.today.spent) / f64::from(self.day_limit().max(1));
-        let [all, usual] = self.demand.price(left, now);
-        all.min(usual.max(ceiling(spent)))
+        let holds = |priced: &Priced| {
+            priced.left == left && (priced.at..priced.at + PRICE_HOLDS).contains(&now)
+        };
+        if let Some(priced) = self.priced.filter(holds) {
+            return priced.price;
+        }
+        let limit = f64::from(self.day_limit());
+        let [all, usual] = self.demand.price(left, limit, now);
+        let ceiling = ceiling(f64::from(self.today.spent) / limit.max(1.0));
+        let price = all.min(usual.max(ceiling));
+        self.priced = Some(Priced {
+            left,
+            at: now,
+            price,
+        });
+        price
     }
 
     /// A sign that shows after the request: its answer, a failed login, a word of the application.
@@ -418,6 +474,7 @@ impl Budget {
         }
         self.quota = ServiceQuota::default();
         self.rations.begin_day();
+        self.priced = None;
         moment
     }
 

@@ -10,27 +10,32 @@ use super::{Entry, Table};
 use crate::evidence::{Signs, fading};
 
 /// Checks that a /24 (/48) may waste.
-const NEAR: Part = Part { least: 1, of: 200 };
-/// Wasted checks above that, of all networks together.
-const POOL: Part = Part { least: 2, of: 10 };
+const NEAR: Part = Part::new(1, 0, 200);
+/// Wasted checks above that, of all networks together. At small limits each one is missed.
+const POOL: Part = Part::new(2, 30, 10);
 /// Checks that a /16 (/28) may waste.
-const AROUND: Part = Part { least: 8, of: 10 };
+const AROUND: Part = Part::new(8, 0, 10);
 /// How many times as many checks a /16 (/28) may have in all.
-const FINDING: u32 = 4;
+const FINDING: u32 = 2;
 
 /// What checks found is forgotten with this half-life.
 const MEMORY: f64 = 7.0 * super::DAY;
 
-/// A part of the day's limit.
+/// A part of the day's limit: one check in `of` above the first `above`.
 #[derive(Clone, Copy)]
 struct Part {
     least: u32,
+    above: u32,
     of: u32,
 }
 
 impl Part {
+    const fn new(least: u32, above: u32, of: u32) -> Self {
+        Self { least, above, of }
+    }
+
     fn in_checks(self, limit: u32) -> u32 {
-        (limit / self.of).max(self.least)
+        (limit.saturating_sub(self.above) / self.of).max(self.least)
     }
 }
 

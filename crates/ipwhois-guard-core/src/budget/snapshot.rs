@@ -69,6 +69,7 @@ impl Budget {
     /// after this one is taken over, one further away is not, but its count is.
     pub(crate) fn restore(&mut self, snapshot: &Snapshot, now: Duration) -> bool {
         let now = self.turn(now);
+        self.priced = None;
         let (day, spent_since) = (self.today.day, self.today.spent);
         if snapshot.day < day {
             self.today.remember(snapshot.day, snapshot.spent);

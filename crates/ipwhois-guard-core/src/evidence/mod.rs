@@ -3,7 +3,8 @@
 //!
 //! - [`Signs`]: what a request, its answer or the application shows, as one-bit signs;
 //! - [`Weights`]: how likely a client with these signs is listed;
-//! - [`ProbePaths`]: paths that only scanners ask for; `paths` reads them;
+//! - [`SignReader`]: reads them, and remembers what it has read;
+//! - `probes`: paths that only scanners ask for; `paths` reads them;
 //! - `agents`: what a client names itself;
 //! - `powers`: powers and logarithms by table.
 
@@ -11,11 +12,14 @@ mod agents;
 mod paths;
 mod powers;
 mod probes;
+mod reader;
 mod signs;
 mod weights;
 
 pub(crate) use self::powers::{exp2, fading, log2};
+#[cfg(test)]
 pub(crate) use self::probes::ProbePaths;
+pub(crate) use self::reader::SignReader;
 pub(crate) use self::signs::{Signs, is_refusal, refusal_tells};
 use self::weights::SIGNS;
 pub(crate) use self::weights::Weights;

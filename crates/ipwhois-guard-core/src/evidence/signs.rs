@@ -3,10 +3,6 @@
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-use super::agents::Agent;
-use super::probes::ProbePaths;
-use crate::request::RequestHead;
-
 /// A set of signs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signs(u16);
@@ -42,35 +38,10 @@ impl Signs {
     /// Checks of its network found more clean clients than listed ones.
     pub(crate) const NEAR_CLEAN: Self = Self(1 << 13);
 
-    /// What the request itself shows.
-    pub(crate) fn of_request(request: &impl RequestHead, probes: &ProbePaths) -> Self {
-        let path = request.path();
-        let mut signs = match Agent::of(request.header_lines("user-agent")) {
-            Agent::Scanner => Self::SCANNER,
-            Agent::Script => Self::SCRIPT,
-            Agent::Crawler => Self::CRAWLER,
-            Agent::Ordinary => Self::NONE,
-        };
-        if probes.matches(path) {
-            signs |= Self::PROBE;
-        } else if is_asset(path) {
-            signs |= Self::ASSET;
-        }
-        if changes_something(request.method()) {
-            signs |= Self::CHANGE;
-        }
-        // Logs and some clients write `-` for none.
-        if request.header_lines("referer").any(|line| line.len() > 1) {
-            signs |= Self::REFERRER;
-        }
-        signs
-    }
-
     pub(crate) const fn bits(self) -> u16 {
         self.0
     }
 
-    #[cfg(test)]
     pub(crate) const fn from_bits(bits: u16) -> Self {
         Self(bits)
     }
@@ -140,20 +111,25 @@ const ASSETS: &[&str] = &[
     "avif", "css", "gif", "jpeg", "jpg", "js", "mjs", "png", "svg", "ttf", "webp", "woff", "woff2",
 ];
 
-fn is_asset(path: &str) -> bool {
-    let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
-    let path = path.get(..end.unwrap_or(path.len())).unwrap_or_default();
+pub(super) fn is_asset(path: &str) -> bool {
+    let path = without_query(path);
     let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
     ASSETS
         .iter()
         .any(|known| ending.eq_ignore_ascii_case(known))
 }
 
+fn without_query(path: &str) -> &str {
+    let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    path.get(..end.unwrap_or(path.len())).unwrap_or_default()
+}
+
 /// Whether a method is not safe (RFC 9110, section 9.2.1).
-fn changes_something(method: &str) -> bool {
-    !["GET", "HEAD", "OPTIONS", "TRACE"]
-        .iter()
-        .any(|safe| method.eq_ignore_ascii_case(safe))
+pub(super) fn changes_something(method: &str) -> bool {
+    method != "GET"
+        && !["GET", "HEAD", "OPTIONS", "TRACE"]
+            .iter()
+            .any(|safe| method.eq_ignore_ascii_case(safe))
 }
 
 /// Whether scanners get an answer with this status by the dozen.
@@ -165,7 +141,7 @@ pub(crate) const fn is_refusal(status: u16) -> bool {
 /// browsers, mail programs and crawlers ask by themselves: a phone that opens one page may ask for
 /// five icons that the site does not have.
 pub(crate) fn refusal_tells(method: &str, path: &str) -> bool {
-    let path = path.split(['?', '#']).next().unwrap_or(path);
+    let path = without_query(path);
     let is_well_known = WELL_KNOWN_FILES.contains(&path)
         || WELL_KNOWN_BEGINNINGS
             .iter()
@@ -197,8 +173,10 @@ const WELL_KNOWN_BEGINNINGS: &[&str] =
 
 #[cfg(test)]
 mod tests {
+    use super::super::SignReader;
     use super::*;
     use crate::address::Peer;
+    use crate::request::RequestHead;
 
     struct Request {
         method: &'static str,
@@ -240,14 +218,14 @@ mod tests {
         referrer: Option<&'static str>,
         expected: &str,
     ) {
-        let probes = ProbePaths::new(None, &[]).unwrap();
+        let reader = SignReader::new(None, &[]).unwrap();
         let request = Request {
             method,
             path,
             agent,
             referrer,
         };
-        let signs = Signs::of_request(&request, &probes);
+        let signs = reader.of(&request);
         assert_eq!(signs.to_string(), expected, "{method} {path}");
     }
 

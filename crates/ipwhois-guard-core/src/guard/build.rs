@@ -10,7 +10,7 @@ use crate::api::ApiClient;
 use crate::cache::{Ages, VerdictCache};
 use crate::clock::Clock;
 use crate::error::BuildError;
-use crate::evidence::ProbePaths;
+use crate::evidence::SignReader;
 use crate::failures::{Limits, Tracker};
 use crate::feed::{FeedKeeper, StoredFeed, Validators};
 use crate::ip_set::IpSet;
@@ -53,7 +53,7 @@ impl Guard {
         )?;
         let allowlist = list("allow", &settings.allow, "allow_file", &settings.allow_file)?;
         let denylist = list("deny", &settings.deny, "deny_file", &settings.deny_file)?;
-        let probes = ProbePaths::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
+        let signs = SignReader::new(settings.probe_paths.as_deref(), &settings.served_paths)?;
         let api = ApiClient::new(settings, Arc::clone(&clock))?;
 
         let meter = Arc::new(Meter::new(name, Arc::clone(&clock)));
@@ -186,7 +186,7 @@ impl Guard {
             budget,
             feed,
             feed_action: settings.feed_action,
-            probes,
+            signs,
             tracker,
             cluster,
             nameless: Tracker::of_one(Limits {

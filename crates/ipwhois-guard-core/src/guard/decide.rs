@@ -129,7 +129,7 @@ impl Guard {
                 return self.settle(request, terms.decide(verdict, format));
             }
         };
-        let signs = || Signs::of_request(request, &self.0.probes);
+        let signs = || self.0.signs.of(request);
         let occasion = || Occasion::Request(&signs);
         let refusal_tells = || refusal_tells(request.method(), request.path());
         match self.know(&terms, client, occasion) {
@@ -310,7 +310,7 @@ impl Guard {
 
     /// A client that probes what no rule covers is known for it where one does.
     fn watch_for_probes(&self, request: &impl RequestHead) {
-        if self.0.probes.matches(request.path())
+        if self.0.signs.of_path(request.path()) == Signs::PROBE
             && let Ok(client) = self.client(request)
         {
             self.note(client, Signs::PROBE);

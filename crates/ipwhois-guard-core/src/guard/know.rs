@@ -127,8 +127,14 @@ impl Guard {
         let purpose = match occasion {
             Occasion::Explicit => Purpose::Explicit,
             Occasion::Request(signs) => {
-                let bid = self.0.budget.bid(ip, signs(), terms.matters());
-                Purpose::Request(bid)
+                let is_failed = matches!(memory, Memory::Failed(_));
+                let is_alone = !is_failed && self.0.lookup.needs_check(ip);
+                match self.0.budget.bid(ip, signs(), terms.matters(), is_alone) {
+                    Ok(bid) => Purpose::Request(bid),
+                    Err(reason) => {
+                        return Known::Verdict(terms.unverified(Some(client), reason));
+                    }
+                }
             }
         };
         if let Memory::Failed(reason) = memory {

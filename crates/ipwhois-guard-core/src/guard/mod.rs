@@ -34,7 +34,7 @@ use crate::builder::GuardBuilder;
 use crate::clock::Clock;
 use crate::decision::{Basis, Terms};
 use crate::error::{BuildError, ReportError};
-use crate::evidence::{ProbePaths, Signs};
+use crate::evidence::{SignReader, Signs};
 use crate::failures::Tracker;
 use crate::feed::{FeedAction, FeedError, FeedKeeper, FeedUpdate};
 use crate::ip_set::IpSet;
@@ -71,7 +71,7 @@ struct Inner {
     budget: Arc<DailyBudget>,
     feed: Arc<FeedKeeper>,
     feed_action: FeedAction,
-    probes: ProbePaths,
+    signs: SignReader,
     tracker: Arc<Tracker>,
     /// Of clients of whom nobody knows who they are, all together.
     nameless: Tracker,

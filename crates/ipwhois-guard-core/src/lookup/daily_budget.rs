@@ -33,9 +33,25 @@ impl DailyBudget {
     }
 
     /// A request of a client without a verdict. `matters`: whether a check settles the request
-    /// whatever it finds.
-    pub(crate) fn bid(&self, ip: IpAddr, signs: Signs, matters: bool) -> Bid {
-        self.budget().bid(ip, signs, matters, self.now())
+    /// whatever it finds. `is_alone`: whether nothing but a check could tell of the client, so that
+    /// one that is too dear settles it.
+    pub(crate) fn bid(
+        &self,
+        ip: IpAddr,
+        signs: Signs,
+        matters: bool,
+        is_alone: bool,
+    ) -> Result<Bid, Unverified> {
+        let now = self.now();
+        let mut budget = self.budget();
+        let bid = budget.bid(ip, signs, matters, now);
+        let too_dear = is_alone.then(|| budget.is_too_dear(bid, now)).flatten();
+        drop(budget);
+        let Some(price) = too_dear else {
+            return Ok(bid);
+        };
+        log(ip, bid, price, Refusal::Price.as_str());
+        Err(Unverified::NoBudget)
     }
 
     /// A sign that shows after the request.
@@ -51,17 +67,7 @@ impl DailyBudget {
                 Ok(_) => "checked",
                 Err(refusal) => refusal.as_str(),
             };
-            event!(
-                DEBUG,
-                client = %ip,
-                signs = %bid.signs,
-                requests = bid.requests,
-                probability = bid.probability,
-                score = bid.score,
-                price,
-                outcome,
-                "a client bids for a check"
-            );
+            log(ip, bid, price, outcome);
         }
         taken.map_err(|refusal| match refusal {
             Refusal::Exhausted => Unverified::RateLimited,
@@ -170,4 +176,18 @@ impl DailyBudget {
         // Every change of the budget is complete before anything could panic.
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn log(ip: IpAddr, bid: Bid, price: f64, outcome: &'static str) {
+    event!(
+        DEBUG,
+        client = %ip,
+        signs = %bid.signs,
+        requests = bid.requests,
+        probability = bid.probability,
+        score = bid.score,
+        price,
+        outcome,
+        "a client bids for a check"
+    );
 }

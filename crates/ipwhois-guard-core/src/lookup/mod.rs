@@ -202,6 +202,12 @@ impl Lookup {
         self.opened.load(Ordering::SeqCst)
     }
 
+    /// Whether nothing but a new check could tell of this address: no flight is in the air for it,
+    /// and no other machine is to be asked.
+    pub(crate) fn needs_check(&self, ip: IpAddr) -> bool {
+        self.is_open() && self.is_alone() && !self.flights.contains_key(&ip)
+    }
+
     /// Asks about an address, together with everybody else who wants to know.
     pub(crate) fn ask(self: &Arc<Self>, question: Question) -> Asked {
         match self.flights.entry(question.ip) {
