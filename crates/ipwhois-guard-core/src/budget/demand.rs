@@ -216,6 +216,15 @@ impl Demand {
         prices.map(Option::unwrap_or_default)
     }
 
+    /// Whether checks are to spare: `left` of them cover everybody, even if all that came lately goes
+    /// on. For refreshes, which no forecast counts.
+    pub(super) fn are_to_spare(&mut self, left: f64, now: f64) -> bool {
+        self.fade(now);
+        let all = (0..LEVELS).fold(Bidders::default(), |sum, level| self.add(sum, level));
+        let usual = self.usual_day(all.past) * (1.0 - part_of_day(now));
+        usual + self.unusual(all, 0.0, now) <= left
+    }
+
     /// How many bidders are expected before midnight: no more than a large day still has to bring,
     /// and what is unusual for this day, or for the first one of a new site.
     fn everybody(&self, all: Bidders, limit: f64, now: f64) -> f64 {

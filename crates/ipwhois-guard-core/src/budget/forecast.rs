@@ -36,15 +36,19 @@ struct Stage {
     /// makes in it.
     survives: f64,
     requests: f64,
+    /// Whether these two are of an earlier count.
+    is_stale: bool,
 }
 
 impl RequestForecast {
     pub(super) fn new() -> Self {
-        let mut forecast = Self {
-            stages: [Stage::default(); STAGES],
+        let stage = Stage {
+            is_stale: true,
+            ..Stage::default()
         };
-        (0..STAGES).for_each(|stage| forecast.refresh(stage));
-        forecast
+        Self {
+            stages: [stage; STAGES],
+        }
     }
 
     /// This request may be the last of its client.
@@ -73,22 +77,15 @@ impl RequestForecast {
         let stage = &mut self.stages[index];
         stage.expected = (stage.expected + expected / (f64::from(requests) + 1.0)).max(0.0);
         stage.ends = (stage.ends + ends).max(0.0);
-        self.refresh(index);
-    }
-
-    fn refresh(&mut self, index: usize) {
-        let from = first_of(index);
-        let (survives, requests) = self.stages[index].from(from, first_of(index + 1));
-        self.stages[index].survives = survives;
-        self.stages[index].requests = requests;
+        stage.is_stale = true;
     }
 
     pub(super) fn fade(&mut self, age: f64) {
         let fading = fading(age, MEMORY);
-        for index in 0..STAGES {
-            self.stages[index].expected *= fading;
-            self.stages[index].ends *= fading;
-            self.refresh(index);
+        for stage in &mut self.stages {
+            stage.expected *= fading;
+            stage.ends *= fading;
+            stage.is_stale = true;
         }
     }
 
@@ -97,13 +94,14 @@ impl RequestForecast {
     /// A check at a later stage denies less, but it is saved if the client stops before. So a check
     /// now is worth the requests that it denies and the later one does not, divided by the
     /// probability that the later one is saved. The best later stage makes this least.
-    pub(super) fn worth(&self, requests: f32) -> f64 {
+    pub(super) fn worth(&mut self, requests: f32) -> f64 {
         let first = stage_of(requests);
         let from = f64::from(requests);
         let (survives, made) = self.stages[first].from(from, first_of(first + 1).max(from + 1.0));
         let (mut denied, mut alive) = (made, survives);
         let mut worth = denied / (1.0 - alive);
-        for stage in &self.stages[first + 1..] {
+        for (index, stage) in self.stages.iter_mut().enumerate().skip(first + 1) {
+            stage.refresh(index);
             denied += alive * stage.requests;
             alive *= stage.survives;
             worth = worth.min(denied / (1.0 - alive));
@@ -127,13 +125,19 @@ impl RequestForecast {
             {
                 self.stages[index].expected += f64::from(*expected);
                 self.stages[index].ends += f64::from(*ends);
-                self.refresh(index);
+                self.stages[index].is_stale = true;
             }
         }
     }
 }
 
 impl Stage {
+    fn refresh(&mut self, index: usize) {
+        if std::mem::take(&mut self.is_stale) {
+            (self.survives, self.requests) = self.from(first_of(index), first_of(index + 1));
+        }
+    }
+
     /// Of a client that has made `from` requests: whether it makes its `next`th, and how many it
     /// makes before that.
     fn from(&self, from: f64, next: f64) -> (f64, f64) {
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn without_experience_a_client_makes_as_many_requests_as_it_has_made() {
-        let forecast = RequestForecast::new();
+        let mut forecast = RequestForecast::new();
         for requests in [1.0, 2.0, 5.0, 30.0, 200.0] {
             let worth = forecast.worth(requests);
             let expected = f64::from(requests) + 1.0;

@@ -238,40 +238,21 @@ impl Budget {
 
     fn take_at(&mut self, purpose: Purpose, moment: Duration) -> (f64, Result<Spend, Refusal>) {
         let now = moment.as_secs_f64();
-        let left = self.left_for(purpose, moment);
-        let (price, bid, origin) = match purpose {
-            Purpose::Explicit => (0.0, None, None),
-            Purpose::Refresh(ip) => {
-                let limit = f64::from(self.day_limit());
-                let [price, _] = self.demand.price(left * REFRESH_SHARE, limit, now);
-                (price, None, Some(Origin::of(ip)))
-            }
-            Purpose::Request(bid) => (self.price_with(left, now), Some(bid), Some(bid.origin)),
+        let (price, allowed) = self.price_and_ration(purpose, moment);
+        let paid = match allowed {
+            Ok(paid) => paid,
+            Err(refusal) => return (price, Err(refusal)),
         };
-        if self.quota.is_exhausted(moment) {
-            return (price, Err(Refusal::Exhausted));
-        } else if left < 1.0 {
-            return (price, Err(Refusal::Spent));
-        } else if bid.map_or(0.0, |bid| bid.score) < price {
-            return (price, Err(Refusal::Price));
-        }
-        // What brings no check by a ration says nothing of how many requests clients make, either.
+        let bid = match purpose {
+            Purpose::Request(bid) => Some(bid),
+            Purpose::Explicit | Purpose::Refresh(_) => None,
+        };
         if let Some(bid) = bid {
             let client = self.clients.entry(bid.origin.client, now);
             self.forecast.take_back(client);
-        }
-        let (limit, day) = (self.day_limit(), self.today.day);
-        let mut paid = None;
-        if let Some(origin) = origin {
-            let ration = self.rations.next(origin, limit, day);
-            match ration.filter(|&paid| paid == Paid::Own || bid.is_some()) {
-                Some(ration) => paid = Some((origin, ration)),
-                None => return (price, Err(Refusal::Rationed)),
-            }
-        }
-        if let Some(bid) = bid {
             self.demand.bought(bid.origin.near, now);
         }
+        let day = self.today.day;
         if let Some((origin, paid)) = paid {
             self.rations.buy(origin, paid, day, now);
         }
@@ -287,6 +268,49 @@ impl Budget {
         (price, Ok(spend))
     }
 
+    /// The price, and which ration would pay for a check now, if any has to and a check may be
+    /// spent.
+    fn price_and_ration(
+        &mut self,
+        purpose: Purpose,
+        moment: Duration,
+    ) -> (f64, Result<Option<(Origin, Paid)>, Refusal>) {
+        let now = moment.as_secs_f64();
+        let left = self.left_for(purpose, moment);
+        let (price, score, origin) = match purpose {
+            Purpose::Explicit => (0.0, 0.0, None),
+            Purpose::Refresh(ip) => {
+                let is_spare = self.demand.are_to_spare(left * REFRESH_SHARE, now);
+                let price = if is_spare { 0.0 } else { f64::INFINITY };
+                (price, 0.0, Some(Origin::of(ip)))
+            }
+            Purpose::Request(bid) => (self.price_with(left, now), bid.score, Some(bid.origin)),
+        };
+        let refusal = if self.quota.is_exhausted(moment) {
+            Refusal::Exhausted
+        } else if left < 1.0 {
+            Refusal::Spent
+        } else if score < price {
+            Refusal::Price
+        } else {
+            let Some(origin) = origin else {
+                return (price, Ok(None));
+            };
+            let ration = self.rations.next(origin, self.day_limit(), self.today.day);
+            let is_refresh = matches!(purpose, Purpose::Refresh(_));
+            if let Some(paid) = ration.filter(|&paid| paid == Paid::Own || !is_refresh) {
+                return (price, Ok(Some((origin, paid))));
+            }
+            // A ration says nothing of how many requests clients make.
+            if let Purpose::Request(bid) = purpose {
+                let client = self.clients.entry(bid.origin.client, now);
+                self.forecast.take_back(client);
+            }
+            Refusal::Rationed
+        };
+        (price, Err(refusal))
+    }
+
     /// How many checks are left for this purpose.
     fn left_for(&self, purpose: Purpose, moment: Duration) -> f64 {
         let most = self.day_limit().min(self.quota.window(moment));
@@ -297,22 +321,18 @@ impl Budget {
         }
     }
 
-    /// Whether no check would be taken for this bid whatever its network has had. It is explained
-    /// as [`take`](Self::take) does. With the price.
-    pub(crate) fn is_too_dear(&mut self, bid: Bid, now: Duration) -> Option<f64> {
-        let moment = self.turn(now);
-        let left = self.left_for(Purpose::Request(bid), moment);
-        let price = self.price_with(left, moment.as_secs_f64());
-        let is_too_dear = left >= 1.0 && bid.score < price && !self.quota.is_exhausted(moment);
-        if is_too_dear {
-            let outcome = Refusal::Price.as_str();
-            self.last = Some(Explained {
-                bid,
-                price,
-                outcome,
-            });
-        }
-        is_too_dear.then_some(price)
+    /// Why no check would be taken for a bid that was made just now, with the price. It is explained
+    /// as [`take`](Self::take) does.
+    pub(crate) fn refuse(&mut self, bid: Bid, now: Duration) -> Option<(f64, Refusal)> {
+        let moment = self.today.moment(now);
+        let (price, allowed) = self.price_and_ration(Purpose::Request(bid), moment);
+        let refusal = allowed.err()?;
+        self.last = Some(Explained {
+            bid,
+            price,
+            outcome: refusal.as_str(),
+        });
+        Some((price, refusal))
     }
 
     /// Why the last bid was bought or not, if it was this client's. Each bid is explained once.
@@ -489,12 +509,12 @@ impl Budget {
     }
 }
 
-/// The highest price, by the part of the day's checks that is spent: 0.5 denied requests at first,
+/// The highest price, by the part of the day's checks that is spent: 0.7 denied requests at first,
 /// 300 in the end. It is nearly flat at first. So a forecast of a burst that is too high cannot
 /// keep the first checks from plain attackers.
 fn ceiling(part_spent: f64) -> f64 {
-    const LOWEST: f64 = 0.5;
-    const DOUBLINGS: f64 = 9.228_8;
+    const LOWEST: f64 = 0.7;
+    const DOUBLINGS: f64 = 8.743_4;
     LOWEST * exp2(DOUBLINGS * part_spent * part_spent)
 }
 

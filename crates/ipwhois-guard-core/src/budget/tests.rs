@@ -911,7 +911,8 @@ proptest! {
             let _ = run.budget.left(run.now());
             let now = run.now().as_secs_f64();
             let prices: Vec<f64> = (-1..100).map(|left| run.budget.demand.price(left.into(), 50.0, now)[0]).collect();
-            prop_assert!(prices.is_sorted_by(|a, b| a >= b), "{prices:?}");
+            // But for the part of a level that is bought only where demand is usually short.
+            prop_assert!(prices.is_sorted_by(|a, b| *a >= b * 0.95), "{prices:?}");
             let bid = run.budget.bid(v4(1, 1), Signs::NONE, true, run.now());
             prop_assert!(bid.score.is_finite() && bid.score > 0.0, "{bid:?}");
         }

@@ -33,8 +33,8 @@ impl DailyBudget {
     }
 
     /// A request of a client without a verdict. `matters`: whether a check settles the request
-    /// whatever it finds. `is_alone`: whether nothing but a check could tell of the client, so that
-    /// one that is too dear settles it.
+    /// whatever it finds. `is_alone`: whether nothing but a check could tell of the client, so that a
+    /// refusal settles it.
     pub(crate) fn bid(
         &self,
         ip: IpAddr,
@@ -45,13 +45,13 @@ impl DailyBudget {
         let now = self.now();
         let mut budget = self.budget();
         let bid = budget.bid(ip, signs, matters, now);
-        let too_dear = is_alone.then(|| budget.is_too_dear(bid, now)).flatten();
+        let refused = is_alone.then(|| budget.refuse(bid, now)).flatten();
         drop(budget);
-        let Some(price) = too_dear else {
+        let Some((price, refusal)) = refused else {
             return Ok(bid);
         };
-        log(ip, bid, price, Refusal::Price.as_str());
-        Err(Unverified::NoBudget)
+        log(ip, bid, price, refusal.as_str());
+        Err(refusal.into())
     }
 
     /// A sign that shows after the request.
@@ -69,11 +69,7 @@ impl DailyBudget {
             };
             log(ip, bid, price, outcome);
         }
-        taken.map_err(|refusal| match refusal {
-            Refusal::Exhausted => Unverified::RateLimited,
-            Refusal::Rationed => Unverified::Rationed,
-            Refusal::Spent | Refusal::Price => Unverified::NoBudget,
-        })
+        taken.map_err(Unverified::from)
     }
 
     /// Why the last bid was bought or not, if it was this client's.
@@ -190,4 +186,14 @@ fn log(ip: IpAddr, bid: Bid, price: f64, outcome: &'static str) {
         outcome,
         "a client bids for a check"
     );
+}
+
+impl From<Refusal> for Unverified {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Exhausted => Self::RateLimited,
+            Refusal::Rationed => Self::Rationed,
+            Refusal::Spent | Refusal::Price => Self::NoBudget,
+        }
+    }
 }

@@ -205,7 +205,9 @@ impl Lookup {
     /// Whether nothing but a new check could tell of this address: no flight is in the air for it,
     /// and no other machine is to be asked.
     pub(crate) fn needs_check(&self, ip: IpAddr) -> bool {
-        self.is_open() && self.is_alone() && !self.flights.contains_key(&ip)
+        let is_asked =
+            || self.in_the_air.load(Ordering::SeqCst) > 0 && self.flights.contains_key(&ip);
+        self.is_open() && self.is_alone() && !is_asked()
     }
 
     /// Asks about an address, together with everybody else who wants to know.
