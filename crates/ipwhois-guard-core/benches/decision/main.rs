@@ -74,6 +74,7 @@ fn exit_code(are_within: &[bool]) -> ExitCode {
 fn time_and_allocations() -> ExitCode {
     let service = StandIn::start().expect("a free port");
     let guard = learned(settings(&service, VERDICTS), VERDICTS);
+    let of_strangers = requests(COUNTED_VERDICTS, COUNTED_VERDICTS);
     let requests = requests(BATCH, VERDICTS);
 
     let bare: DashMap<IpAddr, u64> = clients(VERDICTS, VERDICTS).map(|ip| (ip, 0)).collect();
@@ -98,10 +99,7 @@ fn time_and_allocations() -> ExitCode {
         decision / hit
     );
     let poor = short_of_checks(&service);
-    let strangers = || {
-        let requests = requests.iter().take(COUNTED_VERDICTS as usize);
-        requests.for_each(|request| decide(&poor, request));
-    };
+    let strangers = || of_strangers.iter().for_each(|request| decide(&poor, request));
     let unbought = allocation_counter::measure(strangers);
     exit_code(&[
         is_within(
