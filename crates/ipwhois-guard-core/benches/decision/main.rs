@@ -99,7 +99,11 @@ fn time_and_allocations() -> ExitCode {
         decision / hit
     );
     let poor = short_of_checks(&service);
-    let strangers = || of_strangers.iter().for_each(|request| decide(&poor, request));
+    let strangers = || {
+        of_strangers
+            .iter()
+            .for_each(|request| decide(&poor, request))
+    };
     let unbought = allocation_counter::measure(strangers);
     exit_code(&[
         is_within(
