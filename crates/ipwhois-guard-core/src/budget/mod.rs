@@ -68,7 +68,8 @@ const FORGOTTEN_AFTER: f64 = DAY;
 /// The part of the limit that is kept for feed hits and explicit checks, at the start of a day.
 const RESERVE: f64 = 1.0 / 50.0;
 
-/// Verdicts are refreshed while this part of what is left would cover everybody else.
+/// Verdicts are refreshed while this part of what is left would cover everybody else, and no more
+/// than this part of the limit is spent by midnight, or of the day so far.
 const REFRESH_SHARE: f64 = 0.5;
 
 /// How long a price holds, in seconds. One check less changes it at once.
@@ -280,7 +281,9 @@ impl Budget {
         let (price, score, origin) = match purpose {
             Purpose::Explicit => (0.0, 0.0, None),
             Purpose::Refresh(ip) => {
-                let is_spare = self.demand.are_to_spare(left * REFRESH_SHARE, now);
+                let share = REFRESH_SHARE * part_of_day(now);
+                let is_spare = left >= f64::from(self.limit) * (1.0 - share)
+                    && self.demand.are_to_spare(left * REFRESH_SHARE, now);
                 let price = if is_spare { 0.0 } else { f64::INFINITY };
                 (price, 0.0, Some(Origin::of(ip)))
             }

@@ -10,32 +10,25 @@ use super::{Entry, Table};
 use crate::evidence::{Signs, fading};
 
 /// Checks that a /24 (/48) may waste.
-const NEAR: Part = Part::new(1, 0, 200);
-/// Wasted checks above that, of all networks together. At small limits each one is missed.
-const POOL: Part = Part::new(2, 30, 10);
+const NEAR: Part = Part { least: 1, of: 200 };
 /// Checks that a /16 (/28) may waste.
-const AROUND: Part = Part::new(8, 0, 10);
+const AROUND: Part = Part { least: 8, of: 10 };
 /// How many times as many checks a /16 (/28) may have in all.
 const FINDING: u32 = 2;
 
 /// What checks found is forgotten with this half-life.
 const MEMORY: f64 = 7.0 * super::DAY;
 
-/// A part of the day's limit: one check in `of` above the first `above`.
+/// A part of the day's limit: one check in `of`, and `least` of them.
 #[derive(Clone, Copy)]
 struct Part {
     least: u32,
-    above: u32,
     of: u32,
 }
 
 impl Part {
-    const fn new(least: u32, above: u32, of: u32) -> Self {
-        Self { least, above, of }
-    }
-
     fn in_checks(self, limit: u32) -> u32 {
-        (limit.saturating_sub(self.above) / self.of).max(self.least)
+        (limit / self.of).max(self.least)
     }
 }
 
@@ -115,7 +108,7 @@ impl Rations {
         if near.wasted < NEAR.in_checks(limit) {
             return Some(Paid::Own);
         }
-        (client.wasted == 0 && self.pooled < POOL.in_checks(limit)).then_some(Paid::Pool)
+        (client.wasted == 0 && self.pooled < pool(limit)).then_some(Paid::Pool)
     }
 
     /// A check is bought. It is wasted until it finds its client listed.
@@ -215,6 +208,12 @@ impl Rations {
             network.at = now as u32;
         }
     }
+}
+
+/// Wasted checks above those of a /24 (/48), of all networks together: a tenth of the day, and less
+/// below 100 checks, where each one is missed.
+fn pool(limit: u32) -> u32 {
+    (limit / 10 * limit.min(100) / 100).max(2)
 }
 
 /// How many checks a /16 (/28) may have in a day.

@@ -206,7 +206,7 @@ fn a_crowd_in_one_16_costs_a_tenth_of_the_day() {
 fn a_crowd_in_twenty_16_costs_what_each_24_may_waste_and_the_pool() {
     check(in_twenty_16, &STYLES, false, |limit| match limit {
         50 => 22,
-        limit => 20 * (limit / 200).max(1) + (limit - 30) / 10,
+        limit => 20 * (limit / 200).max(1) + limit / 10,
     });
 }
 

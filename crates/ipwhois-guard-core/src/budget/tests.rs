@@ -250,7 +250,22 @@ fn a_refresh_waits_until_checks_are_to_spare() {
         Refusal::Price
     );
     let mut quiet = after_a_day(500, 100, Signs::NONE);
-    assert!(refresh(&mut quiet, far(900), at(1, 60)).is_ok());
+    assert!(refresh(&mut quiet, far(900), at(1, NOON)).is_ok());
+}
+
+#[test]
+fn refreshes_take_no_more_than_half_of_the_day_so_far() {
+    let mut budget = after_a_day(500, 10, Signs::NONE);
+    let mut refreshed = 0;
+    for second in (0..DAY_SECONDS).step_by(60) {
+        // Each finds a listed client: no ration ends them.
+        if let Ok(spend) = refresh(&mut budget, v4(1, 1), at(1, second)) {
+            budget.found(&spend, true, at(1, second));
+            refreshed += 1;
+        }
+        assert!(refreshed <= second * 250 / DAY_SECONDS + 1, "{refreshed} by second {second}");
+    }
+    assert!(refreshed > 80, "{refreshed}");
 }
 
 #[test]
@@ -313,7 +328,7 @@ fn explicit_checks_may_use_all_of_the_day_and_requests_leave_a_fiftieth() {
 
 #[test]
 fn a_network_may_waste_its_ration_and_the_pool_and_a_wide_one_a_tenth() {
-    for (limit, near, around) in [(50, 1 + 2, 8), (500, 2 + 47, 50), (2_000, 10 + 197, 200)] {
+    for (limit, near, around) in [(50, 1 + 2, 8), (500, 2 + 50, 50), (2_000, 10 + 200, 200)] {
         let wasted = |client: &dyn Fn(u32) -> IpAddr| {
             let mut budget = Budget::new(limit);
             let mut wasted = 0;
