@@ -156,7 +156,12 @@ pub(crate) fn count_instructions(arguments: &[&str]) -> Option<u64> {
 
 /// What [`count_instructions`] counts.
 pub(crate) fn run_for_counting(guard: &Guard, decisions: usize) {
+    /// Health looks at each of the first requests, and at one in 64 of those that follow.
+    const LOOKED_AT: usize = 256;
     let requests = requests(COUNTED_VERDICTS, COUNTED_VERDICTS);
+    for request in requests.iter().cycle().take(LOOKED_AT) {
+        drop(black_box(guard.decide(request)));
+    }
     for request in requests.iter().cycle().take(decisions) {
         decide(guard, request);
     }

@@ -21,7 +21,8 @@
 //! 4. A check is bought when the score is not below the price and the rations allow it. Feed hits
 //!    and explicit checks are always bought, to the last check; a fiftieth of the limit is kept for
 //!    them, less as the day goes. Stale verdicts are refreshed while half of what is left would
-//!    cover everybody.
+//!    cover everybody, and no more than half of the limit is spent, in proportion to the day so
+//!    far.
 //!
 //! **What the service says.** When it says that less is left, that holds until the moment it names
 //! ([`Budget::believe`]). For the rest of the day it is a lower limit. After a 429 nothing is left
@@ -34,10 +35,13 @@
 //! Nothing here reads a clock: time since the Unix epoch comes in as an argument, and may jump.
 //! Memory is fixed, about 2 MB. A request that buys nothing allocates nothing.
 
+mod bid;
+mod client;
 mod cluster;
 mod day;
 mod demand;
 mod forecast;
+mod left;
 mod origin;
 mod quota;
 mod rations;
@@ -47,29 +51,22 @@ mod table;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub(crate) use self::bid::{Bid, Explained, Purpose, Refusal, Spend};
+use self::client::Client;
 use self::day::{Today, Turn, day_of};
-use self::demand::{Demand, Level, level_of, part_of_day};
+use self::demand::{Demand, level_of, part_of_day};
 use self::forecast::RequestForecast;
 use self::origin::Origin;
 use self::quota::ServiceQuota;
 use self::rations::{Paid, Rations};
 use self::table::{Entry, Table};
-use crate::evidence::{Signs, Weights, exp2, fading};
+use crate::evidence::{Signs, Weights, exp2};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 const DAY: f64 = DAY_SECONDS as f64;
 
-/// Half-life of a client's count of requests.
-const REQUESTS_HALF_LIFE: f64 = 60.0 * 60.0;
-
-/// After so long without a request a client counts as a new one, but for what checks found.
-const FORGOTTEN_AFTER: f64 = DAY;
-
-/// The part of the limit that is kept for feed hits and explicit checks, at the start of a day.
-const RESERVE: f64 = 1.0 / 50.0;
-
-/// Verdicts are refreshed while this part of what is left would cover everybody else, and no more
-/// than this part of the limit is spent by midnight, or of the day so far.
+/// Verdicts are refreshed while this part of what is left would cover everybody else, and while no
+/// more than this part of the limit is spent, in proportion to the day so far.
 const REFRESH_SHARE: f64 = 0.5;
 
 /// How long a price holds, in seconds. One check less changes it at once.
@@ -77,68 +74,6 @@ const PRICE_HOLDS: f64 = 1.0;
 
 /// A score from which a client should have been checked, for health.
 const WORTH_A_CHECK: f64 = 0.5;
-
-/// What a check is for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Purpose {
-    /// A feed hit, or the application asks. Clients cannot bring these about.
-    Explicit,
-    /// A request of a client with a stale verdict.
-    Refresh(IpAddr),
-    /// A request of a client without a verdict.
-    Request(Bid),
-}
-
-/// What a client without a verdict offers with one request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bid {
-    origin: Origin,
-    pub(crate) signs: Signs,
-    /// Its recent requests, this one included.
-    pub(crate) requests: f32,
-    /// That it is listed.
-    pub(crate) probability: f64,
-    /// The requests that a check bought now is expected to deny.
-    pub(crate) score: f64,
-}
-
-/// Why a check may not be spent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The service said that nothing is left until a moment of today.
-    Exhausted,
-    /// The day's checks are spent, but for those that are kept for others.
-    Spent,
-    /// The price is above the score, or too high for a refresh.
-    Price,
-    /// Its network has had its ration.
-    Rationed,
-}
-
-impl Refusal {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Exhausted => "the service's limit is used up",
-            Self::Spent => "the day is spent",
-            Self::Price => "too dear",
-            Self::Rationed => "its network has had its ration",
-        }
-    }
-}
-
-/// A check that was taken. Give it back with [`Budget::refund`] if it is not sent; otherwise tell
-/// [`Budget::found`] what it found, or drop it.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Spend {
-    day: u64,
-    number: u64,
-    /// What bought it.
-    bid: Option<Bid>,
-    /// Which ration paid.
-    paid: Option<(Origin, Paid)>,
-    is_explicit: bool,
-}
 
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -162,14 +97,6 @@ struct Priced {
     left: f64,
     at: f64,
     price: f64,
-}
-
-/// The last bid for a check, with the price and what came of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Explained {
-    pub(crate) bid: Bid,
-    pub(crate) price: f64,
-    pub(crate) outcome: &'static str,
 }
 
 impl Budget {
@@ -281,8 +208,8 @@ impl Budget {
         let (price, score, origin) = match purpose {
             Purpose::Explicit => (0.0, 0.0, None),
             Purpose::Refresh(ip) => {
-                let share = REFRESH_SHARE * part_of_day(now);
-                let is_spare = left >= f64::from(self.limit) * (1.0 - share)
+                let so_far = REFRESH_SHARE * f64::from(self.limit) * part_of_day(now);
+                let is_spare = f64::from(self.today.spent) <= so_far
                     && self.demand.are_to_spare(left * REFRESH_SHARE, now);
                 let price = if is_spare { 0.0 } else { f64::INFINITY };
                 (price, 0.0, Some(Origin::of(ip)))
@@ -312,16 +239,6 @@ impl Budget {
             Refusal::Rationed
         };
         (price, Err(refusal))
-    }
-
-    /// How many checks are left for this purpose.
-    fn left_for(&self, purpose: Purpose, moment: Duration) -> f64 {
-        let most = self.day_limit().min(self.quota.window(moment));
-        let left = f64::from(most) - f64::from(self.today.spent);
-        match purpose {
-            Purpose::Explicit => left,
-            _ => left - self.reserve(moment.as_secs_f64()),
-        }
     }
 
     /// Why no check would be taken for a bid that was made just now, with the price. It is explained
@@ -416,54 +333,6 @@ impl Budget {
         }
     }
 
-    /// The service says that so many checks are left, until that moment or else for the rest of the
-    /// day.
-    pub(crate) fn believe(&mut self, left: u32, until: Option<Duration>, now: Duration) {
-        let moment = self.turn(now);
-        let spent = self.today.spent;
-        match until.map(|until| carry(until, now, moment)) {
-            Some(until) if until < self.today.end() => {
-                self.quota
-                    .believe_window(left, until, spent, self.taken, moment);
-            }
-            _ => self.quota.believe_day(left, spent, self.taken),
-        }
-    }
-
-    /// Nothing is left for anything until that moment, at most to the end of the UTC day.
-    pub(crate) fn exhaust(&mut self, until: Duration, now: Duration) {
-        let moment = self.turn(now);
-        let until = carry(until, now, moment);
-        self.quota.exhaust(until.min(self.today.end()));
-    }
-
-    /// How many explicit checks could be taken now.
-    pub(crate) fn left(&mut self, now: Duration) -> u32 {
-        let now = self.turn(now);
-        if self.quota.is_exhausted(now) {
-            return 0;
-        }
-        let most = self.day_limit().min(self.quota.window(now));
-        most.saturating_sub(self.today.spent)
-    }
-
-    /// When there is a check for clients again, if there is none now; at the latest with the next
-    /// day. `None` as well with a limit of 0.
-    pub(crate) fn gone_until(&mut self, now: Duration) -> Option<Duration> {
-        let moment = self.turn(now);
-        let reserve = self.reserve(moment.as_secs_f64()) as u32;
-        let has_room = |at: Duration| {
-            let most = self.day_limit().min(self.quota.window(at));
-            !self.quota.is_exhausted(at) && self.today.spent.saturating_add(reserve) < most
-        };
-        if self.limit == 0 || has_room(moment) {
-            return None;
-        }
-        let end = self.today.end();
-        let next = self.quota.ends().filter(|&at| at > moment && has_room(at));
-        Some(next.min().unwrap_or(end).min(end))
-    }
-
     /// How many checks a day is worth, and how many it has, when these are far fewer.
     pub(crate) fn wanted(&mut self, now: Duration) -> Option<(u32, u32)> {
         self.turn(now);
@@ -500,16 +369,6 @@ impl Budget {
         self.priced = None;
         moment
     }
-
-    /// What is kept for explicit checks.
-    fn reserve(&self, now: f64) -> f64 {
-        (f64::from(self.limit) * RESERVE * (1.0 - part_of_day(now))).round()
-    }
-
-    /// What may be spent today.
-    fn day_limit(&self) -> u32 {
-        self.quota.limit(self.limit)
-    }
 }
 
 /// The highest price, by the part of the day's checks that is spent: 0.7 denied requests at first,
@@ -519,55 +378,6 @@ fn ceiling(part_spent: f64) -> f64 {
     const LOWEST: f64 = 0.7;
     const DOUBLINGS: f64 = 8.743_4;
     LOWEST * exp2(DOUBLINGS * part_spent * part_spent)
-}
-
-/// As far ahead of `moment` as it is of `now`: a clock that went back over midnight ends no pause
-/// before it begins.
-fn carry(until: Duration, now: Duration, moment: Duration) -> Duration {
-    until.saturating_sub(now).saturating_add(moment)
-}
-
-/// A client without a verdict. 32 bytes with its key.
-#[derive(Clone, Copy, Debug, Default)]
-struct Client {
-    signs: Signs,
-    /// Of its last score.
-    level: Level,
-    /// The probability with which its latest request counts as the last of a listed client.
-    may_end: f32,
-    /// Fading, as of `at`.
-    requests: f32,
-    /// The latest request or sign, in seconds since the Unix epoch.
-    at: u32,
-}
-
-impl Client {
-    fn is_forgotten(&self, now: f64) -> bool {
-        now - f64::from(self.at) > FORGOTTEN_AFTER
-    }
-
-    fn touch(&mut self, now: f64) {
-        if self.is_forgotten(now) {
-            self.signs = self.signs.earlier_verdict();
-            self.requests = 0.0;
-            self.may_end = 0.0;
-        }
-        let away = now - f64::from(self.at);
-        self.requests *= fading(away, REQUESTS_HALF_LIFE) as f32;
-        self.at = self.at.max(now as u32);
-    }
-}
-
-impl Entry for Client {
-    /// The bids of the last day come first: a flood of new addresses pushes out itself.
-    fn usefulness(&self, now: f64) -> (u8, u32) {
-        let level = if self.is_forgotten(now) {
-            0
-        } else {
-            self.level
-        };
-        (level, self.at)
-    }
 }
 
 #[cfg(test)]

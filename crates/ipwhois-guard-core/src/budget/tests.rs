@@ -263,7 +263,10 @@ fn refreshes_take_no_more_than_half_of_the_day_so_far() {
             budget.found(&spend, true, at(1, second));
             refreshed += 1;
         }
-        assert!(refreshed <= second * 250 / DAY_SECONDS + 1, "{refreshed} by second {second}");
+        assert!(
+            refreshed <= second * 250 / DAY_SECONDS + 1,
+            "{refreshed} by second {second}"
+        );
     }
     assert!(refreshed > 80, "{refreshed}");
 }

@@ -131,6 +131,14 @@ impl Bucket {
         }
     }
 
+    /// What is known of an address, and as of when.
+    #[inline]
+    pub(super) fn recall_dated(&self, key: Key, now: Tick, ages: Ages) -> Option<(Memory, Tick)> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        entry.touch(now);
+        Some((entry.recall(now, ages, Tick::NEVER), entry.verified))
+    }
+
     pub(super) fn contains(&self, key: Key) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }

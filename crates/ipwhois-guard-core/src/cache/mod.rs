@@ -113,6 +113,16 @@ impl VerdictCache {
             .unwrap_or(Memory::Nothing)
     }
 
+    /// The same as [`recall`](Self::recall), and as of when the verdict is.
+    #[inline]
+    pub(crate) fn recall_dated(&self, ip: IpAddr, now: Tick) -> (Memory, Tick) {
+        let key = Key::from(ip);
+        let ages = self.ages;
+        let recall = move |_: &u32, bucket: &Bucket| bucket.recall_dated(key, now, ages);
+        let known = self.buckets.view(&self.bucket_of(key), recall).flatten();
+        known.unwrap_or((Memory::Nothing, Tick::NEVER))
+    }
+
     /// Remembers a verdict. It replaces an older one and whatever failed before.
     pub(crate) fn learn(&self, ip: IpAddr, reputation: Reputation, now: Tick) {
         self.update(Key::from(ip), now, |bucket, key| {

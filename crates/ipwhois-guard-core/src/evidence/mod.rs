@@ -20,7 +20,7 @@ pub(crate) use self::powers::{exp2, fading, log2};
 #[cfg(test)]
 pub(crate) use self::probes::ProbePaths;
 pub(crate) use self::reader::SignReader;
-pub(crate) use self::signs::{Signs, is_refusal, refusal_tells};
+pub(crate) use self::signs::{Signs, is_refusal};
 use self::weights::SIGNS;
 pub(crate) use self::weights::Weights;
 

@@ -19,7 +19,7 @@ impl Signs {
     pub(crate) const CRAWLER: Self = Self(1 << 3);
     /// It sent a request that changes something.
     pub(crate) const CHANGE: Self = Self(1 << 4);
-    /// It was answered 401, 403 or 404 where that tells something: see [`refusal_tells`].
+    /// It was answered 401, 403 or 404 where that tells something: see [`SignReader::of`](super::SignReader::of).
     pub(crate) const REFUSED: Self = Self(1 << 5);
     /// It fetched a stylesheet, a script, an image or a font.
     pub(crate) const ASSET: Self = Self(1 << 6);
@@ -137,16 +137,13 @@ pub(crate) const fn is_refusal(status: u16) -> bool {
     matches!(status, 401 | 403 | 404)
 }
 
-/// Whether a refused answer to this request tells something of its client. It tells nothing where
-/// browsers, mail programs and crawlers ask by themselves: a phone that opens one page may ask for
-/// five icons that the site does not have.
-pub(crate) fn refusal_tells(method: &str, path: &str) -> bool {
+/// Whether browsers, mail programs or crawlers ask for this path by themselves.
+pub(super) fn is_well_known(path: &str) -> bool {
     let path = without_query(path);
-    let is_well_known = WELL_KNOWN_FILES.contains(&path)
+    WELL_KNOWN_FILES.contains(&path)
         || WELL_KNOWN_BEGINNINGS
             .iter()
-            .any(|beginning| path.starts_with(beginning));
-    !is_well_known || changes_something(method)
+            .any(|beginning| path.starts_with(beginning))
 }
 
 const WELL_KNOWN_FILES: &[&str] = &[
@@ -225,7 +222,7 @@ mod tests {
             agent,
             referrer,
         };
-        let signs = reader.of(&request);
+        let (signs, _) = reader.of(&request);
         assert_eq!(signs.to_string(), expected, "{method} {path}");
     }
 
@@ -245,17 +242,27 @@ mod tests {
 
     #[test]
     fn a_refusal_tells_nothing_where_browsers_ask_by_themselves() {
+        let reader = SignReader::new(None, &[]).unwrap();
+        let tells = |method, path| {
+            let request = Request {
+                method,
+                path,
+                agent: "",
+                referrer: None,
+            };
+            reader.of(&request).1
+        };
         for path in [
             "/favicon.ico?v=2",
             "/apple-touch-icon-precomposed.png",
             "/robots.txt",
             "/.well-known/security.txt",
         ] {
-            assert!(!refusal_tells("GET", path), "{path}");
-            assert!(refusal_tells("POST", path), "{path}");
+            assert!(!tells("GET", path), "{path}");
+            assert!(tells("POST", path), "{path}");
         }
         for path in ["/", "/login", "/robots.txt/x", "/a/favicon.ico", "", "*"] {
-            assert!(refusal_tells("get", path), "{path}");
+            assert!(tells("get", path), "{path}");
         }
     }
 

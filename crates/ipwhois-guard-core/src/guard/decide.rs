@@ -1,5 +1,6 @@
 //! From a request's head to a decision, and what adapters call on the way.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::address::{Peer, is_public, lookup_address};
 use crate::decision::{Basis, Decision, Terms};
 use crate::denial::Format;
 use crate::error::BuildError;
-use crate::evidence::{Signs, is_refusal, refusal_tells};
+use crate::evidence::{Signs, is_refusal};
 use crate::lookup::{Answer, Waiting};
 use crate::observe::{Meter, Seen, Trace, kind};
 use crate::request::RequestHead;
@@ -129,9 +130,14 @@ impl Guard {
                 return self.settle(request, terms.decide(verdict, format));
             }
         };
-        let signs = || self.0.signs.of(request);
+        let tells = Cell::new(None);
+        let signs = || {
+            let (signs, refusal_tells) = self.0.signs.of(request);
+            tells.set(Some(refusal_tells));
+            signs
+        };
         let occasion = || Occasion::Request(&signs);
-        let refusal_tells = || refusal_tells(request.method(), request.path());
+        let refusal_tells = || tells.get().unwrap_or_else(|| self.0.signs.of(request).1);
         match self.know(&terms, client, occasion) {
             Known::Verdict(verdict) => {
                 if matches!(verdict.source, Source::Unverified(_)) {

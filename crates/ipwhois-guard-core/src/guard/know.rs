@@ -45,8 +45,11 @@ impl Guard {
             return Known::Verdict(terms.known(client, source));
         }
         let feed = &self.0.feed;
-        let feed_since = feed.since();
-        if let Memory::Fresh(reputation) = self.0.lookup.recall_since(ip, feed_since) {
+        let (memory, verified) = self.0.lookup.recall_dated(ip);
+        // The feed may have listed since then what was found clean.
+        if let Memory::Fresh(reputation) = memory
+            && (reputation.listed || verified >= feed.since())
+        {
             return Known::Verdict(terms.rated(client, Source::Cache, reputation));
         }
         // What follows takes locks and waits for threads, which a forked child does not have.
@@ -55,7 +58,7 @@ impl Guard {
         }
         match feed.lists(ip) {
             Some(since) => self.know_in_feed(terms, client, ip, since),
-            None => self.know_unlisted(terms, client, ip, occasion()),
+            None => self.know_unlisted(terms, client, ip, memory, occasion()),
         }
     }
 
@@ -106,9 +109,9 @@ impl Guard {
         terms: &Terms,
         client: IpAddr,
         ip: IpAddr,
+        memory: Memory,
         occasion: Occasion<'_>,
     ) -> Known {
-        let memory = self.0.lookup.recall(ip);
         match memory {
             Memory::Fresh(reputation) => {
                 return Known::Verdict(terms.rated(client, Source::Cache, reputation));

@@ -76,6 +76,11 @@ impl Gate {
         }
     }
 
+    /// Whether every call is admitted: no breaker is open, and there was never a pause.
+    pub(super) const fn is_plain(&self) -> bool {
+        matches!(self.breaker, Breaker::Closed { .. }) && self.pause.until().is_zero()
+    }
+
     /// In how long the service is tried again, while the breaker is open.
     pub(super) const fn open_for(&self, now: Duration) -> Option<Duration> {
         match self.breaker {

@@ -158,8 +158,13 @@ impl Lookup {
         self.cache.recall(ip, self.now())
     }
 
-    /// The same, but a verdict "not listed" from before `clean_since` does not count.
+    /// The same, and as of when the verdict is.
     #[inline]
+    pub(crate) fn recall_dated(&self, ip: IpAddr) -> (Memory, Tick) {
+        self.cache.recall_dated(ip, self.now())
+    }
+
+    /// The same, but a verdict "not listed" from before `clean_since` does not count.
     pub(crate) fn recall_since(&self, ip: IpAddr, clean_since: Tick) -> Memory {
         self.cache.recall_since(ip, clean_since, self.now())
     }
@@ -202,12 +207,12 @@ impl Lookup {
         self.opened.load(Ordering::SeqCst)
     }
 
-    /// Whether nothing but a new check could tell of this address: no flight is in the air for it,
-    /// and no other machine is to be asked.
+    /// Whether nothing but a new check could tell of this address, and only the budget could refuse
+    /// one: the service is called, no flight is in the air, and no other machine is to be asked.
     pub(crate) fn needs_check(&self, ip: IpAddr) -> bool {
         let is_asked =
             || self.in_the_air.load(Ordering::SeqCst) > 0 && self.flights.contains_key(&ip);
-        self.is_open() && self.is_alone() && !is_asked()
+        self.is_open() && self.is_alone() && self.gate().is_plain() && !is_asked()
     }
 
     /// Asks about an address, together with everybody else who wants to know.

@@ -330,9 +330,15 @@ async fn a_service_that_fails_is_left_alone_and_found_again() {
         assert_eq!(bench.ask(client(n)).await, Err(Unverified::BreakerOpen));
     }
     assert_eq!(bench.service.calls(), 5);
+    let needs_check = || bench.lookup.needs_check(client(300));
+    assert!(
+        !needs_check(),
+        "the breaker is the reason, and not the budget"
+    );
     bench.service.fail(false);
     bench.clock.advance(Duration::from_secs(10));
     assert_eq!(bench.ask(client(200)).await, Ok(LISTED));
+    assert!(needs_check());
     assert_eq!(bench.ask(client(5)).await, Ok(LISTED));
 }
 

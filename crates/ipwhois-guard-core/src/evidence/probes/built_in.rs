@@ -6,26 +6,15 @@
 //!   `/v2/_catalog`, `/_search`;
 //! - `config.json` (the index of a cargo registry has one), `package.json`, `*.yml`, `*.log`,
 //!   `*.conf`, `*.pem`, `*.key`, `*.zip`;
-//! - `*.exe` and `*.sh` (installers), `*.pl` (also the end of Polish host names, and hosts are
-//!   segments in some paths), `*.py`;
+//! - `*.exe` and `*.sh` (installers), `*.pl` (Polish host names end so, too), `*.py`;
 //! - every other name with a leading dot: Perseus, a Rust framework, serves its pages from
 //!   `/.perseus/`, and exported documentation its pictures from `/.gitbook/`;
 //! - `/autodiscover/autodiscover.xml` (mail programs ask for it at the domain of any mail address),
 //!   `/_vti_bin/` (Office does, when it opens a link);
 //! - `wp-*`, `phpmyadmin*` and the like as beginnings: a page may be called `wp-migration`.
-//!   Products whose name may be a tag on a site (`jenkins`, `solr`, `typo3`) count at the root
-//!   only.
+//!   Products that may be a tag on a site (`jenkins`, `solr`, `typo3`) count at the root only.
 
-/// Patterns with something in common.
-#[derive(Debug)]
-pub(crate) struct Group {
-    /// What they are, for a reader of the list.
-    pub(crate) what: &'static str,
-    /// In lower case. `name`: a segment, anywhere in the path. `one/two`: two segments, one after
-    /// the other. `/name`: only at the root. `name*`: a segment that begins so. `*.php`: a segment
-    /// that ends so.
-    pub(crate) patterns: &'static [&'static str],
-}
+use super::Group;
 
 /// The list that holds when `probe_paths` is not set.
 pub(crate) const BUILT_IN: &[Group] = &[

@@ -19,6 +19,17 @@ pub(crate) use self::built_in::BUILT_IN;
 use super::paths::{Pattern, Patterns, Segments, parse, parse_some};
 use crate::error::BuildError;
 
+/// Patterns with something in common.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// What they are, for a reader of the list.
+    pub(crate) what: &'static str,
+    /// In lower case. `name`: a segment, anywhere in the path. `one/two`: two segments, one after
+    /// the other. `/name`: only at the root. `name*`: a segment that begins so. `*.php`: a segment
+    /// that ends so.
+    pub(crate) patterns: &'static [&'static str],
+}
+
 /// Tells probes from other requests.
 #[derive(Debug)]
 pub(crate) struct ProbePaths {
