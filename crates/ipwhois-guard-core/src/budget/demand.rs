@@ -182,12 +182,12 @@ impl Demand {
         }
     }
 
-    /// The lowest score at which `left` checks, of `limit` a day, cover all bidders that are
-    /// expected before midnight with at least this score. And the same for the usual bidders alone.
-    pub(super) fn price(&mut self, left: f64, limit: f64, now: f64) -> [f64; 2] {
+    /// The lowest score at which `left` checks cover all bidders that are expected before midnight
+    /// with at least this score. And the same for the usual bidders alone.
+    pub(super) fn price(&mut self, left: f64, [spent, limit]: [f64; 2], now: f64) -> [f64; 2] {
         self.fade(now);
         let all = (0..LEVELS).fold(Bidders::default(), |sum, level| self.add(sum, level));
-        if self.everybody(all, limit, now) <= left {
+        if self.everybody(all, spent, limit, now) <= left {
             return [0.0; 2];
         }
         // A burst on a day that has checks to spare is over before its checks could be spread.
@@ -226,14 +226,19 @@ impl Demand {
     }
 
     /// How many bidders are expected before midnight: no more than a large day still has to bring,
-    /// and what is unusual for this day, or for the first one of a new site.
-    fn everybody(&self, all: Bidders, limit: f64, now: f64) -> f64 {
+    /// and what is unusual for this day, or for the first one of a new site. Checks that are spent
+    /// for others than bidders make a day as large as bidders do.
+    fn everybody(&self, all: Bidders, spent: f64, limit: f64, now: f64) -> f64 {
         let usual_day = self.usual_day(all.past);
         let is_new = 1.0 - (self.past_days / WHOLE_DAY).min(1.0);
         let first_day = AT_ONCE + (1.0 - AT_ONCE) * ((now - self.began) / DAY).clamp(0.0, 1.0);
         let usual = usual_day * (1.0 - part_of_day(now));
         let still_to_come = (LARGE_DAY * usual_day - all.today).max(0.0);
         let not_unusual = usual_day.max(is_new * first_day * limit / LARGE_DAY);
+        let all = Bidders {
+            today: all.today.max(spent),
+            ..all
+        };
         usual.min(still_to_come) + self.unusual(all, not_unusual, now)
     }
 

@@ -279,8 +279,9 @@ impl Budget {
             return priced.price;
         }
         let limit = f64::from(self.day_limit());
-        let [all, usual] = self.demand.price(left, limit, now);
-        let ceiling = ceiling(f64::from(self.today.spent) / limit.max(1.0));
+        let spent = f64::from(self.today.spent);
+        let [all, usual] = self.demand.price(left, [spent, limit], now);
+        let ceiling = ceiling(spent / limit.max(1.0));
         let price = all.min(usual.max(ceiling));
         self.priced = Some(Priced {
             left,
@@ -371,12 +372,12 @@ impl Budget {
     }
 }
 
-/// The highest price, by the part of the day's checks that is spent: 0.7 denied requests at first,
+/// The highest price, by the part of the day's checks that is spent: 0.5 denied requests at first,
 /// 300 in the end. It is nearly flat at first. So a forecast of a burst that is too high cannot
 /// keep the first checks from plain attackers.
 fn ceiling(part_spent: f64) -> f64 {
-    const LOWEST: f64 = 0.7;
-    const DOUBLINGS: f64 = 8.743_4;
+    const LOWEST: f64 = 0.5;
+    const DOUBLINGS: f64 = 9.228_8;
     LOWEST * exp2(DOUBLINGS * part_spent * part_spent)
 }
 

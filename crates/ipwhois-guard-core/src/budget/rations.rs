@@ -99,16 +99,15 @@ impl Rations {
     /// theirs.
     pub(super) fn next(&self, origin: Origin, limit: u32, day: u64) -> Option<Paid> {
         let network = |key| self.networks.get(key).copied().unwrap_or_default().on(day);
-        let (near, around) = (network(origin.near), network(origin.around));
-        let client = network(origin.client);
-        let most = AROUND.in_checks(limit);
-        if around.wasted >= most || around.checks >= all_around(limit) {
+        let around = network(origin.around);
+        if around.wasted >= AROUND.in_checks(limit) || around.checks >= all_around(limit) {
             return None;
         }
-        if near.wasted < NEAR.in_checks(limit) {
+        if network(origin.near).wasted < NEAR.in_checks(limit) {
             return Some(Paid::Own);
         }
-        (client.wasted == 0 && self.pooled < pool(limit)).then_some(Paid::Pool)
+        let has_pool = self.pooled < pool(limit) && network(origin.client).wasted == 0;
+        has_pool.then_some(Paid::Pool)
     }
 
     /// A check is bought. It is wasted until it finds its client listed.

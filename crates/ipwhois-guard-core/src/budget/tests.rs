@@ -928,7 +928,7 @@ proptest! {
             // The day begins with the first look.
             let _ = run.budget.left(run.now());
             let now = run.now().as_secs_f64();
-            let prices: Vec<f64> = (-1..100).map(|left| run.budget.demand.price(left.into(), 50.0, now)[0]).collect();
+            let prices: Vec<f64> = (-1..100).map(|left| run.budget.demand.price(left.into(), [0.0, 50.0], now)[0]).collect();
             // But for the part of a level that is bought only where demand is usually short.
             prop_assert!(prices.is_sorted_by(|a, b| *a >= b * 0.95), "{prices:?}");
             let bid = run.budget.bid(v4(1, 1), Signs::NONE, true, run.now());

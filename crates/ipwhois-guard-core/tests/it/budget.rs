@@ -327,7 +327,7 @@ fn what_was_learned_outlives_a_restart() {
         let with_state = |guard: GuardBuilder| guard.state_dir(folder.path());
         {
             let site = Site::with(200, [], with_state);
-            site.run_short("/", 60);
+            site.run_short("/", 70);
             // They are all clean: the site learns that a probe says little, until its score is
             // below the price.
             for &prober in taught_by {

@@ -31,12 +31,12 @@ fn where_the_checks_cover_everybody_everything_is_bought() {
     let mut demand = watched(100, 0.1);
     demand.turn(MIDNIGHT + DAY);
     assert_eq!(
-        demand.price(120.0, 120.0, MIDNIGHT + DAY + 10.0),
+        demand.price(120.0, [0.0, 120.0], MIDNIGHT + DAY + 10.0),
         [0.0, 0.0]
     );
     // At noon half of them are still to come.
-    assert_eq!(demand.price(60.0, 120.0, NOON + DAY)[1], 0.0);
-    assert!(demand.price(40.0, 120.0, NOON + DAY)[1] > 0.1);
+    assert_eq!(demand.price(60.0, [0.0, 120.0], NOON + DAY)[1], 0.0);
+    assert!(demand.price(40.0, [0.0, 120.0], NOON + DAY)[1] > 0.1);
 }
 
 #[test]
@@ -62,10 +62,10 @@ fn unusual_demand_raises_the_price_and_fades() {
     for network in 1..=50 {
         demand.bid(network, level_of(1.0), NOON);
     }
-    let [price, usual] = demand.price(50.0, 50.0, NOON + 60.0);
+    let [price, usual] = demand.price(50.0, [0.0, 50.0], NOON + 60.0);
     assert!(price > 1.0 && usual == 0.0);
     let later = NOON + 10.0 * 3_600.0;
-    assert_eq!(demand.price(50.0, 50.0, later), [0.0, 0.0]);
+    assert_eq!(demand.price(50.0, [0.0, 50.0], later), [0.0, 0.0]);
 }
 
 #[test]
