@@ -158,7 +158,9 @@ pub fn forty_right_passwords_at_once_all_get_in<D: Driver>() {
         bench.wait_for_guesses(5);
         assert_eq!(bench.passwords.begun(), 5, "the others wait");
         bench.passwords.release();
-        let statuses = office.into_iter().map(|login| login.join().unwrap());
+        let statuses = office
+            .into_iter()
+            .map(|login| login.join().expect("no login panicked"));
         assert_eq!(statuses.collect::<Vec<_>>(), [200; 40]);
     });
 }

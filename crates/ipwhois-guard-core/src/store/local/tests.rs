@@ -55,7 +55,7 @@ async fn end(local: Arc<Local>) {
         local.end();
         local.journal.close(None);
     };
-    tokio::task::spawn_blocking(end).await.unwrap();
+    tokio::task::spawn_blocking(end).await.expect("it ended");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,7 +132,9 @@ async fn beside_an_incompatible_version_a_process_spends_a_hundredth_and_tells_i
 
 /// Sends bytes to a holder; answers how many it sends back before it hangs up.
 async fn send(dir: &Path, bytes: &[u8]) -> usize {
-    let mut stream = UnixStream::connect(dir.join(SOCKET)).await.unwrap();
+    let mut stream = UnixStream::connect(dir.join(SOCKET))
+        .await
+        .expect("a connection");
     // It may have hung up already.
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;

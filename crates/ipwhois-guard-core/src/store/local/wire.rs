@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::reports::Delivered;
-use crate::state::{Batch, StoredVerdict};
+use crate::state::{Batch, Said, StoredVerdict};
 use crate::store::{
     AccountKey, AccountTag, Announcement, Attempt, AttemptId, AttemptLimits, BanRecord, Block,
     BlockRequest, Count, Failed, Greeting, Login, Scope, Seen, SharedVerdict,
@@ -244,7 +244,7 @@ pub(super) struct Rows {
     pub(super) reports: Vec<(u64, Option<String>)>,
     delivered: Vec<(IpAddr, String, u64)>,
     /// Of failed logins and bans, by their keys.
-    logins: Vec<(Vec<u8>, Option<(Duration, Vec<u8>)>)>,
+    logins: Vec<(Vec<u8>, Option<Said>)>,
 }
 
 impl From<SharedVerdict> for Verdict {
