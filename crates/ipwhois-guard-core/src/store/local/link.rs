@@ -232,7 +232,8 @@ async fn drive(
     let writing = async {
         while let Some(frame) = to_write.recv().await {
             if write.write_all(&frame).await.is_err() {
-                break;
+                // Its last answers are still to be read: a block that was granted is among them.
+                std::future::pending::<()>().await;
             }
         }
         Unlinked::Away
