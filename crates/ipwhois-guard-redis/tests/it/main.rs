@@ -33,7 +33,7 @@ fn login(ip: IpAddr) -> Login {
 }
 
 fn attempt(n: u64) -> AttemptId {
-    AttemptId(n.try_into().unwrap())
+    AttemptId(n.try_into().expect("a number above 0"))
 }
 
 fn ban(ip: IpAddr, left: Duration) -> [BanRecord; 1] {

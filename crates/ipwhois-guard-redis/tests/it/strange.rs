@@ -124,7 +124,7 @@ async fn a_count_that_is_none_counts_as_nothing() {
 
 async fn begin(store: &dyn SharedStore, n: u64) -> Attempt {
     let begun = store.begin_attempt(login(IP), attempt(n), LIMITS).await;
-    begun.unwrap()
+    begun.expect("it begins")
 }
 
 #[tokio::test]
