@@ -200,7 +200,6 @@ fn a_folder_that_cannot_be_used_at_the_start_is_used_when_it_can() {
         until("health is well again", Duration::from_secs(10), || {
             !says(&process, "state_failing")
         });
-        println!("{}", health(&process));
         std::thread::sleep(Duration::from_millis(1_500));
         drop(process);
         let process = disk.start(&folder);
