@@ -10,7 +10,7 @@ use conformance::client::Request;
 use conformance::process::{Process, signal};
 use ipwhois_guard_testkit::{Behaviour, Endpoint, StandIn};
 
-use super::{PATIENCE, client, until, visit, within_a_day};
+use super::{PATIENCE, client, guess, until, visit, within_a_day};
 
 const FRAMEWORKS: [&str; 4] = ["axum", "actix", "rocket", "warp"];
 /// So soon what one process learns is known to all.
@@ -133,14 +133,6 @@ fn until_well_but(process: &Process, expected: &str) {
 fn end(mut process: Process) {
     signal(process.id(), "TERM");
     assert!(process.ends(PATIENCE));
-}
-
-fn guess(process: &Process, client: &str) -> u16 {
-    let guess = Request::new("POST", "/login")
-        .from_client(client)
-        .header("Content-Type", "application/x-www-form-urlencoded")
-        .body("username=demo&password=guess");
-    guess.send(&process.address).status
 }
 
 #[test]

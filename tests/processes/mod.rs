@@ -56,6 +56,15 @@ fn visit(process: &Process, client: &str) -> Option<u16> {
     get("/admin").map(|response| response.status)
 }
 
+/// A login that fails.
+fn guess(process: &Process, client: &str) -> u16 {
+    let guess = Request::new("POST", "/login")
+        .from_client(client)
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body("username=demo&password=guess");
+    guess.send(&process.address).status
+}
+
 /// Kills a process that other threads still talk to.
 fn kill(process: &Process) {
     signal(process.id(), "KILL");
