@@ -27,7 +27,8 @@ def _failed(
 ) -> None:
     # Without a request, as in commands, there is no client to count.
     if request is not None:
-        account = credentials.get(get_user_model().USERNAME_FIELD)
+        model: Any = get_user_model()
+        account = credentials.get(model.USERNAME_FIELD)
         _ended(request, account, is_right=False)
 
 
