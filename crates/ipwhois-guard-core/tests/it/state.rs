@@ -89,7 +89,10 @@ fn two_guards_on_one_folder_share_verdicts_and_the_days_count() {
     let fourth = guard(&service, folder.path(), &clock);
     assert_eq!(block_on(fourth.check(LISTED)).source(), Source::Cache);
     assert_eq!(block_on(fourth.check(CLEAN)).source(), Source::Cache);
-    assert_eq!(fourth.stats().checks_today, 2);
+    // One that ends while the folder passes on may lose its block, a fortieth of the day. The count
+    // is never too low.
+    let spent = fourth.stats().checks_today;
+    assert!((2..=2 + 500 / 40).contains(&spent), "{spent} checks");
 }
 
 #[test]

@@ -37,7 +37,7 @@ async def login(
 ) -> PlainTextResponse:
     password = await request.body()
     try:
-        async with client.login_attempt() as attempt:
+        async with client.login_attempt(account="demo") as attempt:
             if password == b"right":
                 attempt.succeeded()
                 return PlainTextResponse("right")

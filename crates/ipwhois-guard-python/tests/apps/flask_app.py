@@ -33,7 +33,7 @@ def whoami() -> ResponseReturnValue:
 @app.route("/login", methods=["POST"])
 @ip_guard.allowed
 def login() -> ResponseReturnValue:
-    with ip_guard.login_attempt() as attempt:
+    with ip_guard.login_attempt(account="demo") as attempt:
         if request.get_data() == b"right":
             attempt.succeeded()
             return "right"
